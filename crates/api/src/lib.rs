@@ -1,0 +1,1 @@
+//! Error codes and JSON forms of Polylog's outward interfaces

@@ -1,0 +1,1 @@
+//! A client of Polylog's HTTP interface that retries by id

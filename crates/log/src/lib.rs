@@ -1,0 +1,1 @@
+//! The event, the log and the contract that every source keeps

@@ -1,0 +1,1 @@
+//! The append path over sources: group commit, bootstrap, reads

@@ -1,0 +1,1 @@
+//! Two simulated sources: one with a transaction, one with single-document updates

@@ -1,0 +1,1 @@
+//! Polylog's Kubernetes kinds as Rust types

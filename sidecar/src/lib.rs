@@ -1,0 +1,1 @@
+//! The sidecar: servers, interceptors and roles
