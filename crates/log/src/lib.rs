@@ -1,1 +1,49 @@
-//! The event, the log and the contract that every source keeps
+//! The event, the log and the contract that every source keeps.
+//!
+//! Nothing here does I/O. [`Source`] is what an engine implements; [`Head::admit`] is the one place where the rules of
+//! that contract are decided; the conformance kit (feature `conformance`) runs the same tests on every engine.
+
+mod admit;
+mod commit;
+mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod digest;
+mod encoding;
+mod entry;
+mod event;
+mod head;
+mod ids;
+mod lease;
+mod limits;
+mod names;
+mod numbers;
+mod provision;
+mod rules;
+mod sequence;
+mod source;
+mod system;
+mod time;
+
+pub use admit::{Applying, Effect, Opening, Operation, Refusal, Truncating};
+pub use commit::{Commit, CommitReceipt, Expected, RecordedCommit, StreamAppend, StreamReceipt};
+pub use config::{Acks, Config, ConfigPoint, ConfigVersion, Divergence, Failover, Member};
+pub use digest::{Chain, DataDigest, Digest, Fingerprint};
+pub use entry::{Entry, EntryError, Point};
+pub use event::{Event, JSON, NewEvent};
+pub use head::{Cut, FORMAT, Head, Identity, Watermarks};
+pub use ids::{CommitId, DatabaseId, EventId, Incarnation, LogId, Nonce};
+pub use lease::{Lease, LeaseAnswer, LeaseSwap, LeaseWatch};
+pub use limits::{LimitExceeded, Limits};
+pub use names::{AggregateId, Category, EventType, NameError, SourceName, StreamName};
+pub use numbers::{NumberError, Position, Term, Version};
+pub use provision::{Plan, Step, StepClass};
+pub use rules::{Rule, Rules};
+pub use sequence::{Facts, StreamHead, Verdict, VersionConflict, Wanted};
+pub use source::{
+    Append, Appended, Apply, CategoryPage, Digests, Failure, FoundEvent, LogPage, Open, OperationError,
+    Quarantined, ReadCategory, ReadLog, ReadStream, RecordedEvent, RefusedReason, Source, StreamPage,
+    Truncate,
+};
+pub use system::{CONFIG, POLICY, TERM, TermOpened};
+pub use time::Timestamp;

@@ -1,0 +1,322 @@
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    Category, Commit, ConfigVersion, Cut, Digest, Entry, Event, EventId, Head, Identity, LeaseAnswer,
+    LeaseSwap, Limits, Nonce, Point, Position, Refusal, SourceName, StreamHead, StreamName, Term, Verdict,
+    Version, Watermarks,
+};
+
+/// One database that holds a copy of the log.
+///
+/// Every operation is atomic in the source, and every answer carries the head after it, read in the same atomic step.
+/// A request may be executed late, or twice: the preconditions ([`Head::admit`]) make that harmless. Dropping a future
+/// does not undo an operation: its outcome is then unknown.
+#[async_trait]
+pub trait Source: Send + Sync + 'static {
+    /// What the source says of itself.
+    async fn head(&self) -> Result<Head, Failure>;
+
+    /// Promises `term` to the proposer with this nonce, and to no other.
+    async fn promise(&self, of: &Identity, term: Term, nonce: Nonce) -> Result<Head, OperationError>;
+
+    /// Makes the source the primary of a promised term, and records that in the log.
+    async fn open(&self, of: &Identity, open: Open) -> Result<Head, OperationError>;
+
+    /// Appends commits as primary, each whole or not at all; gives each its own verdict.
+    async fn append(&self, of: &Identity, append: Append) -> Result<Appended, OperationError>;
+
+    /// Copies entries of the primary.
+    async fn apply(&self, of: &Identity, apply: Apply) -> Result<Head, OperationError>;
+
+    /// Moves a tail that lost to quarantine.
+    async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError>;
+
+    /// Whole entries from the one that holds `from` on, with the head of the same snapshot. At least one entry where
+    /// there is one, however large.
+    async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure>;
+
+    /// Events of one stream, with the head of the same snapshot.
+    async fn read_stream(&self, read: ReadStream) -> Result<StreamPage, Failure>;
+
+    /// Events of one category by position, with the head of the same snapshot.
+    async fn read_category(&self, read: ReadCategory) -> Result<CategoryPage, Failure>;
+
+    /// The event with this id, with the head of the same snapshot.
+    async fn find(&self, id: EventId) -> Result<FoundEvent, Failure>;
+
+    /// Count and combined digest of the rows in a range, and the chain at its end.
+    async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure>;
+
+    /// Entries that truncations removed, oldest first; at most `limit` entries after the cut number `after`.
+    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure>;
+
+    /// Returns when there may be events after `after`, or when `at_most` has passed. A hint, never the truth.
+    async fn wait(&self, after: Position, at_most: Duration);
+
+    /// Swaps a lease, if it is what the sender saw.
+    async fn lease(&self, of: &Identity, swap: LeaseSwap) -> Result<LeaseAnswer, OperationError>;
+
+    /// What this engine can hold at most, whatever the manifest allows.
+    fn limits(&self) -> Limits;
+}
+
+/// See [`Source::open`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// The promised term.
+    pub term: Term,
+    /// The nonce it was promised to.
+    pub nonce: Nonce,
+    /// The tail that the source must have.
+    pub tail: Point,
+    /// The source's name, as recorded in the log.
+    pub primary: SourceName,
+    /// Opened without a majority.
+    pub forced: bool,
+    /// Voters that were not asked.
+    pub missing: Vec<SourceName>,
+}
+
+/// See [`Source::append`].
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The sender's term.
+    pub term: Term,
+    /// The configuration that the sender works under.
+    pub config: ConfigVersion,
+    /// Whole commits; may be empty, then only the watermarks are raised.
+    pub batch: Arc<[Commit]>,
+    /// What the sender knows of the others.
+    pub watermarks: Watermarks,
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// One per commit, in order.
+    pub verdicts: Vec<Verdict>,
+    /// The head afterwards.
+    pub head: Head,
+}
+
+/// See [`Source::apply`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Apply {
+    /// The sender's term.
+    pub term: Term,
+    /// The tail that the entries continue.
+    pub previous: Point,
+    /// Whole entries, in order; may be empty.
+    pub entries: Vec<Entry>,
+    /// What the sender knows of the others.
+    pub watermarks: Watermarks,
+}
+
+/// See [`Source::truncate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Truncate {
+    /// The term of the current primary.
+    pub term: Term,
+    /// The end of the last entry to keep.
+    pub keep: Point,
+    /// The tail that the source must have.
+    pub tail: Point,
+}
+
+/// See [`Source::read_log`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLog {
+    /// The first entry is the one that holds this position.
+    pub from: Position,
+    /// No entry begins after this position.
+    pub to: Position,
+    /// No further entry begins once this many events are read.
+    pub max_events: usize,
+    /// No further entry begins once this many bytes are read.
+    pub max_bytes: usize,
+}
+
+/// Entries and the head they belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPage {
+    /// Consecutive.
+    pub entries: Vec<Entry>,
+    /// Of the same snapshot.
+    pub head: Head,
+}
+
+/// See [`Source::read_stream`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadStream {
+    /// The stream.
+    pub stream: StreamName,
+    /// The first version to read (the highest when reading backward); beyond the end counts as the end.
+    pub from: Version,
+    /// From the end to the beginning.
+    pub backward: bool,
+    /// At most this many events.
+    pub max_events: usize,
+    /// No further event once this many bytes are read.
+    pub max_bytes: usize,
+}
+
+/// An event with the term and chain of its entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedEvent {
+    /// The event.
+    pub event: Event,
+    /// The term of its entry.
+    pub term: Term,
+    /// The chain at the end of its entry.
+    pub chain: crate::Chain,
+}
+
+/// A stream's events and the head they belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamPage {
+    /// In the order asked for.
+    pub events: Vec<RecordedEvent>,
+    /// The stream's last version and attributes; `None` = it does not exist.
+    pub stream: Option<StreamHead>,
+    /// Of the same snapshot.
+    pub head: Head,
+}
+
+/// See [`Source::read_category`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadCategory {
+    /// The category.
+    pub category: Category,
+    /// The positions to look at.
+    pub range: RangeInclusive<Position>,
+    /// From the end to the beginning.
+    pub backward: bool,
+    /// At most this many events.
+    pub max_events: usize,
+    /// No further event once this many bytes are read.
+    pub max_bytes: usize,
+}
+
+/// A category's events and the head they belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CategoryPage {
+    /// In the order asked for. Fewer than asked for means that the range holds no more, unless bytes ran out.
+    pub events: Vec<RecordedEvent>,
+    /// Whether the whole range was looked at.
+    pub is_complete: bool,
+    /// Of the same snapshot.
+    pub head: Head,
+}
+
+/// See [`Source::find`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundEvent {
+    /// The event, if it is in this source's log.
+    pub event: Option<RecordedEvent>,
+    /// Of the same snapshot.
+    pub head: Head,
+}
+
+/// See [`Source::digests`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digests {
+    /// Number of events in the range.
+    pub count: u64,
+    /// Their stored digests, combined.
+    pub combined: Digest,
+    /// The chain of the entry that holds the range's end, if there is one.
+    pub chain: Option<crate::Chain>,
+}
+
+/// An entry that a truncation removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// The truncation.
+    pub cut: Cut,
+    /// The entry, as it stood.
+    pub entry: Entry,
+}
+
+/// Why a source's operation did not answer with success.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OperationError {
+    /// The source decided against it; nothing was written. The head says why.
+    #[error("{reason}")]
+    Refused {
+        /// The rule that stood against it.
+        reason: Refusal,
+        /// The head at that moment.
+        head: Box<Head>,
+    },
+    /// It was certainly not executed.
+    #[error("{0}")]
+    Failed(Failure),
+    /// It may have been executed, or may still be: read again, or send the same operation again.
+    #[error("outcome unknown: {0}")]
+    Unknown(Failure),
+}
+
+/// Why a database refuses its service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedReason {
+    /// Wrong credentials.
+    Auth,
+    /// Missing rights.
+    Rights,
+    /// It takes no writes.
+    ReadOnly,
+    /// No space is left.
+    DiskFull,
+    /// The secure connection could not be made.
+    Tls,
+}
+
+impl std::fmt::Display for RefusedReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            RefusedReason::Auth => "auth",
+            RefusedReason::Rights => "rights",
+            RefusedReason::ReadOnly => "read_only",
+            RefusedReason::DiskFull => "disk_full",
+            RefusedReason::Tls => "tls",
+        })
+    }
+}
+
+/// What is wrong with a source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It does not answer. Try again, or another source.
+    #[error("source unreachable: {0}")]
+    Unreachable(String),
+    /// It answered, but not in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// It holds no log yet. Provision it.
+    #[error("not provisioned: {0}")]
+    NotProvisioned(String),
+    /// It holds another log than expected. Check the connection.
+    #[error("holds another store: {0}")]
+    WrongStore(String),
+    /// The database refuses its service until somebody changes something there.
+    #[error("refused ({reason}): {message}")]
+    Refused {
+        /// The kind of refusal.
+        reason: RefusedReason,
+        /// The database's words.
+        message: String,
+    },
+    /// Written by a newer version. Update this one.
+    #[error("stored format {found} needs a newer version (this one knows up to {known})")]
+    FormatTooNew {
+        /// What the head says.
+        found: u32,
+        /// The newest this version knows.
+        known: u32,
+    },
+    /// What was read contradicts itself. Restore or verify the source.
+    #[error("damaged: {0}")]
+    Damaged(String),
+}
