@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# A fuzzer driven by /openapi.json finds no 500 and no answer outside the described schema.
+set -euo pipefail
+. tests/lib/tools.sh
+. tests/lib/sidecar.sh
+need_python
+work=$(mktemp -d)
+start_sidecar examples/payments "$work/data"
+trap 'stop_sidecar; rm -rf "$work"' EXIT
+cd "$work"
+"$python_env/bin/schemathesis" run "$POLYLOG_URL/openapi.json" \
+  --checks not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance \
+  --exclude-tag later --workers 2 --max-examples "${POLYLOG_FUZZ_EXAMPLES:-60}" --request-timeout 10

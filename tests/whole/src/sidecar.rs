@@ -1,0 +1,94 @@
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::http::Connection;
+
+/// A `polylog dev` process over a folder of data.
+pub struct Sidecar {
+    pub port: u16,
+    command: Command,
+    child: Option<Child>,
+}
+
+/// What is started, from which binary, with which manifests.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SidecarArgs {
+    /// The `polylog` binary; default: found in PATH.
+    #[arg(long, default_value = "polylog")]
+    binary: PathBuf,
+    /// The manifests it serves.
+    #[arg(long, default_value = "examples/payments")]
+    manifests: PathBuf,
+    /// Further arguments of `polylog dev`.
+    #[arg(last = true)]
+    further: Vec<String>,
+}
+
+impl Sidecar {
+    pub fn new(args: &SidecarArgs, data: &std::path::Path) -> Result<Self> {
+        let port = free_port()?;
+        let mut command = Command::new(&args.binary);
+        command
+            .arg("dev")
+            .arg(&args.manifests)
+            .args(["--port", &port.to_string(), "--health-port", "0", "--data"])
+            .arg(data)
+            .args(&args.further)
+            .env("POLYLOG_LOG", "warn")
+            .stdin(Stdio::null());
+        Ok(Self { port, command, child: None })
+    }
+
+    /// Starts it and waits until it answers.
+    pub fn start(&mut self) -> Result<()> {
+        self.child = Some(self.command.spawn().context("polylog could not be started")?);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            let answer = Connection::open(self.port, Duration::from_secs(2))
+                .and_then(|mut connection| connection.request("GET", "/v1/stores", b""));
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                return Ok(());
+            }
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
+                bail!("polylog dev ended by itself: {status}");
+            }
+            pause(Duration::from_millis(10));
+        }
+        bail!("polylog dev did not answer within 30 s")
+    }
+
+    /// kill -9, and wait until it is gone.
+    pub fn kill(&mut self) -> Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    pub fn pid(&self) -> Result<u32> {
+        Ok(self.child.as_ref().context("it runs")?.id())
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        // Nothing can be done about a process that is gone already.
+        let _ = self.kill();
+    }
+}
+
+/// Lets time pass for the process under test.
+#[expect(clippy::disallowed_methods, reason = "there is no async worker here, and the pause is the point")]
+pub fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
