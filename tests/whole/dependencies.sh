@@ -3,4 +3,4 @@
 set -euo pipefail
 . tests/lib/tools.sh
 need_cargo_tool cargo-deny 0.20.2
-"$tools/cargo-deny" --offline --all-features check bans licenses sources
+"$tools/cargo-deny" --all-features check bans licenses sources
