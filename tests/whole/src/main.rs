@@ -3,14 +3,13 @@
 //! They speak HTTP by a client of their own and share no code with what they test.
 
 mod audit;
-mod http;
 mod kill;
 mod memory;
-mod sidecar;
 mod subscriber;
 mod writer;
 
 use clap::Parser;
+use polylog_whole_tests::{http, sidecar};
 
 #[derive(Parser)]
 enum Command {

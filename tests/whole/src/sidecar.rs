@@ -1,3 +1,5 @@
+//! A `polylog dev` process that can be killed and started again.
+
 use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -10,7 +12,10 @@ use crate::http::Connection;
 
 /// A `polylog dev` process over a folder of data.
 pub struct Sidecar {
+    /// Where it listens.
     pub port: u16,
+    /// Where it tells its health and metrics.
+    pub health_port: u16,
     command: Command,
     child: Option<Child>,
 }
@@ -30,18 +35,19 @@ pub struct SidecarArgs {
 }
 
 impl Sidecar {
+    /// Prepares a process on a free port; nothing is started yet.
     pub fn new(args: &SidecarArgs, data: &std::path::Path) -> Result<Self> {
-        let port = free_port()?;
+        let (port, health_port) = (free_port()?, free_port()?);
         let mut command = Command::new(&args.binary);
         command
             .arg("dev")
             .arg(&args.manifests)
-            .args(["--port", &port.to_string(), "--health-port", "0", "--data"])
+            .args(["--port", &port.to_string(), "--health-port", &health_port.to_string(), "--data"])
             .arg(data)
             .args(&args.further)
             .env("POLYLOG_LOG", "warn")
             .stdin(Stdio::null());
-        Ok(Self { port, command, child: None })
+        Ok(Self { port, health_port, command, child: None })
     }
 
     /// Starts it and waits until it answers.
@@ -71,6 +77,7 @@ impl Sidecar {
         Ok(())
     }
 
+    /// Its process id.
     pub fn pid(&self) -> Result<u32> {
         Ok(self.child.as_ref().context("it runs")?.id())
     }

@@ -1,0 +1,139 @@
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use polylog_whole_tests::{http::Connection, sidecar::Sidecar};
+
+use crate::{
+    Args,
+    load::{Load, Measured},
+    raw::Raw,
+    read,
+};
+
+const CASES: [Load; 5] = [
+    Load { clients: 1, events: 1 },
+    Load { clients: 8, events: 1 },
+    Load { clients: 32, events: 1 },
+    Load { clients: 128, events: 1 },
+    Load { clients: 8, events: 50 },
+];
+
+/// One pair of windows.
+struct Pair {
+    ours: Measured,
+    batch: f64,
+    raw: f64,
+}
+
+pub fn run(args: &Args, folder: &Path) -> Result<()> {
+    let data = folder.join("data");
+    let mut sidecar = Sidecar::new(&args.sidecar, &data)?;
+    sidecar.start()?;
+    Load { clients: 8, events: 50 }.fill(sidecar.port, 10_000)?;
+
+    println!(
+        "| stored | clients × events | batch | HTTP events/s | raw events/s | ratio (quartiles) | p50 ms | p99 ms |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for stage in ["small", "large"] {
+        if stage == "large" {
+            Load { clients: 8, events: 50 }.fill(sidecar.port, args.stored)?;
+        }
+        let file = database(&data)?;
+        let mut raw = Raw::copy(&file, &folder.join(format!("{stage}.db")))?;
+        for load in CASES {
+            let stored = position(sidecar.port)?;
+            let pairs: Vec<Pair> = (0..args.pairs)
+                .map(|_| pair(load, &sidecar, args.window, &mut raw))
+                .collect::<Result<_>>()?;
+            println!("{}", row(stored, load, pairs));
+        }
+    }
+    let reads: Vec<(u64, f64)> = (0..3).map(|_| read::whole_log(sidecar.port)).collect::<Result<_>>()?;
+    let mut rates: Vec<f64> = reads.iter().map(|(_, rate)| *rate).collect();
+    rates.sort_by(f64::total_cmp);
+    println!("\nthe log as NDJSON: {:.0} events/s (median of 3 reads of {} events)", rates[1], reads[0].0);
+    sidecar.kill()
+}
+
+fn pair(load: Load, sidecar: &Sidecar, window: f64, raw: &mut Raw) -> Result<Pair> {
+    let before = batches(sidecar.health_port)?;
+    let ours = load.run(sidecar.port, Duration::from_secs_f64(window))?;
+    let after = batches(sidecar.health_port)?;
+    let batch = (after.0 - before.0) / (after.1 - before.1);
+    let raw = raw.catch_up(batch.round() as usize)?;
+    Ok(Pair { ours, batch, raw })
+}
+
+fn row(stored: u64, load: Load, pairs: Vec<Pair>) -> String {
+    let median = |of: &dyn Fn(&Pair) -> f64| quartiles(pairs.iter().map(of).collect())[1];
+    let [low, middle, high] = quartiles(pairs.iter().map(|pair| pair.ours.rate() / pair.raw).collect());
+    let millis = |percent| median(&|pair: &Pair| pair.ours.percentile(percent).as_secs_f64() * 1e3);
+    format!(
+        "| {stored} | {} × {} | {:.1} | {:.0} | {:.0} | {middle:.2} ({low:.2}–{high:.2}) | {:.2} | {:.2} |",
+        load.clients,
+        load.events,
+        median(&|pair| pair.batch),
+        median(&|pair| pair.ours.rate()),
+        median(&|pair| pair.raw),
+        millis(50),
+        millis(99),
+    )
+}
+
+fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])
+}
+
+impl Load {
+    /// Appends until the log holds `events`.
+    fn fill(self, port: u16, events: u64) -> Result<()> {
+        while position(port)? < events {
+            self.run(port, Duration::from_millis(500))?;
+        }
+        Ok(())
+    }
+}
+
+fn get(port: u16, path: &str) -> Result<String> {
+    let answer = Connection::open(port, Duration::from_secs(10))?.request("GET", path, b"")?;
+    Ok(String::from_utf8(answer.body)?)
+}
+
+fn position(port: u16) -> Result<u64> {
+    let stores: serde_json::Value = serde_json::from_str(&get(port, "/v1/stores")?)?;
+    stores["stores"][0]["positions"][0].as_u64().context("a position")
+}
+
+/// Events and batches that were committed so far.
+fn batches(health_port: u16) -> Result<(f64, f64)> {
+    let metrics = get(health_port, "/metrics")?;
+    let number = |name: &str| -> Result<f64> {
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with(name))
+            .with_context(|| format!("no metric {name}"))?;
+        Ok(line.rsplit(' ').next().context("a value")?.parse()?)
+    };
+    Ok((number("polylog_batch_events_sum")?, number("polylog_batch_events_count")?))
+}
+
+/// The sidecar's only database file.
+fn database(data: &Path) -> Result<PathBuf> {
+    let mut folders = vec![data.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "db") {
+                return Ok(path);
+            }
+        }
+    }
+    anyhow::bail!("no database file under {}", data.display())
+}

@@ -1,0 +1,37 @@
+//! Benchmarks: Polylog side by side with the raw engine, in one run.
+//!
+//! Absolute figures of a shared machine mean little. Every figure here is a ratio of two windows that follow each other:
+//! the sidecar takes events over HTTP, then the very rows it wrote are inserted raw, into a copy of its file, in
+//! transactions as large as its own were on average.
+
+mod append;
+mod load;
+mod raw;
+mod read;
+
+use clap::Parser;
+use polylog_whole_tests::sidecar::SidecarArgs;
+
+#[derive(Parser)]
+struct Args {
+    /// Pairs of windows for each case.
+    #[arg(long, default_value_t = 9)]
+    pairs: usize,
+    /// Seconds of one window.
+    #[arg(long, default_value_t = 2.0)]
+    window: f64,
+    /// Events that are stored before the last cases.
+    #[arg(long, default_value_t = 2_000_000)]
+    stored: u64,
+    #[command(flatten)]
+    sidecar: SidecarArgs,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let folder = std::env::temp_dir().join(format!("polylog-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let outcome = append::run(&args, &folder);
+    std::fs::remove_dir_all(&folder)?;
+    outcome
+}
