@@ -9,7 +9,7 @@ use crate::{
     clock,
     connection::Slot,
     error::EngineError,
-    failpoints, operation,
+    operation,
     rows::{EntryBuilder, RowReader, columns, number, text},
 };
 
@@ -20,7 +20,7 @@ pub(crate) fn append(
     append: &Append,
     tail: &watch::Sender<Position>,
 ) -> Result<Appended, OperationError> {
-    let effect = operation::execute(slot, failpoints::Operation::Append, tail, |connection, head| {
+    let effect = operation::execute(slot, tail, |connection, head| {
         let facts = look_up(connection, &Wanted::by_batch(&append.batch))?;
         let operation = Operation::Append {
             term: append.term,

@@ -1,7 +1,7 @@
 use polylog_log::{Apply, Applying, Head, Identity, Operation, OperationError, Position, Rules};
 use tokio::sync::watch;
 
-use crate::{connection::Slot, failpoints, operation};
+use crate::{connection::Slot, operation};
 
 /// See [`polylog_log::Source::apply`].
 pub(crate) fn apply(
@@ -10,7 +10,7 @@ pub(crate) fn apply(
     apply: &Apply,
     tail: &watch::Sender<Position>,
 ) -> Result<Head, OperationError> {
-    let effect = operation::execute(slot, failpoints::Operation::Apply, tail, |_, head| {
+    let effect = operation::execute(slot, tail, |_, head| {
         let applying = Applying {
             term: apply.term,
             previous: apply.previous,

@@ -1,7 +1,9 @@
 use std::{path::PathBuf, time::Duration};
 
+use polylog_log::FailPoints;
+
 /// How a SQLite file is used. What is written does not depend on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct SqliteConfig {
     /// The database file, on a local file system; `-wal` and `-shm` stand beside it.
     pub path: PathBuf,
@@ -19,6 +21,8 @@ pub struct SqliteConfig {
     pub checkpoint_pages: u32,
     /// How often other processes' commits are looked for while somebody waits for events.
     pub poll_interval: Duration,
+    /// Where tests make something go wrong; see [`POINTS`](crate::POINTS).
+    pub fail_points: FailPoints,
 }
 
 impl SqliteConfig {
@@ -35,6 +39,7 @@ impl SqliteConfig {
             // commits pay for a checkpoint
             checkpoint_pages: 10_000,
             poll_interval: Duration::from_millis(25),
+            fail_points: FailPoints::default(),
         }
     }
 }

@@ -1,4 +1,11 @@
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use polylog_log::Failure;
 use rusqlite::{Connection, OpenFlags};
@@ -6,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::{
     SqliteConfig,
     error::EngineError,
-    failpoints::{self, Operation, Stage},
+    faults::Faults,
     file::{self, FileId, Found},
     schema,
 };
@@ -21,16 +28,31 @@ pub(crate) enum Role {
     Reader,
 }
 
+/// What all connections of one source share.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    pub(crate) config: SqliteConfig,
+    crashed: Arc<AtomicBool>,
+}
+
+impl Handle {
+    pub(crate) fn new(config: SqliteConfig) -> Self {
+        Self { config, crashed: Arc::default() }
+    }
+}
+
 /// A place for one connection; opens it when needed, and again after an error that broke it.
 pub(crate) struct Slot {
     config: SqliteConfig,
     role: Role,
     open: Option<(Connection, FileId)>,
+    /// Shared by all connections of a source.
+    crashed: Arc<AtomicBool>,
 }
 
 impl Slot {
-    pub(crate) fn new(config: SqliteConfig, role: Role) -> Self {
-        Self { config, role, open: None }
+    pub(crate) fn new(handle: &Handle, role: Role) -> Self {
+        Self { config: handle.config.clone(), role, open: None, crashed: handle.crashed.clone() }
     }
 
     /// How long SQLite waits for a lock.
@@ -40,6 +62,9 @@ impl Slot {
 
     /// The connection to the file that the path leads to now.
     pub(crate) fn connection(&mut self) -> Result<&mut Connection, EngineError> {
+        if self.crashed.load(Ordering::Acquire) {
+            return Err(EngineError::Crashed);
+        }
         // a file that was replaced lives on without a name: what is written to it is lost
         let is_current = self.open.as_ref().is_some_and(|(_, id)| FileId::of(&self.config.path) == Some(*id));
         if !is_current {
@@ -54,6 +79,9 @@ impl Slot {
 
     /// Gives the connection up if `error` broke it, or if it is still in a transaction.
     pub(crate) fn settle(&mut self, error: Option<&EngineError>) {
+        if matches!(error, Some(EngineError::Crashed)) {
+            self.crashed.store(true, Ordering::Release);
+        }
         let is_broken = error.is_some_and(EngineError::breaks_connection);
         let is_stuck = self.open.as_ref().is_some_and(|(connection, _)| !connection.is_autocommit());
         if is_broken || is_stuck {
@@ -61,13 +89,9 @@ impl Slot {
         }
     }
 
-    /// The fail points of an operation on this file.
-    pub(crate) fn failpoint(
-        &self,
-        operation: Operation,
-    ) -> impl Fn(Stage) -> Result<(), EngineError> + use<> {
-        let path = self.config.path.clone();
-        move |stage| failpoints::hit(&path, operation, stage)
+    /// The fail points, for one operation.
+    pub(crate) fn faults(&self) -> Faults {
+        Faults::new(self.config.fail_points.clone())
     }
 
     /// Gives the connection up.

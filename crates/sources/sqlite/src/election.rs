@@ -4,7 +4,7 @@ use polylog_log::{
 };
 use tokio::sync::watch;
 
-use crate::{append, clock, connection::Slot, failpoints, head, operation};
+use crate::{append, clock, connection::Slot, head, operation};
 
 /// See [`polylog_log::Source::promise`].
 pub(crate) fn promise(
@@ -14,7 +14,7 @@ pub(crate) fn promise(
     nonce: Nonce,
     tail: &watch::Sender<Position>,
 ) -> Result<Head, OperationError> {
-    let effect = operation::execute(slot, failpoints::Operation::Promise, tail, |_, head| {
+    let effect = operation::execute(slot, tail, |_, head| {
         Ok(head.admit(of, Operation::Promise { term, nonce }, Rules::ALL))
     })?;
     Ok(effect.head)
@@ -27,7 +27,7 @@ pub(crate) fn open(
     open: &Open,
     tail: &watch::Sender<Position>,
 ) -> Result<Head, OperationError> {
-    let effect = operation::execute(slot, failpoints::Operation::Open, tail, |connection, head| {
+    let effect = operation::execute(slot, tail, |connection, head| {
         let facts = append::look_up(connection, &Wanted::by_open())?;
         let opening = Opening {
             term: open.term,
@@ -51,7 +51,7 @@ pub(crate) fn truncate(
     truncate: &Truncate,
     tail: &watch::Sender<Position>,
 ) -> Result<Head, OperationError> {
-    let effect = operation::execute(slot, failpoints::Operation::Truncate, tail, |connection, head| {
+    let effect = operation::execute(slot, tail, |connection, head| {
         let config = head::config_at(connection, truncate.keep.position)?;
         let truncating = Truncating {
             term: truncate.term,

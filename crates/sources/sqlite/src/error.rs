@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use polylog_log::{Failure, OperationError, RefusedReason};
+use polylog_log::{Failure, RefusedReason};
 use rusqlite::ErrorCode;
 
 /// What can go wrong inside the engine, before it is known what that means for the operation.
@@ -12,6 +12,9 @@ pub(crate) enum EngineError {
     /// Already in the contract's words.
     #[error("{0}")]
     Failure(#[from] Failure),
+    /// A test stopped this handle, as if its process had ended.
+    #[error("the process ended")]
+    Crashed,
 }
 
 impl EngineError {
@@ -25,12 +28,13 @@ impl EngineError {
         match self {
             EngineError::Failure(failure) => failure.clone(),
             EngineError::Sqlite(error) => translate(error, patience),
+            EngineError::Crashed => Failure::Unreachable(self.to_string()),
         }
     }
 
     /// Whether the connection must be opened again: after an I/O error its view of the write-ahead log may be wrong.
     pub(crate) fn breaks_connection(&self) -> bool {
-        let EngineError::Sqlite(error) = self else { return false };
+        let EngineError::Sqlite(error) = self else { return matches!(self, EngineError::Crashed) };
         matches!(
             error.sqlite_error_code(),
             Some(
@@ -55,11 +59,6 @@ impl EngineError {
     pub(crate) fn commit_left_nothing(&self) -> bool {
         let EngineError::Sqlite(error) = self else { return false };
         matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy))
-    }
-
-    /// It happened before COMMIT: nothing was written.
-    pub(crate) fn not_executed(&self, patience: Duration) -> OperationError {
-        OperationError::Failed(self.failure(patience))
     }
 }
 

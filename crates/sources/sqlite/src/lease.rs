@@ -4,26 +4,24 @@ use rusqlite::{Connection, params};
 use crate::{
     connection::Slot,
     error::EngineError,
-    failpoints::{self, Stage},
-    head, operation,
+    faults, head, operation,
     rows::{number, text},
 };
 
 /// See [`polylog_log::Source::lease`].
 pub(crate) fn lease(slot: &mut Slot, of: &Identity, swap: &LeaseSwap) -> Result<LeaseAnswer, OperationError> {
-    let hit = slot.failpoint(failpoints::Operation::Lease);
-    operation::transact(slot, failpoints::Operation::Lease, |connection| {
+    operation::transact(slot, |connection, faults| {
         let head = head::load(connection)?;
         if head.identity != *of {
             return Ok(Err((Refusal::WrongStore, Box::new(head))));
         }
         let lease = read(connection, &swap.name)?;
-        hit(Stage::AfterLookups)?;
+        faults.pass(faults::LOOKED_UP)?;
         if lease != swap.expect {
             return Ok(Ok(LeaseAnswer { swapped: false, lease }));
         }
         write(connection, &swap.name, swap.set.as_ref())?;
-        hit(Stage::AfterRows)?;
+        faults.pass(faults::ROWS_WRITTEN)?;
         Ok(Ok(LeaseAnswer { swapped: true, lease: swap.set.clone() }))
     })
 }

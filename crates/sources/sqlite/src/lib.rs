@@ -11,10 +11,7 @@ mod connection;
 mod digest;
 mod election;
 mod error;
-#[cfg(feature = "failpoints")]
-pub mod failpoints;
-#[cfg(not(feature = "failpoints"))]
-mod failpoints;
+mod faults;
 mod file;
 mod head;
 mod lease;
@@ -30,4 +27,5 @@ mod worker;
 mod writer;
 
 pub use config::SqliteConfig;
+pub use faults::POINTS;
 pub use source::SqliteSource;

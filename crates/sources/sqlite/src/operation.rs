@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::{
     connection::Slot,
     error::EngineError,
-    failpoints::{Operation, Stage},
+    faults::{self, Faults},
     head, rows, wait,
 };
 
@@ -36,21 +36,19 @@ impl From<rusqlite::Error> for Stopped {
 /// Takes the write lock, decides on the head and what `decide` looked up, and stores the effect.
 pub(crate) fn execute(
     slot: &mut Slot,
-    operation: Operation,
     tail: &watch::Sender<Position>,
     decide: impl FnOnce(&Connection, &Head) -> Result<Result<Effect, Refusal>, EngineError>,
 ) -> Result<Effect, OperationError> {
-    let hit = slot.failpoint(operation);
-    let effect = transact(slot, operation, |connection| {
+    let effect = transact(slot, |connection, faults| {
         let head = head::load(connection)?;
         let decision = decide(connection, &head)?;
-        hit(Stage::AfterLookups)?;
+        faults.pass(faults::LOOKED_UP)?;
         let effect = match decision {
             Ok(effect) => effect,
             Err(refusal) => return Ok(Err((refusal, Box::new(head)))),
         };
         store(connection, &effect)?;
-        hit(Stage::AfterRows)?;
+        faults.pass(faults::ROWS_WRITTEN)?;
         head::store(connection, &effect.head)?;
         Ok(Ok(effect))
     })?;
@@ -62,35 +60,39 @@ pub(crate) fn execute(
 /// been.
 pub(crate) fn transact<T>(
     slot: &mut Slot,
-    operation: Operation,
-    work: impl FnOnce(&Connection) -> Result<Result<T, (Refusal, Box<Head>)>, EngineError>,
+    work: impl FnOnce(&Connection, &mut Faults) -> Result<Result<T, (Refusal, Box<Head>)>, EngineError>,
 ) -> Result<T, OperationError> {
-    let result = attempt(slot, operation, work);
+    let mut faults = slot.faults();
+    let result = attempt(slot, &mut faults, work);
     let error = match &result {
         Err(Stopped::Before(error) | Stopped::AtCommit { error, .. }) => Some(error),
         Ok(_) | Err(Stopped::Refused(..)) => None,
     };
     slot.settle(error);
     let patience = slot.patience();
+    if faults.lost_reply {
+        return Err(OperationError::Unknown(Failure::Unreachable("injected: the reply is lost".into())));
+    }
     result.map_err(|stopped| match stopped {
         Stopped::Refused(reason, head) => OperationError::Refused { reason, head },
-        Stopped::Before(error) | Stopped::AtCommit { error, left_nothing: true } => {
-            error.not_executed(patience)
+        Stopped::Before(error @ EngineError::Crashed) | Stopped::AtCommit { error, left_nothing: false } => {
+            OperationError::Unknown(error.failure(patience))
         }
-        Stopped::AtCommit { error, left_nothing: false } => OperationError::Unknown(error.failure(patience)),
+        Stopped::Before(error) | Stopped::AtCommit { error, left_nothing: true } => {
+            OperationError::Failed(error.failure(patience))
+        }
     })
 }
 
 fn attempt<T>(
     slot: &mut Slot,
-    operation: Operation,
-    work: impl FnOnce(&Connection) -> Result<Result<T, (Refusal, Box<Head>)>, EngineError>,
+    faults: &mut Faults,
+    work: impl FnOnce(&Connection, &mut Faults) -> Result<Result<T, (Refusal, Box<Head>)>, EngineError>,
 ) -> Result<T, Stopped> {
-    let hit = slot.failpoint(operation);
-    hit(Stage::BeforeBegin)?;
+    faults.pass(faults::BEFORE_BEGIN)?;
     let connection = slot.connection()?;
     run(connection, "BEGIN IMMEDIATE")?;
-    let worked = work(connection).and_then(|done| hit(Stage::BeforeCommit).map(|()| done));
+    let worked = work(connection, faults).and_then(|done| faults.pass(faults::HEAD_WRITTEN).map(|()| done));
     let done = match worked {
         Ok(Ok(done)) => done,
         Ok(Err((refusal, head))) => {
@@ -107,7 +109,7 @@ fn attempt<T>(
         return Err(Stopped::AtCommit { error, left_nothing });
     }
     // whatever goes wrong from here on, the operation stands
-    hit(Stage::AfterCommit).map_err(|error| Stopped::AtCommit { error, left_nothing: false })?;
+    faults.pass(faults::COMMITTED).map_err(|error| Stopped::AtCommit { error, left_nothing: false })?;
     Ok(done)
 }
 

@@ -7,8 +7,7 @@ use polylog_log::Failure;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
-    SqliteConfig,
-    connection::{Role, Slot},
+    connection::{Handle, Role, Slot},
     worker::{self, Job},
 };
 
@@ -17,7 +16,7 @@ const MOST_READERS: usize = 4;
 
 /// A few threads that read, started when first needed.
 pub(crate) struct Readers {
-    config: SqliteConfig,
+    handle: Handle,
     free: Arc<Semaphore>,
     pool: Arc<Mutex<Pool>>,
 }
@@ -30,9 +29,9 @@ struct Pool {
 }
 
 impl Readers {
-    pub(crate) fn new(config: &SqliteConfig) -> Self {
-        let count = config.readers.clamp(1, MOST_READERS);
-        Self { config: config.clone(), free: Arc::new(Semaphore::new(count)), pool: Arc::default() }
+    pub(crate) fn new(handle: &Handle) -> Self {
+        let count = handle.config.readers.clamp(1, MOST_READERS);
+        Self { handle: handle.clone(), free: Arc::new(Semaphore::new(count)), pool: Arc::default() }
     }
 
     /// Runs `work` on a thread that is free; waits until one is.
@@ -65,7 +64,7 @@ impl Readers {
         if let Some(idle) = pool.idle.pop() {
             return Ok(idle);
         }
-        let slot = Slot::new(self.config.clone(), Role::Reader);
+        let slot = Slot::new(&self.handle, Role::Reader);
         let (jobs, thread) = worker::spawn("sqlite-reader", slot, 1)?;
         pool.threads.retain(|thread| !thread.is_finished());
         pool.threads.push(thread);

@@ -9,8 +9,12 @@ use polylog_log::{
 use tokio::sync::watch;
 
 use crate::{
-    SqliteConfig, append, apply, connection::Slot, digest, election, head, lease, read, readers::Readers,
-    wait::Watcher, writer::Writer,
+    SqliteConfig, append, apply,
+    connection::{Handle, Slot},
+    digest, election, head, lease, read,
+    readers::Readers,
+    wait::Watcher,
+    writer::Writer,
 };
 
 /// A SQLite file that holds a copy of the log. Several processes may use the same file.
@@ -23,11 +27,12 @@ pub struct SqliteSource {
 impl SqliteSource {
     /// Opens a provisioned file; writes nothing.
     pub async fn open(config: SqliteConfig) -> Result<Self, Failure> {
-        let readers = Readers::new(&config);
+        let handle = Handle::new(config);
+        let readers = Readers::new(&handle);
         let head = readers.run(check).await?;
         Ok(Self {
-            writer: Writer::start(&config)?,
-            watcher: Watcher::new(&config, head.tail.position),
+            writer: Writer::start(&handle)?,
+            watcher: Watcher::new(&handle, head.tail.position),
             readers,
         })
     }

@@ -9,15 +9,14 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use crate::{
-    SqliteConfig,
-    connection::{Role, Slot},
+    connection::{Handle, Role, Slot},
     error::EngineError,
 };
 
 /// Tells those who wait that the log grew: this process's commits at once, other processes' by looking every few
 /// milliseconds, by a thread that sleeps while nobody waits.
 pub(crate) struct Watcher {
-    config: SqliteConfig,
+    handle: Handle,
     tail: Arc<watch::Sender<Position>>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -39,9 +38,9 @@ struct State {
 struct Waiting(Arc<Shared>);
 
 impl Watcher {
-    pub(crate) fn new(config: &SqliteConfig, tail: Position) -> Self {
+    pub(crate) fn new(handle: &Handle, tail: Position) -> Self {
         Self {
-            config: config.clone(),
+            handle: handle.clone(),
             tail: Arc::new(watch::Sender::new(tail)),
             shared: Arc::default(),
             thread: Mutex::new(None),
@@ -77,10 +76,10 @@ impl Watcher {
         if thread.is_some() || lock(&self.shared.state).is_closed {
             return;
         }
-        let (config, tail, shared) = (self.config.clone(), self.tail.clone(), self.shared.clone());
+        let (handle, tail, shared) = (self.handle.clone(), self.tail.clone(), self.shared.clone());
         let started = thread::Builder::new()
             .name("sqlite-watcher".into())
-            .spawn(move || watch(&config, &tail, &shared));
+            .spawn(move || watch(&handle, &tail, &shared));
         match started {
             Ok(handle) => *thread = Some(handle),
             // own commits are told all the same, and every wait ends in time
@@ -113,8 +112,8 @@ pub(crate) fn publish(to: &watch::Sender<Position>, tail: Position) {
     to.send_if_modified(|seen| std::mem::replace(seen, tail) != tail);
 }
 
-fn watch(config: &SqliteConfig, tail: &watch::Sender<Position>, shared: &Shared) {
-    let mut slot = Slot::new(config.clone(), Role::Reader);
+fn watch(handle: &Handle, tail: &watch::Sender<Position>, shared: &Shared) {
+    let mut slot = Slot::new(handle, Role::Reader);
     let mut seen = None;
     let mut state = lock(&shared.state);
     loop {
@@ -136,7 +135,7 @@ fn watch(config: &SqliteConfig, tail: &watch::Sender<Position>, shared: &Shared)
         }
         state = lock(&shared.state);
         if !state.is_closed {
-            let waited = shared.changed.wait_timeout(state, config.poll_interval);
+            let waited = shared.changed.wait_timeout(state, handle.config.poll_interval);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }

@@ -7,8 +7,7 @@ use polylog_log::{Failure, OperationError};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
-    SqliteConfig,
-    connection::{Role, Slot},
+    connection::{Handle, Role, Slot},
     worker::{self, Job},
 };
 
@@ -25,9 +24,9 @@ struct Thread {
 }
 
 impl Writer {
-    pub(crate) fn start(config: &SqliteConfig) -> Result<Self, Failure> {
-        let queue = config.queue.clamp(1, Semaphore::MAX_PERMITS);
-        let slot = Slot::new(config.clone(), Role::Writer);
+    pub(crate) fn start(handle: &Handle) -> Result<Self, Failure> {
+        let queue = handle.config.queue.clamp(1, Semaphore::MAX_PERMITS);
+        let slot = Slot::new(handle, Role::Writer);
         let (jobs, handle) = worker::spawn("sqlite-writer", slot, queue)?;
         Ok(Self { room: Arc::new(Semaphore::new(queue)), thread: Mutex::new(Some(Thread { jobs, handle })) })
     }

@@ -1,13 +1,13 @@
 use std::{fs::File, path::Path};
 
-use polylog_log::{Failure, Plan, Step, StepClass};
+use polylog_log::{FailPoints, Failure, Plan, Step, StepClass};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{Applied, Approval, inspect::PATIENCE};
 use crate::{
     connection::{connect, foreign, owner},
     error::EngineError,
-    failpoints::{self, Operation, Stage},
+    faults::{self, Faults},
     file, schema,
 };
 
@@ -16,19 +16,28 @@ use crate::{
 /// Additive steps are one transaction, every other step is one of its own: a crash leaves what a new plan completes.
 /// Fails without a trace of the failed step; when somebody else changed the file since the plan was made, plan again.
 pub fn apply(path: &Path, plan: &Plan, approval: &Approval) -> Result<Applied, Failure> {
+    apply_with(path, plan, approval, &FailPoints::default())
+}
+
+fn apply_with(
+    path: &Path,
+    plan: &Plan,
+    approval: &Approval,
+    fail_points: &FailPoints,
+) -> Result<Applied, Failure> {
     let hash = plan.hash();
     let (approved, waiting): (Vec<Step>, Vec<Step>) =
         plan.steps.iter().cloned().partition(|step| approval.allows(step, &hash));
     if !approved.is_empty() {
         file::look(path)?;
-        carry_out(path, &approved).map_err(|error| changed(error).failure(PATIENCE))?;
+        let mut faults = Faults::new(fail_points.clone());
+        carry_out(path, &approved, &mut faults).map_err(|error| changed(error).failure(PATIENCE))?;
     }
     Ok(Applied { done: approved, waiting })
 }
 
-fn carry_out(path: &Path, steps: &[Step]) -> Result<(), EngineError> {
-    let hit = |stage| failpoints::hit(path, Operation::Provision, stage);
-    hit(Stage::BeforeBegin)?;
+fn carry_out(path: &Path, steps: &[Step], faults: &mut Faults) -> Result<(), EngineError> {
+    faults.pass(faults::BEFORE_BEGIN)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE, PATIENCE)?;
     check_owner(&connection)?;
     let (modes, steps): (Vec<&Step>, Vec<&Step>) =
@@ -36,31 +45,30 @@ fn carry_out(path: &Path, steps: &[Step]) -> Result<(), EngineError> {
     if !modes.is_empty() {
         // SQLite changes it only outside a transaction
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        hit(Stage::AfterLookups)?;
+        faults.pass(faults::LOOKED_UP)?;
     }
     let (additive, others): (Vec<&Step>, Vec<&Step>) =
         steps.into_iter().partition(|step| step.class == StepClass::Additive);
-    run(path, &mut connection, &additive)?;
+    run(faults, &mut connection, &additive)?;
     for step in others {
-        run(path, &mut connection, &[step])?;
+        run(faults, &mut connection, &[step])?;
     }
     sync_folder(path);
-    hit(Stage::AfterCommit)
+    faults.pass(faults::COMMITTED)
 }
 
-fn run(path: &Path, connection: &mut Connection, steps: &[&Step]) -> Result<(), EngineError> {
+fn run(faults: &mut Faults, connection: &mut Connection, steps: &[&Step]) -> Result<(), EngineError> {
     if steps.is_empty() {
         return Ok(());
     }
-    let hit = |stage| failpoints::hit(path, Operation::Provision, stage);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // again, now that nobody else can change it
     check_owner(&transaction)?;
     for step in steps {
         transaction.execute_batch(&step.statement)?;
-        hit(Stage::AfterRows)?;
+        faults.pass(faults::ROWS_WRITTEN)?;
     }
-    hit(Stage::BeforeCommit)?;
+    faults.pass(faults::HEAD_WRITTEN)?;
     Ok(transaction.commit()?)
 }
 
