@@ -63,32 +63,33 @@ impl EngineError {
 }
 
 fn translate(error: &rusqlite::Error, patience: Duration) -> Failure {
-    let words = error.to_string();
+    let (code, words) = match error {
+        rusqlite::Error::SqliteFailure(code, _) => (code, error.to_string()),
+        // without the statement, which may be long
+        rusqlite::Error::SqlInputError { error: code, msg, .. } => (code, msg.clone()),
+        // a column of another type than the table declares, text that is not UTF-8, a row that should be there
+        other => return Failure::Damaged(other.to_string()),
+    };
     let refused = |reason| Failure::Refused { reason, message: words.clone() };
-    let moved = rusqlite::ffi::SQLITE_READONLY_DBMOVED;
-    match error {
-        rusqlite::Error::SqliteFailure(found, _) if found.extended_code == moved => {
+    match code.code {
+        _ if code.extended_code == rusqlite::ffi::SQLITE_READONLY_DBMOVED => {
             Failure::Unreachable(format!("the file was moved or deleted: {words}"))
         }
-        rusqlite::Error::SqliteFailure(found, _) => match found.code {
-            ErrorCode::DiskFull => refused(RefusedReason::DiskFull),
-            ErrorCode::ReadOnly => refused(RefusedReason::ReadOnly),
-            ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
-                refused(RefusedReason::Rights)
-            }
-            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Failure::Timeout(patience),
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Failure::Damaged(words),
-            // every rule was checked under the lock before the rows were written
-            ErrorCode::ConstraintViolation => {
-                Failure::Damaged(format!("what should be written contradicts what is stored: {words}"))
-            }
-            ErrorCode::Unknown if words.contains("no such table") || words.contains("no such column") => {
-                Failure::NotProvisioned(words)
-            }
-            _ => Failure::Unreachable(words),
-        },
-        // a column of another type than the table declares, text that is not UTF-8, a row that should be there
-        _ => Failure::Damaged(words),
+        ErrorCode::DiskFull => refused(RefusedReason::DiskFull),
+        ErrorCode::ReadOnly => refused(RefusedReason::ReadOnly),
+        ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
+            refused(RefusedReason::Rights)
+        }
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Failure::Timeout(patience),
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Failure::Damaged(words),
+        // every rule was checked under the lock before the rows were written
+        ErrorCode::ConstraintViolation => {
+            Failure::Damaged(format!("what should be written contradicts what is stored: {words}"))
+        }
+        ErrorCode::Unknown if words.contains("no such table") || words.contains("no such column") => {
+            Failure::NotProvisioned(words)
+        }
+        _ => Failure::Unreachable(words),
     }
 }
 

@@ -91,8 +91,10 @@ fn sync_folder(path: &Path) {
 /// A statement that met what it should have made, or missed what it should have removed.
 fn changed(error: EngineError) -> EngineError {
     match &error {
-        EngineError::Sqlite(sqlite) if sqlite.sqlite_error_code() == Some(ErrorCode::Unknown) => {
-            let words = format!("the file changed since the plan was made, plan again: {sqlite}");
+        EngineError::Sqlite(rusqlite::Error::SqlInputError { error, msg, .. })
+            if error.code == ErrorCode::Unknown =>
+        {
+            let words = format!("the file changed since the plan was made, plan again: {msg}");
             Failure::Unreachable(words).into()
         }
         _ => error,
