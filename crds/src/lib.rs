@@ -4,12 +4,14 @@ mod condition;
 mod definition;
 #[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
 pub mod event_store;
+pub mod manifests;
 #[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
 pub mod projection;
 #[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
 mod references;
 #[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
 pub mod replication_strategy;
+pub mod schema;
 pub mod values;
 
 pub use condition::{Condition, ConditionStatus};
