@@ -11,7 +11,9 @@ pub mod projection;
 mod references;
 #[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
 pub mod replication_strategy;
+pub mod resolve;
 pub mod schema;
+pub mod validate;
 pub mod values;
 
 pub use condition::{Condition, ConditionStatus};
