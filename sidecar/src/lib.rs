@@ -1,1 +1,5 @@
-//! The sidecar: servers, interceptors and roles
+//! The sidecar: servers, interceptors and roles.
+
+pub mod identity;
+mod json;
+pub mod policy;
