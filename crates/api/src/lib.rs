@@ -1,1 +1,39 @@
-//! Error codes and JSON forms of Polylog's outward interfaces
+//! Error codes and JSON forms of Polylog's outward interfaces, shared by sidecar, client and CLI. Nothing here does I/O.
+
+mod cloudevents;
+mod codes;
+mod durations;
+mod error;
+mod event;
+mod expected;
+pub mod headers;
+mod json;
+pub mod metadata;
+mod page;
+mod problem;
+mod received;
+mod requests;
+mod responses;
+mod subscribe;
+#[cfg(test)]
+mod testing;
+mod token;
+
+pub use cloudevents::{BATCH, BinaryEvent, CloudEvent, STRUCTURED, to_binary, write_structured};
+pub use codes::{Code, UnknownCode, Written};
+pub use durations::{InvalidDuration, format_duration, parse_duration};
+pub use error::RequestError;
+pub use event::{DataState, Framing, write_event};
+pub use expected::{ExpectedVersion, InvalidExpectedVersion};
+pub use headers::{IdempotencyKey, InvalidKey};
+pub use json::{is_json, parse as parse_json};
+pub use page::PageWriter;
+pub use problem::{Conflict, Problem};
+pub use received::{EventJson, ReceivedEvent};
+pub use requests::{AppendBody, CommitsBody, Keyed, NewEventBody, StreamAppendBody};
+pub use responses::{
+    AppendAnswer, CommitsAnswer, Location, LocationsAnswer, ReadPage, Served, SourceStatus, StoreList,
+    StoreStatus, StreamHeadAnswer, StreamResult,
+};
+pub use subscribe::{Frame, Mark, write_frame, write_heartbeat, write_retry};
+pub use token::{Token, TokenError};
