@@ -4,7 +4,7 @@ use super::scan::{NotJson, skip_space, skip_string, skip_value};
 
 /// JSON pointers (RFC 6901), gathered so that one pass over a text finds all they name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pointers {
+pub(crate) struct Pointers {
     is_end: bool,
     below: BTreeMap<String, Pointers>,
 }
@@ -17,7 +17,7 @@ struct Edit {
 impl Pointers {
     /// Adds a pointer; the empty one names the whole text. Returns false if it is not a JSON pointer.
     #[must_use]
-    pub fn add(&mut self, pointer: &str) -> bool {
+    pub(crate) fn add(&mut self, pointer: &str) -> bool {
         let mut node = self;
         if !pointer.is_empty() {
             let Some(path) = pointer.strip_prefix('/') else { return false };
@@ -31,12 +31,12 @@ impl Pointers {
     }
 
     /// Whether nothing is named.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         !self.is_end && self.below.is_empty()
     }
 
     /// Whether the whole text is named.
-    pub fn names_everything(&self) -> bool {
+    pub(crate) fn names_everything(&self) -> bool {
         self.is_end
     }
 
@@ -44,7 +44,7 @@ impl Pointers {
     /// elements of arrays become `null`, so that the others keep their index. `None` = nothing was there.
     ///
     /// The empty pointer is not applied here: see [`Self::names_everything`].
-    pub fn remove_from(&self, text: &[u8]) -> Result<Option<Vec<u8>>, NotJson> {
+    pub(crate) fn remove_from(&self, text: &[u8]) -> Result<Option<Vec<u8>>, NotJson> {
         let mut edits = Vec::new();
         self.edits(text, skip_space(text, 0), &mut edits)?;
         if edits.is_empty() {

@@ -1,7 +1,7 @@
 /// The text is not JSON, or not of the kind that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the expected JSON at byte {0}")]
-pub struct NotJson(pub usize);
+pub(crate) struct NotJson(pub usize);
 
 /// The first byte at or after `at` that is not white space.
 pub(super) fn skip_space(text: &[u8], mut at: usize) -> usize {
