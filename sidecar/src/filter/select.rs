@@ -24,28 +24,21 @@ impl Filter {
             "" => Err("a value is empty".to_owned()),
             text => Ok(text.to_owned()),
         };
-        let types = |text: &str| match text {
-            // the log's own types can be asked for too
-            own if own.starts_with('$') => Ok(EventType::recorded(own)),
-            text => EventType::parse(text).map_err(|error| error.to_string()),
-        };
-        let when = query.text("filter").map(|text| {
-            When::compile(&text).map_err(|reason| {
-                Problem::new(Code::InvalidFilter, format_args!("query parameter \"filter\": {reason}"))
-                    .next_step("correct the expression; it is CEL over event, like event.data.amount > 100")
-                    .fact("parameter", "filter")
-            })
-        });
         Ok(Self {
-            types: query.list("types", types)?,
+            types: take_types(query)?,
             type_prefixes: query.list("typePrefix", not_empty)?,
             categories: query.list("categories", |text| not_empty(text).map(|text| Glob::new(&text)))?,
             streams: query.list("streams", |text| StreamName::parse(text).map_err(|e| e.to_string()))?,
             correlation_id: query.with("correlationId", not_empty)?,
-            when: when.transpose()?,
+            when: take_when(query)?,
             since: None,
             until: None,
         })
+    }
+
+    /// Takes what the filter of a stream has: only types and the expression.
+    pub(crate) fn take_of_stream(query: &mut Query) -> Result<Self, Problem> {
+        Ok(Self { types: take_types(query)?, when: take_when(query)?, ..Self::default() })
     }
 
     /// Takes `since` and `until`, which reads (not subscriptions) compare with the events' own time.
@@ -89,4 +82,23 @@ impl Filter {
     pub(crate) fn when(&self) -> Option<&When> {
         self.when.as_ref()
     }
+}
+
+fn take_types(query: &mut Query) -> Result<Vec<EventType>, Problem> {
+    query.list("types", |text| match text {
+        // the log's own types can be asked for too
+        own if own.starts_with('$') => Ok(EventType::recorded(own)),
+        text => EventType::parse(text).map_err(|error| error.to_string()),
+    })
+}
+
+fn take_when(query: &mut Query) -> Result<Option<When>, Problem> {
+    let compile = |text: String| {
+        When::compile(&text).map_err(|reason| {
+            Problem::new(Code::InvalidFilter, format_args!("query parameter \"filter\": {reason}"))
+                .next_step("correct the expression; it is CEL over event, like event.data.amount > 100")
+                .fact("parameter", "filter")
+        })
+    };
+    query.text("filter").map(compile).transpose()
 }

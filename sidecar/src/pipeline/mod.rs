@@ -10,7 +10,7 @@ mod validation;
 
 pub(crate) use access::{Reader, check_append, denied, require_any};
 pub(crate) use caller::Caller;
-pub(crate) use redaction::Shown;
+pub(crate) use limits::problem as limit_exceeded;
 
 use polylog_api::Problem;
 use polylog_log::{Commit, Limits};

@@ -1,4 +1,4 @@
-use polylog_log::{Limits, Position};
+use polylog_log::Limits;
 
 use super::{Access, Enrichment, PolicyDocument, Schemas};
 use crate::json::Pointers;
@@ -6,8 +6,6 @@ use crate::json::Pointers;
 /// A policy as the interceptors use it; compiled once per `$policy` event.
 #[derive(Debug)]
 pub struct Policy {
-    /// Where it stands in the log; zero = the log holds none yet.
-    pub position: Position,
     /// Who may do what.
     pub access: Access,
     /// Checks of event data.
@@ -47,8 +45,8 @@ impl PolicyDocument {
 }
 
 impl Policy {
-    /// Compiles a policy that stands at `position`.
-    pub fn compile(document: &PolicyDocument, position: Position) -> Result<Self, PolicyError> {
+    /// Compiles a policy.
+    pub fn compile(document: &PolicyDocument) -> Result<Self, PolicyError> {
         let mut redact = Pointers::default();
         for pointer in &document.redact {
             if !redact.add(pointer) {
@@ -56,7 +54,6 @@ impl Policy {
             }
         }
         Ok(Self {
-            position,
             access: Access::new(&document.namespace, document.access.as_deref()),
             schemas: Schemas::compile(document.validation, &document.schemas)?,
             enrich: document.enrich.clone(),
