@@ -93,6 +93,7 @@ fn other_content_comes_as_base64() {
     let refused = [
         (r#","dataBase64":"/wA=""#, "contentType"),
         (r#","dataBase64":"/wA=","data":1,"contentType":"a/b""#, "dataBase64"),
+        (r#","dataBase64":"/wA=","data":null,"contentType":"a/b""#, "dataBase64"),
         (r#","dataBase64":"e3s=","contentType":"application/json""#, "dataBase64"),
         (r#","dataBase64":"***","contentType":"a/b""#, "dataBase64"),
         (r#","dataBase64":"_w==","contentType":"a/b""#, "dataBase64"),
