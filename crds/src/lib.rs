@@ -1,1 +1,22 @@
-//! Polylog's Kubernetes kinds as Rust types
+//! Polylog's Kubernetes kinds as Rust types: [`EventStore`], [`ReplicationStrategy`], [`Projection`].
+
+mod condition;
+mod definition;
+#[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
+pub mod event_store;
+pub mod manifests;
+#[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
+pub mod projection;
+#[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
+mod references;
+#[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
+pub mod replication_strategy;
+pub mod schema;
+pub mod values;
+
+pub use condition::{Condition, ConditionStatus};
+pub use definition::{definition, definitions, to_yaml};
+pub use event_store::EventStore;
+pub use projection::Projection;
+pub use references::{CaRef, CaRefKind, ObjectRef, SecretKeyRef};
+pub use replication_strategy::ReplicationStrategy;
