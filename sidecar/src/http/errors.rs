@@ -48,6 +48,11 @@ pub(crate) fn of_append(error: AppendError) -> Problem {
     }
 }
 
+/// The code of an append's failure, for metrics.
+pub(crate) fn append_code(error: &AppendError) -> &'static str {
+    of_append(error.clone()).code.text()
+}
+
 /// What a read's failure is to its caller.
 pub(crate) fn of_read(error: ReadError) -> Problem {
     let detail = error.to_string();
