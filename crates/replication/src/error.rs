@@ -115,6 +115,9 @@ pub enum AppendError {
     /// `no_primary`: the log has no primary at the moment. Try again.
     #[error("the log has no primary at the moment")]
     NoPrimary,
+    /// `not_supported`: the log's configuration needs more than this version can do. Update this process.
+    #[error("{0}")]
+    NotSupported(String),
     /// `draining`: this process is about to stop. Send it to another one, or again later.
     #[error("this process takes no more appends: it is about to stop")]
     Draining,

@@ -2,14 +2,28 @@
 //!
 //! [`Store`] is the way in. This version keeps one voter; what needs a second source is refused.
 
+mod appender;
+mod backoff;
+mod bootstrap;
+mod caught;
+mod configure;
 mod error;
 mod export;
 mod follow;
+mod freshness;
+mod group;
+mod heads;
+mod log_reads;
 mod options;
 mod reads;
+mod recent;
+mod shared;
 mod status;
 mod store;
+mod stream_reads;
+mod tail;
 mod token;
+mod verdict;
 
 pub use error::{AppendError, FollowError, InvalidCommit, OpenError, ReadError};
 pub use export::LogReader;

@@ -1,6 +1,14 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use polylog_log::{Config, Failure, Identity, Point, Position, SourceName, Term};
+
+use crate::{caught::caught, shared::Shared};
+
+/// How long the source may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a source is in the log's configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,4 +78,53 @@ pub struct StoreStatus {
     pub followers: usize,
     /// Whether it takes no more appends.
     pub is_draining: bool,
+}
+
+impl Shared {
+    pub(crate) async fn status(&self) -> StoreStatus {
+        let asked = self.heads.ask();
+        let answer = tokio::time::timeout(PATIENCE, caught(self.source.head())).await;
+        let failure = match answer {
+            Ok(Ok(Ok(head))) if head.identity != self.identity => {
+                Some(Failure::WrongStore(format!("log {}", head.identity.log)))
+            }
+            Ok(Ok(Ok(head))) => {
+                self.heads.publish(&head, asked);
+                None
+            }
+            Ok(Ok(Err(failure)) | Err(failure)) => Some(failure),
+            Err(_) => Some(Failure::Timeout(PATIENCE)),
+        };
+        let head = self.heads.newest();
+        let state = match failure {
+            Some(failure) => SourceState::Failing(failure),
+            None if head.is_primary() => SourceState::Primary,
+            None => SourceState::NotOpened,
+        };
+        let source = SourceStatus {
+            name: self.source_name.clone(),
+            role: Role::Voter,
+            state,
+            identity: self.identity,
+            term: head.term,
+            position: head.tail.position,
+            lag_events: 0,
+            lag: head.is_primary().then_some(Duration::ZERO),
+        };
+        let (waiting_commits, waiting_bytes) = self.queue.waiting();
+        StoreStatus {
+            name: self.name.clone(),
+            identity: self.identity,
+            primary: head.is_primary().then(|| self.source_name.clone()),
+            term: head.term,
+            tail: head.tail,
+            config: head.config.config.clone(),
+            config_position: head.config.position,
+            sources: vec![source],
+            waiting_commits,
+            waiting_bytes,
+            followers: self.followers.load(Ordering::Acquire),
+            is_draining: self.queue.is_draining(),
+        }
+    }
 }
