@@ -17,6 +17,8 @@ mod head;
 mod ids;
 mod lease;
 mod limits;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 mod names;
 mod numbers;
 mod provision;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use polylog_log::{
-    Chain, Commit, CommitId, Config, ConfigPoint, DataDigest, DatabaseId, EventId, EventType, Expected, Facts,
-    Fingerprint, Head, Identity, Incarnation, LogId, Member, NewEvent, Operation, Position, Rules, SourceName,
-    StreamAppend, StreamName, Term, Timestamp, Watermarks,
+    Chain, Commit, CommitId, Config, ConfigPoint, DataDigest, DatabaseId, EventId, EventType, Expected,
+    Facts, Fingerprint, Head, Identity, Incarnation, LogId, Member, NewEvent, Operation, Position, Rules,
+    SourceName, StreamAppend, StreamName, Term, Timestamp, Watermarks,
 };
 use serde_json::Value;
 use uuid::Uuid;

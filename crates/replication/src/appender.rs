@@ -36,6 +36,10 @@ impl Queue {
 
     /// Hands in a commit and waits for its outcome. Dropping the future does not take the commit back.
     pub(crate) async fn append(&self, commit: Commit, deadline: std::time::Instant) -> Outcome {
+        #[cfg(feature = "mutants")]
+        if let Some(receipt) = polylog_log::mutants::early_answer(commit.id) {
+            return Ok(polylog_log::Verdict::Duplicate(receipt));
+        }
         let (caller, outcome) = oneshot::channel();
         let wakes = self.group.lock().offer(commit, deadline, caller).map_err(|(_, error)| error)?;
         if wakes {

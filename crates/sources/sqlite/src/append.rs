@@ -22,6 +22,8 @@ pub(crate) fn append(
 ) -> Result<Appended, OperationError> {
     let effect = operation::execute(slot, tail, |connection, head| {
         let facts = look_up(connection, &Wanted::by_batch(&append.batch))?;
+        #[cfg(feature = "mutants")]
+        let head = &crate::mutants::numbered_by_sequence(connection, head, &append.batch)?;
         let operation = Operation::Append {
             term: append.term,
             config: append.config,

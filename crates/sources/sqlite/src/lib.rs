@@ -15,6 +15,8 @@ mod faults;
 mod file;
 mod head;
 mod lease;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod operation;
 pub mod provision;
 mod read;

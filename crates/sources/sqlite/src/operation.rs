@@ -50,6 +50,8 @@ pub(crate) fn execute(
         store(connection, &effect)?;
         faults.pass(faults::ROWS_WRITTEN)?;
         head::store(connection, &effect.head)?;
+        #[cfg(feature = "mutants")]
+        polylog_log::mutants::before_commit(&effect);
         Ok(Ok(effect))
     })?;
     wait::publish(tail, effect.head.tail.position);
