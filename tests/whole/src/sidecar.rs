@@ -91,7 +91,6 @@ impl Drop for Sidecar {
 }
 
 /// Lets time pass for the process under test.
-#[expect(clippy::disallowed_methods, reason = "there is no async worker here, and the pause is the point")]
 pub fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
