@@ -130,6 +130,11 @@ fn kind(verdict: &Verdict) -> char {
 }
 
 pub(super) async fn only_the_primary_of_the_term_appends(kit: Kit) -> Checked {
+    let fresh = Subject::fresh(&kit).await?;
+    let batch = vec![kit.commit(fresh.log(), "s", Expected::Any, 1)];
+    let append = fresh.source.append(&fresh.identity, under(&fresh.head().await?, batch));
+    fresh.refuses("a source that was never opened, at term zero", Refusal::Fenced, append).await?;
+
     let [primary, replica, _] = Subject::three(&kit).await?;
     replica.follow(&primary, 1).await?;
     let head = replica.head().await?;

@@ -43,10 +43,11 @@ cases! {
     lease: a_lease_is_compared_before_it_is_swapped, one_of_many_swaps_at_a_time;
     tails: pages_hold_whole_commits, readers_see_each_position_once_and_in_order,
         readers_see_nothing_that_a_crash_removes, a_wait_ends_when_there_is_more;
-    snapshots: a_page_belongs_to_its_head;
+    snapshots: a_page_belongs_to_its_head, late_requests_change_nothing;
     durability: what_was_answered_survives_a_crash;
     crash: every_operation_is_whole_or_absent;
     writers: many_writers_lose_and_double_nothing, one_of_many_wins_each_version, a_retry_waits_for_its_first_try,
         a_crash_under_load_loses_and_doubles_nothing;
+    requests: lost_late_and_repeated_requests_are_harmless;
     processes: killed_processes_lose_and_double_nothing;
 }

@@ -6,12 +6,12 @@ use std::sync::{
 use tokio::task::JoinSet;
 
 use crate::{
-    Entry, Head, LogPage, Position, ReadCategory, ReadLog, ReadStream, RecordedEvent, Source, Version,
+    Append, Apply, Entry, Head, LogPage, OperationError, Position, ReadCategory, ReadLog, ReadStream, RecordedEvent, Source, Truncate, Version,
     conformance::{
         Kit, Violation,
-        act::mixed,
+        act::{Act, mixed},
         events::stream,
-        subject::{Checked, Subject, apply},
+        subject::{Checked, Subject, apply, under},
         violation::{ensure, ensure_eq},
     },
 };
@@ -55,6 +55,53 @@ pub(super) async fn a_page_belongs_to_its_head(kit: Kit) -> Checked {
     Ok(())
 }
 
+/// The same, while others send requests of terms that are over: none of them changes anything.
+pub(super) async fn late_requests_change_nothing(kit: Kit) -> Checked {
+    for _ in 0..3 {
+        let subject = Subject::fresh(&kit).await?;
+        let histories = Arc::new(histories(&kit, &subject).await?);
+        let is_done = Arc::new(AtomicBool::new(false));
+        let mut senders = JoinSet::new();
+        for _ in 0..5 {
+            let (source, of, kit) = (subject.database.open().await?, subject.identity, kit.clone());
+            let (is_done, histories) = (is_done.clone(), histories.clone());
+            senders.spawn(async move {
+                while !is_done.load(Ordering::Acquire) {
+                    let head = source.head().await?;
+                    let request = late(&kit, &head, &histories);
+                    let answer = request.send(&*source, &of).await;
+                    let is_refused = matches!(answer, Err(OperationError::Refused { .. }));
+                    ensure!(is_refused, "{request:?} was sent too late and got {answer:?}");
+                    tokio::task::yield_now().await;
+                }
+                Ok::<_, Violation>(())
+            });
+        }
+        let written = live(&subject, &histories).await;
+        is_done.store(true, Ordering::Release);
+        written?;
+        while let Some(sender) = senders.join_next().await {
+            sender??;
+        }
+        ensure!(subject.audit().await? == histories[HISTORIES - 1], "the last history");
+    }
+    Ok(())
+}
+
+/// A request that would have been right under a term before that of a head.
+fn late(kit: &Kit, head: &Head, histories: &[Vec<Entry>]) -> Act {
+    let term = head.term.previous();
+    let history = &histories[kit.below(histories.len())];
+    let at = kit.below(history.len());
+    match kit.below(4) {
+        0 => Act::Promise(head.term, kit.nonce()),
+        1 => Act::Truncate(Truncate { term, keep: history[at].point(), tail: head.tail }),
+        2 => Act::Apply(Apply { term, ..apply(0, head.tail, history[at..].to_vec()) }),
+        // never opened: an append has no term here
+        _ => Act::Append(Append { term: head.term, ..under(head, Vec::new()) }),
+    }
+}
+
 /// Logs of other sources that share their first entries with each other and differ from there on.
 async fn histories(kit: &Kit, subject: &Subject) -> Checked<Vec<Vec<Entry>>> {
     let mut histories = Vec::new();
@@ -79,7 +126,7 @@ async fn live(subject: &Subject, histories: &[Vec<Entry>]) -> Checked {
         let term = number as u64 + 1;
         let own = subject.entries().await?;
         let shared = own.iter().zip(history).take_while(|(own, next)| own == next).count();
-        let tail = subject.head().await?.tail;
+        let tail = subject.promise(term, subject.kit.nonce()).await?.tail;
         if shared < own.len() {
             subject.truncate(term, own[shared - 1].point(), tail).await?;
         }
