@@ -4,7 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use polylog_log::{Commit, Expected, Position, Source, StreamAppend, Version};
+use polylog_log::{Commit, Expected, Position, ReadStream, Source, StreamAppend, Version};
 use polylog_source_sqlite::{SqliteConfig, SqliteSource};
 use support::{Store, check_log, event, identity, stream, write};
 
@@ -14,11 +14,11 @@ const COMMITS: u64 = 150;
 async fn two_processes_append_to_one_file() {
     let store = Store::new();
     store.primary().await.close().await;
-    let start = |name: &str| {
-        let task = format!("{name} {}", store.path().display());
+    let start = |name: &str, other: &str| {
+        let task = format!("{name} {other} {}", store.path().display());
         support::child("child_that_appends_and_ends", &task).spawn().expect("a child process")
     };
-    let mut children = [start("a"), start("b")];
+    let mut children = [start("a", "b"), start("b", "a")];
     for child in &mut children {
         assert!(child.wait().expect("its end").success());
     }
@@ -29,7 +29,7 @@ async fn two_processes_append_to_one_file() {
         assert!(versions.eq((1..=expected).map(Version::new)), "versions of {name}");
     }
     assert_eq!(events.len() as u64, 1 + 4 * COMMITS);
-    // both were at work at the same time
+    // both were at work at the same time: each waited for the other's first commit
     let first = |name| log.iter().position(|entry| entry.events[0].stream == stream(name));
     let last = |name| log.iter().rposition(|entry| entry.events[0].stream == stream(name));
     assert!(first("a") < last("b") && first("b") < last("a"));
@@ -38,7 +38,8 @@ async fn two_processes_append_to_one_file() {
 #[tokio::test]
 async fn child_that_appends_and_ends() {
     let Some(task) = support::task() else { return };
-    let (name, path) = task.split_once(' ').expect("a name and a path");
+    let words: Vec<&str> = task.splitn(3, ' ').collect();
+    let [name, other, path] = words[..] else { panic!("two names and a path: {task}") };
     let source = SqliteSource::open(SqliteConfig::new(path)).await.expect("an open source");
     let of = identity(1);
     for number in 0..COMMITS {
@@ -50,9 +51,32 @@ async fn child_that_appends_and_ends() {
                 StreamAppend::new(stream("shared"), Expected::Any, vec![event("[]")]),
             ],
         );
-        write(&source, &of, commit).await;
+        let receipt = write(&source, &of, commit).await;
+        if number == 0 && other != "nobody" {
+            until_it_exists(&source, other, receipt.last).await;
+        }
     }
     source.close().await;
+}
+
+async fn until_it_exists(source: &SqliteSource, name: &str, mut tail: Position) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let read = ReadStream {
+            stream: stream(name),
+            from: Version::FIRST,
+            backward: false,
+            max_events: 1,
+            max_bytes: 1,
+        };
+        let page = source.read_stream(read).await.expect("the stream");
+        if page.stream.is_some() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the other process never wrote");
+        tail = tail.max(page.head.tail.position);
+        source.wait(tail, Duration::from_secs(1)).await;
+    }
 }
 
 #[tokio::test]
@@ -63,7 +87,7 @@ async fn a_wait_ends_when_another_process_commits_and_when_its_time_is_over() {
     source.wait(Position::FIRST, Duration::from_millis(30)).await;
     assert!(start.elapsed() >= Duration::from_millis(30), "nothing came");
 
-    let task = format!("a {}", store.path().display());
+    let task = format!("a nobody {}", store.path().display());
     let mut child = support::child("child_that_appends_and_ends", &task).spawn().expect("a child process");
     for seen in 1..=COMMITS {
         let start = Instant::now();
