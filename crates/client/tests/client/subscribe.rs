@@ -138,7 +138,7 @@ async fn errors_that_may_pass_are_waited_out_and_others_told() {
 #[tokio::test]
 async fn silence_is_a_lost_connection() {
     let server = Server::start(vec![
-        answer(events(&[1]), Ending::Proper),
+        answer(events(&[1]), Ending::Open),
         Reply::Silence,
         Reply::Json(204, String::new()),
     ])
