@@ -1,15 +1,20 @@
 //! Polylog's Kubernetes kinds as Rust types: [`EventStore`], [`ReplicationStrategy`], [`Projection`].
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "it takes the columns of a kind, which are alike, for repetitions"
+)]
+
 mod condition;
 mod definition;
-#[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
+#[expect(unreachable_pub, reason = "kube's derives: copied structs, columns alike")]
 pub mod event_store;
 pub mod manifests;
-#[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
+#[expect(unreachable_pub, reason = "kube's derives: copied structs, columns alike")]
 pub mod projection;
 #[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
 mod references;
-#[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
+#[expect(unreachable_pub, reason = "kube's derives: copied structs, columns alike")]
 pub mod replication_strategy;
 pub mod resolve;
 pub mod schema;
