@@ -7,14 +7,14 @@
 
 mod condition;
 mod definition;
-#[expect(unreachable_pub, reason = "kube's derives: copied structs, columns alike")]
+#[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
 pub mod event_store;
 pub mod manifests;
-#[expect(unreachable_pub, reason = "kube's derives: copied structs, columns alike")]
+#[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
 pub mod projection;
 #[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
 mod references;
-#[expect(unreachable_pub, reason = "kube's derives: copied structs, columns alike")]
+#[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
 pub mod replication_strategy;
 pub mod resolve;
 pub mod schema;
