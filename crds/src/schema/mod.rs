@@ -1,0 +1,145 @@
+//! Judges an object the way an API server does: structure, unknown fields, unique list items, CEL rules.
+//! Everything is read from the generated definitions, so that there is one set of rules.
+
+mod field_path;
+mod lists;
+mod rules;
+mod structure;
+mod unknown;
+
+use std::sync::LazyLock;
+
+use kube::CustomResourceExt;
+use schemars::JsonSchema;
+use serde_json::Value;
+
+pub use field_path::{FieldPath, Segment};
+pub use rules::ListedRule;
+
+use crate::definition::definition;
+use crate::event_store::EventStore;
+use crate::projection::Projection;
+use crate::replication_strategy::ReplicationStrategy;
+
+/// What kind of demand an object breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ViolationKind {
+    /// A field that the kind does not have.
+    UnknownField,
+    /// A wrong type, a missing field, a pattern, a length, a bound, a value outside its enumeration.
+    Structure,
+    /// Two items of a list are the same, or have the same key.
+    Duplicate,
+    /// A CEL rule of the definition.
+    Rule,
+}
+
+/// One demand that an object breaks. The author of the object has to change it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Where in the object.
+    pub path: FieldPath,
+    /// What kind of demand.
+    pub kind: ViolationKind,
+    /// What is wrong, for people.
+    pub message: String,
+}
+
+/// The checks of one kind, compiled once.
+pub struct KindSchema {
+    document: Value,
+    structure: structure::Structure,
+    rules: rules::Rules,
+}
+
+impl KindSchema {
+    fn compile<K: CustomResourceExt + JsonSchema>() -> Self {
+        let definition = definition::<K>();
+        let schema = definition.spec.versions.first().and_then(|version| version.schema.as_ref());
+        let schema = schema.and_then(|validation| validation.open_api_v3_schema.as_ref());
+        let document = serde_json::to_value(schema).expect("a schema is JSON");
+        let structure =
+            structure::Structure::compile(&document).expect("a generated schema, compiled by the tests");
+        let rules = rules::Rules::compile(&document);
+        Self { document, structure, rules }
+    }
+
+    /// The checks of EventStore.
+    pub fn event_store() -> &'static Self {
+        static SCHEMA: LazyLock<KindSchema> = LazyLock::new(KindSchema::compile::<EventStore>);
+        &SCHEMA
+    }
+
+    /// The checks of ReplicationStrategy.
+    pub fn replication_strategy() -> &'static Self {
+        static SCHEMA: LazyLock<KindSchema> = LazyLock::new(KindSchema::compile::<ReplicationStrategy>);
+        &SCHEMA
+    }
+
+    /// The checks of Projection.
+    pub fn projection() -> &'static Self {
+        static SCHEMA: LazyLock<KindSchema> = LazyLock::new(KindSchema::compile::<Projection>);
+        &SCHEMA
+    }
+
+    /// The schema as it stands in the definition.
+    pub fn document(&self) -> &Value {
+        &self.document
+    }
+
+    /// Every CEL rule with its place in the schema.
+    pub fn listed_rules(&self) -> Vec<ListedRule> {
+        rules::list(&self.document)
+    }
+
+    /// Everything that is wrong with a new object. CEL rules are judged only where the structure is right,
+    /// as they rely on it.
+    pub fn check(&self, object: &Value) -> Vec<Violation> {
+        let mut violations = unknown::check(&self.document, object);
+        violations.extend(self.structure.check(object));
+        violations.extend(lists::check(&self.document, object));
+        if violations.is_empty() {
+            violations = self.rules.check(object, None);
+        }
+        violations
+    }
+
+    /// Everything that is wrong with replacing `old` by `new`; `old` is taken as valid.
+    pub fn check_update(&self, old: &Value, new: &Value) -> Vec<Violation> {
+        let violations = self.check(new);
+        if violations.is_empty() { self.rules.check(new, Some(old)) } else { violations }
+    }
+}
+
+/// Removes every `field: null` from objects, as the API server does for fields that cannot be null; none of ours can.
+/// Free-form parts of a manifest (literals, affinity) keep theirs.
+pub fn prune_nulls(schema: &Value, value: &mut Value) {
+    if preserves_unknown(schema) {
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            let properties = schema.get("properties");
+            let others = schema.get("additionalProperties");
+            fields.retain(|name, field| {
+                let field_schema = properties.and_then(|properties| properties.get(name)).or(others);
+                !field.is_null() || field_schema.is_none_or(preserves_unknown)
+            });
+            for (name, field) in fields.iter_mut() {
+                if let Some(schema) = properties.and_then(|properties| properties.get(name)).or(others) {
+                    prune_nulls(schema, field);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                items.iter_mut().for_each(|item| prune_nulls(schema, item));
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn preserves_unknown(schema: &Value) -> bool {
+    schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true))
+}
