@@ -1,6 +1,6 @@
 use crate::{
-    Commit, ConfigPoint, ConfigVersion, Cut, Entry, EntryError, Facts, Head, Identity, Nonce, Point, Rule,
-    Rules, SourceName, Term, TermOpened, Timestamp, Verdict, Watermarks,
+    Commit, ConfigPoint, ConfigVersion, Cut, Entry, EntryError, Facts, Head, Identity, Nonce, Point,
+    Position, Rule, Rules, SourceName, Term, TermOpened, Timestamp, Verdict, Watermarks,
     sequence::{Sequencer, config_of},
 };
 
@@ -51,6 +51,7 @@ pub struct Truncating<'a> {
     /// The tail that the sender saw.
     pub tail: Point,
     /// What the own log holds at `keep.position`: the point and the time of the entry that ends there, if one does.
+    /// At position zero: [`Point::start`] and [`Timestamp::EPOCH`].
     pub kept: Option<(Point, Timestamp)>,
     /// The last `$config` at or before `keep.position` in the own log.
     pub config: &'a ConfigPoint,
@@ -212,7 +213,7 @@ impl Head {
             return Err(Refusal::ConfigChanged);
         }
         if rules.on(Rule::BackPressure)
-            && self.is_ahead_of_replicas()
+            && self.is_ahead_of_replicas(watermarks)
             && batch.iter().any(|commit| !commit.is_system())
         {
             return Err(Refusal::BackPressure);
@@ -220,14 +221,20 @@ impl Head {
         let mut sequencer = Sequencer::new(Head { term, ..self.clone() }, facts, clock, rules);
         let verdicts = batch.iter().map(|commit| sequencer.commit(commit)).collect();
         let (mut head, write) = sequencer.finish();
-        head.watermarks = self.watermarks.raised(watermarks, head.tail.position);
+        head.watermarks = self.raised(watermarks, head.tail.position, rules);
         head.raise_alone();
         Ok(Effect { write, verdicts, ..Effect::of(head) })
     }
 
-    fn is_ahead_of_replicas(&self) -> bool {
-        let ahead = self.tail.position.get().saturating_sub(self.watermarks.stable.get());
+    /// Counts what the sender knows, too: else the append that brings the news would be refused for lack of it.
+    fn is_ahead_of_replicas(&self, watermarks: Watermarks) -> bool {
+        let stable = self.watermarks.raised(watermarks, self.tail.position).stable;
+        let ahead = self.tail.position.get().saturating_sub(stable.get());
         self.config.config.max_unreplicated_events.is_some_and(|most| ahead > most)
+    }
+
+    fn raised(&self, watermarks: Watermarks, tail: Position, rules: Rules) -> Watermarks {
+        if rules.on(Rule::WatermarkBounded) { self.watermarks.raised(watermarks, tail) } else { watermarks }
     }
 
     /// Where this source is the only voter, what it wrote as primary is held by a majority.
@@ -259,15 +266,14 @@ impl Head {
             }
             head.tail = entry.point();
             head.recorded_at = entry.recorded_at();
-            if let Some(config) = config_of(entry) {
+            if let Some(config) = config_of(entry).filter(|_| rules.on(Rule::ConfigFollowsLog)) {
                 head.config = config;
             }
         }
         if term > self.term && rules.on(Rule::ApplyRaisesTerm) {
             (head.term, head.grant) = (term, None);
         }
-        let bounded = self.watermarks.raised(watermarks, head.tail.position);
-        head.watermarks = if rules.on(Rule::WatermarkBounded) { bounded } else { watermarks };
+        head.watermarks = self.raised(watermarks, head.tail.position, rules);
         Ok(Effect { write: entries.to_vec(), ..Effect::of(head) })
     }
 
@@ -297,10 +303,12 @@ impl Head {
         let mut head = self.clone();
         head.tail = keep;
         head.recorded_at = kept.map_or(head.recorded_at, |(_, recorded_at)| recorded_at);
-        head.config = config.clone();
+        if rules.on(Rule::TruncateRestoresConfig) {
+            head.config = config.clone();
+        }
         head.watermarks = self.watermarks.capped(keep.position);
         head.last_cut = cut.or(self.last_cut);
-        if term > self.term {
+        if term > self.term && rules.on(Rule::TruncateRaisesTerm) {
             (head.term, head.grant) = (term, None);
         }
         Ok(Effect { cut, ..Effect::of(head) })

@@ -165,3 +165,11 @@ pub struct ConfigPoint {
     /// Its content.
     pub config: Arc<Config>,
 }
+
+impl ConfigPoint {
+    /// The configuration that an entry puts in force, if it holds one. Engines keep each by its position, so that a
+    /// truncation finds the last one that stays.
+    pub fn of(entry: &crate::Entry) -> Option<Self> {
+        crate::sequence::config_of(entry)
+    }
+}

@@ -12,6 +12,7 @@ mod digest;
 mod encoding;
 mod entry;
 mod event;
+mod fail_points;
 mod head;
 mod ids;
 mod lease;
@@ -31,6 +32,7 @@ pub use config::{Acks, Config, ConfigPoint, ConfigVersion, Divergence, Failover,
 pub use digest::{Chain, DataDigest, Digest, Fingerprint};
 pub use entry::{Entry, EntryError, Point};
 pub use event::{Event, JSON, NewEvent};
+pub use fail_points::{FailPoints, Fault};
 pub use head::{Cut, FORMAT, Head, Identity, Watermarks};
 pub use ids::{CommitId, DatabaseId, EventId, Incarnation, LogId, Nonce};
 pub use lease::{Lease, LeaseAnswer, LeaseSwap, LeaseWatch};

@@ -1,8 +1,21 @@
-/// One rule of the contract. Each exists because a log breaks without it; the conformance kit switches them off one at
-/// a time to prove that it would notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Rule {
+macro_rules! rules {
+    ($($(#[$doc:meta])* $rule:ident,)+) => {
+        /// One rule of the contract. Each exists because a log breaks without it; the conformance kit switches them off
+        /// one at a time to prove that it would notice.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Rule {
+            $($(#[$doc])* $rule,)+
+        }
+
+        impl Rule {
+            /// All of them.
+            pub const ALL: &[Rule] = &[$(Rule::$rule),+];
+        }
+    };
+}
+
+rules! {
     /// Every operation names log, database and incarnation.
     Identity,
     /// A term rises by at most 2^20 in one operation.
@@ -35,8 +48,14 @@ pub enum Rule {
     DensePositions,
     /// `recordedAt` never falls.
     RecordedAtRises,
+    /// An operation decides and writes in one atomic step: nothing else is written in between.
+    OneStep,
     /// A commit is written whole or not at all.
     WholeCommits,
+    /// Nothing is answered from what another operation has not committed yet.
+    CommittedOnly,
+    /// A `$config` is in force from where it stands in the log.
+    ConfigFollowsLog,
     /// `apply` under a lower term is refused.
     ApplyFenced,
     /// The primary of a term accepts no `apply` of that term.
@@ -61,18 +80,28 @@ pub enum Rule {
     TruncateKeepsEntry,
     /// What a majority holds is not removed, unless the configuration is lossy.
     TruncateAboveStable,
+    /// `truncate` raises the own term.
+    TruncateRaisesTerm,
+    /// `truncate` puts the configuration back in force that stood before what it removes.
+    TruncateRestoresConfig,
     /// What is removed is saved in the same step or before.
     TruncateQuarantines,
     /// A page and the head that it belongs to are of one snapshot.
     OneSnapshot,
+    /// A page holds whole entries.
+    WholePages,
     /// What was answered is on disk.
     Durable,
     /// Payload bytes are kept as given.
     VerbatimBytes,
+    /// Names are compared byte by byte.
+    NamesAsBytes,
     /// A lease is swapped only against what its sender saw.
     LeaseCompares,
     /// Document engines: documents are fenced by the head's revision.
     FenceByRevision,
+    /// Document engines: a swap without an answer is resolved before anything is concluded from it.
+    SwapResolved,
     /// Document engines: the next swap waits until the batch before it is written out.
     WriteOutFirst,
     /// Document engines: a page is read again when a truncation happened meanwhile.

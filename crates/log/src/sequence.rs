@@ -265,7 +265,7 @@ impl<'a> Sequencer<'a> {
             .insert(commit.id, RecordedCommit { receipt, fingerprint: commit.fingerprint, first_event });
         self.head.tail = entry.point();
         self.head.recorded_at = self.recorded_at;
-        if let Some(config) = config_of(entry) {
+        if let Some(config) = config_of(entry).filter(|_| self.rules.on(Rule::ConfigFollowsLog)) {
             self.head.config = config;
         }
     }

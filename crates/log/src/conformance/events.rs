@@ -1,0 +1,40 @@
+//! Events and commits for cases.
+
+use bytes::Bytes;
+
+use super::Kit;
+use crate::{Commit, DataDigest, EventType, Expected, LogId, NewEvent, StreamAppend, StreamName, Version};
+
+pub(crate) fn stream(name: &str) -> StreamName {
+    StreamName::recorded(name)
+}
+
+pub(crate) fn version(number: u64) -> Expected {
+    Expected::Version(Version::new(number))
+}
+
+impl Kit {
+    /// An event with a new id and data of its own.
+    pub(crate) fn event(&self) -> NewEvent {
+        let id = self.event_id();
+        NewEvent::json(id, EventType::recorded("Happened"), format!(r#"{{"id": "{id}", "n": 1.50}}"#))
+    }
+
+    pub(crate) fn events(&self, count: usize) -> Vec<NewEvent> {
+        (0..count).map(|_| self.event()).collect()
+    }
+
+    pub(crate) fn event_of(&self, data: impl Into<Bytes>) -> NewEvent {
+        with_data(self.event(), data)
+    }
+
+    /// A commit of `count` new events to one stream.
+    pub(crate) fn commit(&self, log: LogId, name: &str, expected: Expected, count: usize) -> Commit {
+        Commit::new(log, vec![StreamAppend::new(stream(name), expected, self.events(count))])
+    }
+}
+
+pub(crate) fn with_data(event: NewEvent, data: impl Into<Bytes>) -> NewEvent {
+    let data = data.into();
+    NewEvent { data_digest: DataDigest::of(&data), data, ..event }
+}

@@ -1,0 +1,114 @@
+use polylog_log::{
+    Append, Appended, CommitId, CommitReceipt, Entry, EventId, Facts, Identity, Operation, OperationError,
+    Position, RecordedCommit, Rules, StreamHead, StreamName, Wanted,
+};
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+use crate::{
+    clock,
+    connection::Slot,
+    error::EngineError,
+    operation,
+    rows::{EntryBuilder, RowReader, columns, number, text},
+};
+
+/// See [`polylog_log::Source::append`].
+pub(crate) fn append(
+    slot: &mut Slot,
+    of: &Identity,
+    append: &Append,
+    tail: &watch::Sender<Position>,
+) -> Result<Appended, OperationError> {
+    let effect = operation::execute(slot, tail, |connection, head| {
+        let facts = look_up(connection, &Wanted::by_batch(&append.batch))?;
+        let operation = Operation::Append {
+            term: append.term,
+            config: append.config,
+            batch: &append.batch,
+            facts: &facts,
+            watermarks: append.watermarks,
+            clock: clock::now(),
+        };
+        Ok(head.admit(of, operation, Rules::ALL))
+    })?;
+    Ok(Appended { verdicts: effect.verdicts, head: effect.head })
+}
+
+/// What the log holds of the things that are wanted.
+pub(crate) fn look_up(connection: &Connection, wanted: &Wanted) -> Result<Facts, EngineError> {
+    let mut facts = Facts::default();
+    for &id in &wanted.commits {
+        if let Some(recorded) = recorded_commit(connection, id)? {
+            facts.commits.insert(id, recorded);
+        }
+    }
+    for stream in &wanted.streams {
+        if let Some(head) = stream_head(connection, stream)? {
+            facts.streams.insert(stream.clone(), head);
+        }
+    }
+    for &id in &wanted.events {
+        if let Some(place) = event_place(connection, id)? {
+            facts.events.insert(id, place);
+        }
+    }
+    Ok(facts)
+}
+
+fn recorded_commit(connection: &Connection, id: CommitId) -> Result<Option<RecordedCommit>, EngineError> {
+    let mut statement = connection
+        .prepare_cached("SELECT position FROM polylog_events WHERE commit_id = ?1 AND position = first")?;
+    let mut rows = statement.query([id.as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let first = Position::new(number(row, 0)?);
+    let entry = entry_from(connection, first)?;
+    Ok(Some(RecordedCommit {
+        receipt: CommitReceipt::of(&entry),
+        fingerprint: entry.fingerprint,
+        first_event: entry.events[0].id,
+    }))
+}
+
+/// The entry that begins at a position.
+fn entry_from(connection: &Connection, first: Position) -> Result<Entry, EngineError> {
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM polylog_events WHERE position >= ?1 ORDER BY position"
+    ))?;
+    let mut rows = statement.query([first.get().cast_signed()])?;
+    let (mut reader, mut builder) = (RowReader::default(), EntryBuilder::default());
+    while let Some(row) = rows.next()? {
+        if let Some(entry) = builder.push(reader.read(row, 0)?)? {
+            return Ok(entry);
+        }
+    }
+    Err(EngineError::damaged(format!("the entry at position {first} has no end")))
+}
+
+/// The last version of a stream, and its attributes.
+pub(crate) fn stream_head(
+    connection: &Connection,
+    stream: &StreamName,
+) -> Result<Option<StreamHead>, EngineError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT version, category, aggregate_id FROM polylog_events WHERE stream = ?1 \
+         ORDER BY version DESC LIMIT 1",
+    )?;
+    let mut rows = statement.query([stream.as_str()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(StreamHead {
+        version: polylog_log::Version::new(number(row, 0)?),
+        category: polylog_log::Category::recorded(text(row, 1)?),
+        aggregate_id: polylog_log::AggregateId::recorded(text(row, 2)?),
+    }))
+}
+
+fn event_place(connection: &Connection, id: EventId) -> Result<Option<(StreamName, Position)>, EngineError> {
+    let mut statement =
+        connection.prepare_cached("SELECT stream, position FROM polylog_events WHERE id = ?1")?;
+    let mut rows = statement.query([id.as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((StreamName::recorded(text(row, 0)?), Position::new(number(row, 1)?))))
+}
