@@ -1,5 +1,10 @@
 //! Polylog's Kubernetes kinds as Rust types: [`EventStore`], [`ReplicationStrategy`], [`Projection`].
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "it takes the columns of a kind, which are alike, for repetitions"
+)]
+
 mod condition;
 mod definition;
 #[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]

@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn half_a_frame_is_forgotten_with_its_connection() {
         let mut parser = Parser::default();
-        parser.push(b"id: a\ndata: 1\n\nid: b\nevent: event\ndata: {\"ha");
+        parser.push(b"id: a\ndata: 1\n\nid: b\nevent: event\ndata: {\"ha\ndata: l");
         assert_eq!(parser.frame(), Some(frame("a", "message", "1")));
         assert_eq!(parser.last_id.as_deref(), Some("a"), "the event of b did not come");
         parser.restart();

@@ -2,9 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use polylog_crds::manifests::{self, Manifests, ReadError};
+use polylog_crds::validate::{Capabilities, Finding, validate};
 
 /// The manifests in these files.
 pub(crate) fn read_files(files: &[(&str, &str)]) -> Result<Manifests, ReadError> {
@@ -39,4 +41,52 @@ pub(crate) fn problems_of(files: &[(&str, &str)]) -> Vec<String> {
 /// The repository.
 pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate stands in the repository")
+}
+
+/// A store with these fields of its spec, a strategy with these of its own, and further documents.
+pub(crate) fn manifests(store: &str, strategy: &str, more: &str) -> String {
+    let indented = |text: &str| text.lines().map(|line| format!("  {line}\n")).collect::<String>();
+    let strategy_ref = if strategy.is_empty() { "" } else { "  strategyRef: {name: s}\n" };
+    let mut text = format!(
+        "apiVersion: polylog.dev/v1alpha1\nkind: EventStore\nmetadata: {{name: payments}}\nspec:\n{strategy_ref}{}",
+        indented(store)
+    );
+    if !strategy.is_empty() {
+        text += &format!(
+            "---\napiVersion: polylog.dev/v1alpha1\nkind: ReplicationStrategy\nmetadata: {{name: s}}\nspec:\n{}",
+            indented(strategy)
+        );
+    }
+    if !more.is_empty() {
+        text += &format!("---\n{more}");
+    }
+    text
+}
+
+pub(crate) fn sources(names: &[&str]) -> String {
+    let source = |name: &&str| {
+        format!(
+            "- {{name: {name}, connection: {{secretRef: {{name: {name}}}}}, postgres: {{schema: payments}}}}\n"
+        )
+    };
+    format!("sources:\n{}", names.iter().map(source).collect::<String>())
+}
+
+pub(crate) fn found(text: &str) -> Vec<String> {
+    let findings = validate(&read_text(text), &Capabilities::DEV, &BTreeMap::new());
+    let shown = |finding: &Finding| {
+        format!(
+            "{:?} {:?} {:?} {}: {}",
+            finding.severity, finding.code, finding.kind, finding.path, finding.message
+        )
+    };
+    findings.iter().map(shown).collect()
+}
+
+#[track_caller]
+pub(crate) fn assert_found(text: &str, expected: &[&str]) {
+    let found = found(text);
+    let matches = found.len() == expected.len()
+        && found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected));
+    assert!(matches, "found {found:#?}\nexpected {expected:#?}\nin\n{text}");
 }

@@ -99,13 +99,15 @@ async fn a_time_to_wait_is_waited_for() {
 
 #[tokio::test]
 async fn the_end_of_time_tells_what_is_known() {
-    let unknown = |error: &ClientError| matches!(error, ClientError::OutcomeUnknown { .. });
-    let refused = |error: &ClientError| matches!(error, ClientError::Refused(_));
-    let cases: [(Vec<Reply>, &dyn Fn(&ClientError) -> bool); 4] = [
-        ((0..20).map(|_| Reply::Lost).collect(), &unknown),
-        (vec![Reply::Silence, Reply::Silence, Reply::Silence], &unknown),
-        ((0..20).map(|_| problem(Code::NoPrimary)).collect(), &refused),
-        (vec![Reply::Lost, problem(Code::AccessDenied)], &unknown),
+    let unknown: fn(&ClientError) -> bool =
+        |error: &ClientError| matches!(error, ClientError::OutcomeUnknown { .. });
+    let refused: fn(&ClientError) -> bool = |error: &ClientError| matches!(error, ClientError::Refused(_));
+    type IsRight = fn(&ClientError) -> bool;
+    let cases: [(Vec<Reply>, IsRight); 4] = [
+        ((0..20).map(|_| Reply::Lost).collect(), unknown),
+        (vec![Reply::Silence, Reply::Silence, Reply::Silence], unknown),
+        ((0..20).map(|_| problem(Code::NoPrimary)).collect(), refused),
+        (vec![Reply::Lost, problem(Code::AccessDenied)], unknown),
     ];
     for (index, (replies, is_right)) in cases.into_iter().enumerate() {
         let server = Server::start(replies).await;

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Frame, Incoming},
     server::conn::http1,
@@ -40,6 +40,8 @@ pub(crate) enum Reply {
 pub(crate) enum Ending {
     Proper,
     Cut,
+    /// Never: nothing more comes, not even a heartbeat.
+    Open,
 }
 
 /// A request as it was received.
@@ -96,7 +98,7 @@ async fn accept(listener: TcpListener, replies: Arc<Mutex<VecDeque<Reply>>>, see
     }
 }
 
-type Body = BoxBody<Bytes, std::io::Error>;
+type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 async fn answer(
     request: Request<Incoming>,
@@ -124,15 +126,19 @@ async fn answer(
         Reply::Pieces(media_type, pieces, ending) => {
             let pieces = pieces.into_iter().map(|piece| Ok(Frame::data(Bytes::from(piece))));
             let cut = match ending {
-                Ending::Proper => None,
+                Ending::Proper | Ending::Open => None,
                 Ending::Cut => Some(Err(std::io::Error::other("the connection is cut"))),
             };
             // each piece travels before the next, and before a cut
-            let body = stream::iter(pieces.chain(cut)).then(|piece| async {
+            let pieces = stream::iter(pieces.chain(cut)).then(|piece| async {
                 tokio::task::yield_now().await;
                 piece
             });
-            let body = BodyExt::boxed(StreamBody::new(body));
+            let body = match ending {
+                Ending::Open => pieces.chain(stream::pending()).boxed(),
+                _ => pieces.boxed(),
+            };
+            let body = BodyExt::boxed_unsync(StreamBody::new(body));
             let answer = Response::builder().header("content-type", media_type).body(body);
             Ok(answer.expect("a good answer"))
         }
@@ -140,7 +146,7 @@ async fn answer(
 }
 
 fn whole(status: u16, media_type: &str, body: String, retry_after: Option<u64>) -> Response<Body> {
-    let body = Full::from(body).map_err(|never: Infallible| match never {}).boxed();
+    let body = Full::from(body).map_err(|never: Infallible| match never {}).boxed_unsync();
     let mut answer = Response::builder().status(status).header("content-type", media_type);
     if let Some(seconds) = retry_after {
         answer = answer.header("retry-after", seconds);

@@ -138,13 +138,14 @@ async fn errors_that_may_pass_are_waited_out_and_others_told() {
 #[tokio::test]
 async fn silence_is_a_lost_connection() {
     let server = Server::start(vec![
-        answer(events(&[1]), Ending::Proper),
+        answer(events(&[1]), Ending::Open),
         Reply::Silence,
         Reply::Json(204, String::new()),
     ])
     .await;
     let subscription = subscribe(&server).await.expect("it connects");
-    assert!(matches!(collect(subscription).await, (positions, None) if positions == [1]));
+    let all = tokio::time::timeout(Duration::from_secs(4), collect(subscription)).await;
+    assert!(matches!(all, Ok((positions, None)) if positions == [1]), "the stalled connection was not left");
 }
 
 #[tokio::test]
