@@ -1,5 +1,10 @@
 //! Polylog's Kubernetes kinds as Rust types: [`EventStore`], [`ReplicationStrategy`], [`Projection`].
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "it takes the columns of a kind, which are alike, for repetitions"
+)]
+
 mod condition;
 mod definition;
 #[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
@@ -11,7 +16,9 @@ pub mod projection;
 mod references;
 #[expect(unreachable_pub, reason = "kube's derive copies each struct, as `pub`, into a function")]
 pub mod replication_strategy;
+pub mod resolve;
 pub mod schema;
+pub mod validate;
 pub mod values;
 
 pub use condition::{Condition, ConditionStatus};

@@ -17,7 +17,7 @@ pub struct Events {
     /// Check of event data against a JSON Schema per event type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<EventsValidation>,
-    /// What is added to the metadata of each event, under keys that begin with `$`.
+    /// What is added to the metadata of each event, under keys that begin with `$`; Trace and ServiceAccount if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -90,7 +90,7 @@ pub enum UnknownTypes {
 }
 
 /// What is added to the metadata of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum EnrichWith {
     /// The trace context of the request.
     Trace,
@@ -103,7 +103,7 @@ pub enum EnrichWith {
 }
 
 /// An index beyond those that the store needs itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum EventIndex {
     /// By event type and position.
     Type,

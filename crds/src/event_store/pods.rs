@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::references::ObjectRef;
-use crate::values::{Duration, ResourceQuantity};
+use crate::values::{AnnotationText, Duration, LabelValue, ResourceQuantity};
 
 /// The container in application pods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -90,16 +90,16 @@ pub struct Resources {
 pub struct PodTemplate {
     /// Labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 64), inner(length(max = 63)))]
-    pub labels: Option<BTreeMap<String, String>>,
+    #[schemars(extend("maxProperties" = 64))]
+    pub labels: Option<BTreeMap<String, LabelValue>>,
     /// Annotations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 64), inner(length(max = 16384)))]
-    pub annotations: Option<BTreeMap<String, String>>,
+    #[schemars(extend("maxProperties" = 64))]
+    pub annotations: Option<BTreeMap<String, AnnotationText>>,
     /// Labels that a node must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 32), inner(length(max = 63)))]
-    pub node_selector: Option<BTreeMap<String, String>>,
+    #[schemars(extend("maxProperties" = 32))]
+    pub node_selector: Option<BTreeMap<String, LabelValue>>,
     /// Taints that the pods tolerate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]

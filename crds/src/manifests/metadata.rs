@@ -7,7 +7,7 @@ use regex::Regex;
 use super::ProblemCode;
 use super::tree::{Content, Mistake, Node};
 use crate::schema::FieldPath;
-use crate::values::{NamespaceName, ObjectName};
+use crate::values::{LabelValue, NamespaceName, ObjectName};
 
 use super::ObjectKey;
 
@@ -94,10 +94,6 @@ fn text_field(root: &Node, metadata: &Node, name: &str, mistakes: &mut Vec<Mista
 }
 
 fn check_labels(root: &Node, metadata: &Node, mistakes: &mut Vec<Mistake>) {
-    static VALUE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new("^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
-            .expect("a constant pattern, compiled by the tests")
-    });
     for (key, value, path) in texts(root, metadata, "labels", mistakes) {
         if !is_qualified_name(&key) {
             mistakes.push(mistake(
@@ -107,10 +103,8 @@ fn check_labels(root: &Node, metadata: &Node, mistakes: &mut Vec<Mistake>) {
                 "is no label's name: [prefix/]name",
             ));
         }
-        if value.len() > 63 || !VALUE.is_match(&value) {
-            let message = "a label's value has at most 63 letters, digits, `-`, `_` and `.`, and none of these at \
-                           its ends but letters and digits";
-            mistakes.push(mistake(root, path, ProblemCode::Metadata, message));
+        if let Err(error) = value.parse::<LabelValue>() {
+            mistakes.push(mistake(root, path, ProblemCode::Metadata, error.to_string()));
         }
     }
 }

@@ -109,6 +109,28 @@ impl Manifests {
     }
 }
 
+/// Every document of a YAML text as JSON, whatever it holds.
+///
+/// # Errors
+/// The first thing that no manifest may hold.
+pub fn documents_as_json(text: &str) -> Result<Vec<Value>, Problems> {
+    let (documents, mistake) = yaml::read(text);
+    let mistakes = documents.iter().flat_map(|document| document.mistakes.iter().cloned()).chain(mistake);
+    let problems = mistakes.map(|mistake| Problem {
+        file: PathBuf::new(),
+        line: mistake.line,
+        object: None,
+        path: mistake.path,
+        code: mistake.code,
+        message: mistake.message,
+    });
+    let problems = problems.collect::<Vec<_>>();
+    if !problems.is_empty() {
+        return Err(Problems(problems));
+    }
+    Ok(documents.iter().map(|document| document.root.to_json()).collect())
+}
+
 fn check_updates<K>(
     new: &BTreeMap<ObjectKey, Loaded<K>>,
     previous: &BTreeMap<ObjectKey, Loaded<K>>,

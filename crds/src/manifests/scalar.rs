@@ -226,7 +226,7 @@ mod tests {
         }
         let message = read_plain("on").map_err(|ambiguity| ambiguity.describe("on"));
         assert_eq!(
-            message.unwrap_err(),
+            message.expect_err("both differ"),
             "`on` is the boolean true in YAML 1.1 (kubectl, Helm) and text in YAML 1.2: write it in quotes, or in a \
              form that both read alike"
         );

@@ -83,7 +83,8 @@ impl FromStr for ByteSize {
 impl fmt::Display for ByteSize {
     /// The largest binary unit that divides it, so that reading gives the same size.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = UNITS[..4].iter().rev().find(|(_, factor)| self.bytes != 0 && self.bytes % factor == 0);
+        let unit =
+            UNITS[..4].iter().rev().find(|(_, factor)| self.bytes != 0 && self.bytes.is_multiple_of(*factor));
         match unit {
             Some((name, factor)) => write!(f, "{}{name}", self.bytes / factor),
             None => write!(f, "{}", self.bytes),

@@ -12,9 +12,10 @@ pub use ack_level::{AckLevel, AckLevelError};
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use duration::{Duration, DurationError};
 pub use names::{
-    CategoryPattern, CelExpression, CollectionPrefix, DataKey, EventTypeName, FieldName, FieldPath,
-    IndexName, IndexPattern, JsonPointer, MongodbDatabase, MysqlDatabase, NamespaceName, ObjectName,
-    PostgresSchema, Region, ServiceAccountPattern, SourceName, TablePrefix, TargetName, Url, VersionLabel,
+    AnnotationText, CategoryPattern, CelExpression, CollectionPrefix, DataKey, EventTypeName, FieldName,
+    FieldPath, IndexName, IndexPattern, JsonPointer, LabelValue, MongodbDatabase, MysqlDatabase,
+    NamespaceName, ObjectName, PostgresSchema, Region, ServiceAccountPattern, SourceName, TablePrefix,
+    TargetName, Url, VersionLabel,
 };
 pub use resource_quantity::ResourceQuantity;
 pub use text::TextError;

@@ -88,6 +88,14 @@ text_type!(
     TargetName, max 48, pattern r"^[a-z][a-z0-9_-]*$"
 );
 text_type!(
+    /// Value of a Kubernetes label.
+    LabelValue, max 63, pattern r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"
+);
+text_type!(
+    /// Value of a Kubernetes annotation.
+    AnnotationText, max 16384, pattern r"^[^\x00]*$"
+);
+text_type!(
     /// Label of a projection's version.
     VersionLabel, max 40, pattern r"^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$"
 );
@@ -131,6 +139,8 @@ mod tests {
         accepts::<FieldPath>(&["data.amount"], &["", ".a", "a."]);
         accepts::<FieldName>(&["processedAt"], &["", "a.b"]);
         accepts::<TargetName>(&["payment_status", "payment-status"], &["", "1a", "A"]);
+        accepts::<LabelValue>(&["", "a", "a.b_c"], &["-a", "a-", "a b"]);
+        accepts::<AnnotationText>(&["", "a\nb"], &["\0"]);
         accepts::<VersionLabel>(&["v1", "2026-01"], &["", "-v"]);
     }
 }

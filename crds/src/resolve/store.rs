@@ -1,0 +1,213 @@
+//! A store with everything said.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Access, EventSchemas, ResolvedLimits, ResolvedStrategy, ResolvedValidation};
+use crate::event_store::{
+    Adopt, ApprovedClass, Connection, Engine, EnrichWith, EventIndex, EventStore, EventStoreSpec, LogLevel,
+    ProvisioningMode, Source, SourceRole, SourceState,
+};
+use crate::manifests::{Manifests, ObjectKey};
+use crate::values::{Duration, JsonPointer, NamespaceName, ObjectName, Region, SourceName};
+
+/// A store with everything said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedStore {
+    /// Its namespace.
+    pub namespace: NamespaceName,
+    /// Its name.
+    pub name: ObjectName,
+    /// How its sources follow each other.
+    pub strategy: ResolvedStrategy,
+    /// Its sources, as declared.
+    pub sources: Vec<ResolvedSource>,
+    /// What travels in the log's policy events.
+    pub policy: Policy,
+    /// Indexes beyond those that the store needs itself.
+    pub indexes: Vec<EventIndex>,
+    /// What happens with sources that already carry an identity.
+    pub adopt: Adopt,
+    /// Who creates tables, and who approves.
+    pub provisioning: ResolvedProvisioning,
+    /// Ports and logging.
+    pub sidecar: ResolvedSidecar,
+}
+
+/// One source with everything said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedSource {
+    /// Its name.
+    pub name: SourceName,
+    /// The engine that the manifest declares.
+    pub engine: Engine,
+    /// The role that the manifest declares, or its engine's default.
+    pub role: SourceRole,
+    /// Whether it takes part now.
+    pub state: SourceState,
+    /// Where it runs.
+    pub region: Option<Region>,
+    /// How it is reached.
+    pub connection: Connection,
+    /// Whether it is a part of the log. False: it is shown as Unprovisioned, because this version keeps fewer copies.
+    pub provisioned: bool,
+}
+
+/// What travels in the log's policy events: each process follows it, none of it decides who is primary.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Policy {
+    /// Who may do what.
+    pub access: Access,
+    /// Largest sizes.
+    pub limits: ResolvedLimits,
+    /// Check of event data.
+    pub validation: ResolvedValidation,
+    /// What is added to metadata.
+    pub enrich: Vec<EnrichWith>,
+    /// What is left out of answers.
+    pub redact: Vec<JsonPointer>,
+}
+
+/// Who creates tables, and who approves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedProvisioning {
+    /// What we do.
+    pub mode: ProvisioningMode,
+    /// Up to which class steps need nobody's approval.
+    pub auto_approve: ApprovedClass,
+}
+
+/// Ports and logging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedSidecar {
+    /// Port of the API.
+    pub api_port: u16,
+    /// Port of probes and metrics.
+    pub health_port: u16,
+    /// What is logged.
+    pub log_level: LogLevel,
+    /// How long requests that were taken may go on after SIGTERM.
+    pub drain: Duration,
+}
+
+impl ResolvedStore {
+    /// The store `key` of `manifests` with presets and defaults, of which at most `voters` sources are part of the log.
+    /// `None` if there is no such store. Meant for manifests that passed [`crate::validate::validate`]: references
+    /// to what is missing count as absent.
+    pub fn resolve(manifests: &Manifests, key: &ObjectKey, voters: usize) -> Option<Self> {
+        let store = &manifests.stores.get(key)?.object;
+        let strategy = store.spec.strategy_ref.as_ref().and_then(|reference| {
+            let key = ObjectKey { namespace: key.namespace.clone(), name: reference.name.clone() };
+            manifests.strategies.get_key_value(&key)
+        });
+        let validation = store.spec.events.as_ref().and_then(|events| events.validation.as_ref());
+        let schemas =
+            validation.and_then(|validation| validation.schemas_ref.as_ref()).and_then(|reference| {
+                let key = ObjectKey { namespace: key.namespace.clone(), name: reference.name.clone() };
+                manifests.config_maps.get(&key)
+            });
+        let schemas = schemas.map(|config_map| EventSchemas::read(config_map).0).unwrap_or_default();
+        let names = source_names(&store.spec);
+        let in_force = voters.min(voter_count(&store.spec));
+        let strategy = match strategy {
+            Some((key, strategy)) => {
+                ResolvedStrategy::resolve(Some(key.name.clone()), &strategy.object.spec, &names, in_force)
+            }
+            None => ResolvedStrategy::default_for(&names, in_force),
+        };
+        Some(Self::from_parts(key, store, strategy, schemas, voters))
+    }
+
+    fn from_parts(
+        key: &ObjectKey,
+        store: &EventStore,
+        strategy: ResolvedStrategy,
+        schemas: EventSchemas,
+        voters: usize,
+    ) -> Self {
+        let spec = &store.spec;
+        let provisioned = provisioned(&spec.sources, &strategy.order, voters);
+        let sources = spec.sources.iter().filter_map(|source| {
+            Some(ResolvedSource {
+                name: source.name.clone(),
+                engine: source.engine()?,
+                role: source.effective_role(),
+                state: source.state.unwrap_or(SourceState::Active),
+                region: source.region.clone(),
+                connection: source.connection.clone(),
+                provisioned: provisioned.contains(&source.name),
+            })
+        });
+        let events = spec.events.as_ref();
+        let provisioning = spec.provisioning.as_ref();
+        let sidecar = spec.sidecar.as_ref();
+        Self {
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            sources: sources.collect(),
+            strategy,
+            policy: Policy {
+                access: Access::resolve(spec.access.as_deref(), &key.namespace),
+                limits: ResolvedLimits::resolve(events),
+                validation: ResolvedValidation::resolve(events, schemas),
+                enrich: events
+                    .and_then(|events| events.enrich.clone())
+                    .map_or_else(|| vec![EnrichWith::Trace, EnrichWith::ServiceAccount], sorted),
+                redact: events.and_then(|events| events.redact.clone()).map(sorted).unwrap_or_default(),
+            },
+            indexes: events.and_then(|events| events.indexes.clone()).map(sorted).unwrap_or_default(),
+            adopt: spec.adopt.unwrap_or(Adopt::IfIdentical),
+            provisioning: ResolvedProvisioning {
+                mode: provisioning
+                    .and_then(|provisioning| provisioning.mode)
+                    .unwrap_or(ProvisioningMode::Apply),
+                auto_approve: provisioning
+                    .and_then(|provisioning| provisioning.auto_approve)
+                    .unwrap_or(ApprovedClass::Additive),
+            },
+            sidecar: ResolvedSidecar {
+                api_port: sidecar.and_then(|sidecar| sidecar.api_port).unwrap_or(7300),
+                health_port: sidecar.and_then(|sidecar| sidecar.health_port).unwrap_or(7301),
+                log_level: sidecar.and_then(|sidecar| sidecar.log_level).unwrap_or(LogLevel::Info),
+                drain: sidecar.and_then(|sidecar| sidecar.drain).unwrap_or(Duration::from_secs(10)),
+            },
+        }
+    }
+
+    /// The source that becomes the first primary: the first voter in the order of the strategy.
+    pub fn first_primary(&self) -> Option<&ResolvedSource> {
+        let voter = |name: &SourceName| {
+            let source = self.sources.iter().find(|source| source.name == *name);
+            source.filter(|source| source.role == SourceRole::Voter && source.provisioned)
+        };
+        self.strategy.order.iter().find_map(voter)
+    }
+}
+
+/// A set in one order, so that writing it in another changes nothing.
+fn sorted<T: Ord>(mut set: Vec<T>) -> Vec<T> {
+    set.sort_unstable();
+    set
+}
+
+/// The names of a store's sources, as declared.
+pub(crate) fn source_names(spec: &EventStoreSpec) -> Vec<SourceName> {
+    spec.sources.iter().map(|source| source.name.clone()).collect()
+}
+
+/// How many voters a store declares.
+pub(crate) fn voter_count(spec: &EventStoreSpec) -> usize {
+    spec.sources.iter().filter(|source| source.effective_role() == SourceRole::Voter).count()
+}
+
+/// The sources that are part of the log when it keeps at most `voters` copies: the first voters in `order`.
+pub(crate) fn provisioned(sources: &[Source], order: &[SourceName], voters: usize) -> Vec<SourceName> {
+    let is_voter = |name: &&SourceName| {
+        sources.iter().any(|source| source.name == **name && source.effective_role() == SourceRole::Voter)
+    };
+    order.iter().filter(is_voter).take(voters).cloned().collect()
+}

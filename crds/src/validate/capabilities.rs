@@ -1,0 +1,133 @@
+//! What a version can do, in one table. A later version turns a row on, and nothing else changes here.
+
+use std::fmt;
+
+/// The database that really keeps a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TargetEngine {
+    /// An embedded SQLite file.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL or MariaDB.
+    Mysql,
+    /// MongoDB, or a server that speaks its protocol.
+    Mongodb,
+    /// Elasticsearch or OpenSearch.
+    Elasticsearch,
+}
+
+impl TargetEngine {
+    /// The engine of an address with this scheme.
+    pub fn of_url_scheme(scheme: &str) -> Option<Self> {
+        match scheme {
+            "sqlite" => Some(Self::Sqlite),
+            "postgres" | "postgresql" => Some(Self::Postgres),
+            "mysql" | "mariadb" => Some(Self::Mysql),
+            "mongodb" | "mongodb+srv" => Some(Self::Mongodb),
+            "http" | "https" => Some(Self::Elasticsearch),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for TargetEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+            Self::Mysql => "MySQL",
+            Self::Mongodb => "MongoDB",
+            Self::Elasticsearch => "Elasticsearch",
+        })
+    }
+}
+
+/// Something that a field can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// `spec.alerts`
+    Alerts,
+    /// `spec.cache` without a second level
+    Cache,
+    /// `spec.cache.redis`
+    CacheInRedis,
+    /// `spec.deletionPolicy: Delete`
+    DeleteData,
+    /// EventTypePartitioning
+    EventTypePartitioning,
+    /// `spec.delivery: Gateway`
+    GatewayDelivery,
+    /// `spec.interception`
+    Interception,
+    /// `spec.provisioning.mode` other than Apply
+    PlanWithoutApplying,
+    /// `spec.primary` other than the first voter
+    PlannedSwitch,
+    /// Projections
+    Projections,
+    /// `spec.search`
+    Search,
+    /// `spec.sources[].state` other than Active
+    SourceStates,
+    /// `spec.suspend`
+    Suspend,
+    /// `spec.verification`
+    Verification,
+}
+
+/// What happens to a field that asks for a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    /// It does what it says.
+    Works,
+    /// It changes nothing here, for this reason, and does no harm.
+    NoEffect(&'static str),
+    /// It is refused.
+    Refused,
+}
+
+/// What a program of this version can do.
+#[derive(Debug, Clone, Copy)]
+pub struct Capabilities {
+    /// The program, as messages name it.
+    pub program: &'static str,
+    /// Engines that exist.
+    pub engines: &'static [TargetEngine],
+    /// The engine that keeps every source which is not placed elsewhere; `None` for the one that it declares.
+    pub default_engine: Option<TargetEngine>,
+    /// Most voters that a log has.
+    pub voters: usize,
+    /// Most lanes that a log has.
+    pub lanes: u8,
+    /// Features that are not simply refused.
+    pub features: &'static [(Feature, Support)],
+}
+
+impl Capabilities {
+    /// What `polylog dev` of this version can do.
+    pub const DEV: Self = Self {
+        program: "polylog dev",
+        engines: &[TargetEngine::Sqlite],
+        default_engine: Some(TargetEngine::Sqlite),
+        voters: 1,
+        lanes: 1,
+        features: &[
+            (Feature::DeleteData, Support::NoEffect("polylog dev deletes no data; remove its folder")),
+            (
+                Feature::GatewayDelivery,
+                Support::NoEffect("in polylog dev one process is sidecar and gateway"),
+            ),
+            (
+                Feature::Suspend,
+                Support::NoEffect("there is no operator in polylog dev that could be suspended"),
+            ),
+        ],
+    };
+
+    /// What happens to a field that asks for `feature`.
+    pub fn support(&self, feature: Feature) -> Support {
+        let row = self.features.iter().find(|(listed, _)| *listed == feature);
+        row.map_or(Support::Refused, |(_, support)| *support)
+    }
+}

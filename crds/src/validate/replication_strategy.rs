@@ -1,0 +1,215 @@
+//! ReplicationStrategies, by themselves and for the stores that use them.
+
+use super::capabilities::{Capabilities, Feature, Support};
+use super::expressions;
+use super::finding::{About, Finding, FindingCode, Kind};
+use crate::event_store::EventStoreSpec;
+use crate::manifests::{Manifests, ObjectKey};
+use crate::replication_strategy::{FailoverMode, ReplicationStrategySpec, StrategyType};
+use crate::resolve::ResolvedStrategy;
+use crate::resolve::{provisioned, source_names, voter_count};
+use crate::schema::FieldPath;
+use crate::values::{AckLevel, Duration, SourceName};
+
+/// Variables of a route's condition: what is known of an event without its data.
+const ROUTE_VARIABLES: [&str; 4] = ["type", "stream", "category", "metadata"];
+
+fn at<'a>(names: impl IntoIterator<Item = &'a str>) -> FieldPath {
+    FieldPath::of_fields(std::iter::once("spec").chain(names))
+}
+
+/// What is wrong with a strategy whichever store uses it.
+pub(super) fn check(
+    manifests: &Manifests,
+    key: &ObjectKey,
+    capabilities: &Capabilities,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(loaded) = manifests.strategies.get(key) else { return };
+    let spec = &loaded.object.spec;
+    let mut about = About { kind: Kind::ReplicationStrategy, object: key.clone(), findings };
+    if spec.type_ == StrategyType::EventTypePartitioning
+        && capabilities.support(Feature::EventTypePartitioning) != Support::Works
+    {
+        let message = format!("{} of this version cannot partition by event type", capabilities.program);
+        about.refuse(at(["type"]), FindingCode::NotSupported, message);
+    }
+    for (index, route) in spec.routes.iter().flatten().enumerate() {
+        let problem = route.when.as_ref().and_then(|when| expressions::problem(when, &ROUTE_VARIABLES));
+        if let Some(message) = problem {
+            about.refuse(at(["routes"]).item(index).field("when"), FindingCode::InvalidExpression, message);
+        }
+    }
+    let failover = spec.failover.as_ref();
+    for (path, duration) in [
+        (at(["ackTimeout"]), spec.ack_timeout),
+        (at(["failover", "after"]), failover.and_then(|failover| failover.after)),
+    ] {
+        if duration.is_some_and(Duration::is_zero) {
+            about.refuse(path, FindingCode::InvalidValue, "must be longer than nothing");
+        }
+    }
+    let limit = failover.and_then(|failover| failover.max_unreplicated.as_ref());
+    if limit.and_then(|limit| limit.bytes).is_some_and(|bytes| bytes.bytes() == 0) {
+        let path = at(["failover", "maxUnreplicated", "bytes"]);
+        about.refuse(path, FindingCode::InvalidValue, "nothing could be appended");
+    }
+}
+
+/// What is wrong with a store and its strategy together. Findings about the strategy name the store.
+pub(super) fn check_store(
+    manifests: &Manifests,
+    key: &ObjectKey,
+    store: &EventStoreSpec,
+    capabilities: &Capabilities,
+    about: &mut About<'_>,
+) {
+    let names = source_names(store);
+    let voters = voter_count(store);
+    let mut resolved = ResolvedStrategy::default_for(&names, voters);
+    if let Some(reference) = &store.strategy_ref {
+        let strategy_key = ObjectKey { namespace: key.namespace.clone(), name: reference.name.clone() };
+        match manifests.strategies.get(&strategy_key) {
+            None => {
+                let message = format!("there is no ReplicationStrategy {strategy_key}");
+                about.refuse(at(["strategyRef", "name"]), FindingCode::InvalidReference, message);
+            }
+            Some(strategy) => {
+                let spec = &strategy.object.spec;
+                resolved = ResolvedStrategy::resolve(Some(reference.name.clone()), spec, &names, voters);
+                let about =
+                    About { kind: Kind::ReplicationStrategy, object: strategy_key, findings: about.findings };
+                Pair {
+                    store_key: key,
+                    spec,
+                    resolved: &resolved,
+                    names: &names,
+                    voters,
+                    capabilities,
+                    about,
+                }
+                .check();
+            }
+        }
+    }
+    check_placement(store, &resolved, capabilities, about);
+}
+
+/// Which sources are part of the log, and whether the wanted primary is one of them.
+fn check_placement(
+    store: &EventStoreSpec,
+    strategy: &ResolvedStrategy,
+    capabilities: &Capabilities,
+    about: &mut About<'_>,
+) {
+    let provisioned = provisioned(&store.sources, &strategy.order, capabilities.voters);
+    for (index, source) in store.sources.iter().enumerate() {
+        if !provisioned.contains(&source.name) {
+            let path = at(["sources"]).item(index);
+            about.warn(path, FindingCode::Unprovisioned, "replication: not in this version");
+        }
+    }
+    if let Some(primary) = &store.primary
+        && provisioned.first() != Some(primary)
+        && capabilities.support(Feature::PlannedSwitch) != Support::Works
+    {
+        let first = provisioned.first().map_or("none", SourceName::as_str);
+        let message = format!(
+            "this version cannot switch the primary from the first voter of the order, which is {first}; remove the \
+             field or change the order"
+        );
+        about.refuse(at(["primary"]), FindingCode::NotSupported, message);
+    }
+}
+
+struct Pair<'check> {
+    store_key: &'check ObjectKey,
+    spec: &'check ReplicationStrategySpec,
+    resolved: &'check ResolvedStrategy,
+    names: &'check [SourceName],
+    voters: usize,
+    capabilities: &'check Capabilities,
+    about: About<'check>,
+}
+
+impl Pair<'_> {
+    fn check(&mut self) {
+        self.names();
+        self.acks();
+        self.min_in_sync();
+        self.failover();
+    }
+
+    fn names(&mut self) {
+        let mut named = Vec::new();
+        for (index, name) in self.spec.order.iter().flatten().enumerate() {
+            named.push((name, at(["order"]).item(index)));
+        }
+        for (index, route) in self.spec.routes.iter().flatten().enumerate() {
+            named.push((&route.source, at(["routes"]).item(index).field("source")));
+        }
+        named.extend(self.spec.default_route.as_ref().map(|name| (name, at(["defaultRoute"]))));
+        for (name, path) in named {
+            if !self.names.contains(name) {
+                let message = format!("EventStore {} has no source {name}", self.store_key);
+                self.about.refuse(path, FindingCode::InvalidReference, message);
+            }
+        }
+    }
+
+    fn acks(&mut self) {
+        let acks = self.resolved.acks;
+        let required = acks.required(self.voters);
+        let path = if self.spec.acks.is_some() { at(["acks"]) } else { at(["type"]) };
+        let (store, voters) = (self.store_key, self.voters);
+        if required > voters {
+            let message = format!("acks {acks} needs {required} voters, but EventStore {store} has {voters}");
+            self.about.refuse(path, FindingCode::InvalidValue, message);
+        } else if required > self.capabilities.voters {
+            let message = format!(
+                "acks {acks} needs {required} voters of EventStore {store}, but this version keeps one copy \
+                 (replication: not in this version)"
+            );
+            self.about.refuse(path, FindingCode::NotSupported, message);
+        }
+    }
+
+    fn min_in_sync(&mut self) {
+        let Some(min_in_sync) = self.spec.min_in_sync else { return };
+        let (store, voters) = (self.store_key, self.voters);
+        let path = at(["minInSync"]);
+        let majority = AckLevel::Majority.required(voters);
+        if self.resolved.acks != AckLevel::All {
+            self.about.warn(path, FindingCode::NoEffect, "counts only with acks All");
+        } else if usize::from(min_in_sync) > voters {
+            let message = format!("is {min_in_sync}, but EventStore {store} has {voters} voters");
+            self.about.refuse(path, FindingCode::InvalidValue, message);
+        } else if usize::from(min_in_sync) < majority {
+            let message = format!(
+                "is {min_in_sync}, less than the majority of EventStore {store}, which is {majority}"
+            );
+            self.about.refuse(path, FindingCode::InvalidValue, message);
+        }
+    }
+
+    fn failover(&mut self) {
+        if self.resolved.failover.mode != FailoverMode::Automatic {
+            return;
+        }
+        let declared = self.spec.failover.as_ref().is_some_and(|failover| failover.mode.is_some());
+        let path = if declared { at(["failover", "mode"]) } else { at(["type"]) };
+        let (store, voters) = (self.store_key, self.voters);
+        if self.spec.type_ != StrategyType::BestEffort && voters < 3 {
+            let message = format!(
+                "Automatic needs 3 voters to elect a primary, but EventStore {store} has {voters}; take Manual"
+            );
+            self.about.refuse(path, FindingCode::InvalidValue, message);
+        } else if voters > self.capabilities.voters {
+            let message = format!(
+                "Automatic failover between the {voters} voters of EventStore {store} needs a second copy \
+                 (replication: not in this version)"
+            );
+            self.about.refuse(path, FindingCode::NotSupported, message);
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Every CEL rule of the definitions is broken once, and only that one.
+
+use std::collections::BTreeSet;
+
+use polylog_crds::schema::{KindSchema, Violation, ViolationKind};
+use serde_json::{Value, json};
+
+fn store() -> Value {
+    json!({
+        "apiVersion": "polylog.dev/v1alpha1", "kind": "EventStore", "metadata": {"name": "payments"},
+        "spec": {"sources": [ledger()]}
+    })
+}
+
+fn ledger() -> Value {
+    json!({"name": "ledger", "connection": {"secretRef": {"name": "ledger-db"}}, "postgres": {"schema": "payments"}})
+}
+
+fn archive(engine: &str, settings: Value) -> Value {
+    json!({"name": "archive", "connection": {"secretRef": {"name": "archive-db"}}, engine: settings})
+}
+
+fn strategy() -> Value {
+    json!({
+        "apiVersion": "polylog.dev/v1alpha1", "kind": "ReplicationStrategy", "metadata": {"name": "ledger-first"},
+        "spec": {"type": "Priority"}
+    })
+}
+
+fn projection() -> Value {
+    json!({
+        "apiVersion": "polylog.dev/v1alpha1", "kind": "Projection", "metadata": {"name": "payment-status"},
+        "spec": {
+            "eventStoreRef": {"name": "payments"}, "version": "v1",
+            "targets": [{"source": "ledger", "name": "payment_status"}],
+            "key": "event.aggregateId",
+            "fields": [{"name": "status", "type": "String"}, {"name": "refunded", "type": "Decimal", "default": "0"}],
+            "rules": [{"types": ["PaymentProcessed"], "const": {"status": "completed"}}]
+        }
+    })
+}
+
+/// `object` changed as a JSON merge patch (RFC 7396) says.
+fn patched(mut object: Value, patch: Value) -> Value {
+    fn merge(target: &mut Value, patch: Value) {
+        let Value::Object(patch) = patch else {
+            *target = patch;
+            return;
+        };
+        if !target.is_object() {
+            *target = json!({});
+        }
+        let fields = target.as_object_mut().expect("made an object above");
+        for (name, value) in patch {
+            if value.is_null() {
+                fields.remove(&name);
+            } else {
+                merge(fields.entry(name).or_insert(Value::Null), value);
+            }
+        }
+    }
+    merge(&mut object, patch);
+    object
+}
+
+struct Case {
+    schema: &'static KindSchema,
+    /// Where the rule stands in the schema.
+    at: &'static str,
+    /// Part of the rule's message.
+    message: &'static str,
+    /// `None` for rules that hold for new objects too.
+    old: Option<Value>,
+    new: Value,
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let kinds: [(&str, &'static KindSchema); 3] = [
+        ("EventStore", KindSchema::event_store()),
+        ("ReplicationStrategy", KindSchema::replication_strategy()),
+        ("Projection", KindSchema::projection()),
+    ];
+    let schema_of = |object: &Value| {
+        let kind = object["kind"].as_str().expect("a kind");
+        kinds.iter().find(|(name, _)| *name == kind).expect("our kind").1
+    };
+    let mut refused = |at, message, new: Value| {
+        cases.push(Case { schema: schema_of(&new), at, message, old: None, new });
+    };
+    let spec = |spec: Value| patched(store(), json!({"spec": spec}));
+    let sources = |sources: Value| patched(store(), json!({"spec": {"sources": sources}}));
+    let source = |patch: Value| sources(json!([patched(ledger(), patch)]));
+
+    refused("", "at most 50", patched(store(), json!({"metadata": {"name": "p".repeat(51)}})));
+    refused("", "at most 50", patched(store(), json!({"metadata": {"name": "1payments"}})));
+    refused("", "at most 50", patched(store(), json!({"metadata": {"name": "pay.ments"}})));
+    refused("spec", "primary must name a voter", spec(json!({"primary": "archive"})));
+    refused(
+        "spec",
+        "primary must name a voter",
+        spec(json!({"primary": "archive", "sources": [ledger(), archive("elasticsearch", json!({}))]})),
+    );
+    refused("spec", "at least one source must be a voter", source(json!({"role": "Learner"})));
+    refused(
+        "spec",
+        "at least one source must be a voter",
+        sources(json!([archive("elasticsearch", json!({}))])),
+    );
+    refused("spec", "search.source must name", spec(json!({"search": {"source": "ledger"}})));
+    refused("spec.sources[*]", "exactly one engine", source(json!({"postgres": null})));
+    refused("spec.sources[*]", "exactly one engine", source(json!({"mongodb": {"database": "payments"}})));
+    let connections = ["connection", "provisioningConnection"];
+    for (name, at, at_url) in [
+        (connections[0], "spec.sources[*].connection", "spec.sources[*].connection.url"),
+        (
+            connections[1],
+            "spec.sources[*].provisioningConnection",
+            "spec.sources[*].provisioningConnection.url",
+        ),
+    ] {
+        let with = |connection: Value| {
+            let mut object = store();
+            object["spec"]["sources"][0][name] = connection;
+            object
+        };
+        refused(at, "exactly one of url and secretRef", with(json!({})));
+        refused(
+            at,
+            "exactly one of url and secretRef",
+            with(json!({"url": "postgres://x", "secretRef": {"name": "x"}})),
+        );
+        refused(
+            at,
+            "auth goes only with url",
+            with(json!({"secretRef": {"name": "x"}, "auth": {"secretRef": {"name": "y"}}})),
+        );
+        refused(
+            at_url,
+            "credentials belong in a Secret",
+            with(json!({"url": "postgres://user:secret@host/db"})),
+        );
+        refused(at_url, "credentials belong in a Secret", with(json!({"url": "mongodb+srv://user@host/db"})));
+    }
+    let redis = |connection: Value| spec(json!({"cache": {"redis": {"connection": connection}}}));
+    let at = "spec.cache.redis.connection";
+    refused(at, "exactly one of url and secretRef", redis(json!({"tls": {}})));
+    refused(
+        at,
+        "auth goes only with url",
+        redis(json!({"secretRef": {"name": "x"}, "auth": {"secretRef": {"name": "y"}}})),
+    );
+    refused(
+        "spec.cache.redis.connection.url",
+        "credentials belong in a Secret",
+        redis(json!({"url": "redis://:x@cache"})),
+    );
+    let pass_through = json!({"source": "ledger", "credentials": "Client", "secretRef": {"name": "x"}});
+    refused(
+        "spec.interception.elasticsearch.passThrough",
+        "not both",
+        spec(json!({"interception": {"elasticsearch": {
+        "indices": [{"name": "events", "stream": "doc.id"}], "passThrough": pass_through}}})),
+    );
+
+    let spec = |spec: Value| patched(strategy(), json!({"spec": spec}));
+    let route = json!({"types": ["A"], "source": "ledger"});
+    let partitioning = json!({"type": "EventTypePartitioning", "routes": [route], "defaultRoute": "ledger"});
+    refused(
+        "spec",
+        "routes and defaultRoute belong",
+        spec(json!({"routes": [route], "defaultRoute": "ledger"})),
+    );
+    refused("spec", "routes and defaultRoute belong", spec(json!({"type": "EventTypePartitioning"})));
+    refused(
+        "spec",
+        "routes and defaultRoute belong",
+        spec(json!({"type": "EventTypePartitioning", "routes": [route]})),
+    );
+    refused("spec", "FullReplication is not answered", spec(json!({"type": "FullReplication", "acks": "1"})));
+    refused("spec", "order names a source twice", spec(json!({"order": ["a", "b", "a"]})));
+    refused(
+        "spec.routes[*]",
+        "exactly one of types and when",
+        patched(spec(partitioning.clone()), json!({"spec": {"routes": [{"source": "ledger"}]}})),
+    );
+    refused(
+        "spec.routes[*]",
+        "exactly one of types and when",
+        patched(
+            spec(partitioning.clone()),
+            json!({"spec": {"routes": [{"source": "ledger", "types": ["A"], "when": "true"}]}}),
+        ),
+    );
+
+    let handler = json!({"http": {"url": "http://mailer.shop.svc/events"}});
+    let spec = |spec: Value| patched(projection(), json!({"spec": spec}));
+    refused("spec", "either a handler, or targets", spec(json!({"handler": handler})));
+    refused(
+        "spec",
+        "either a handler, or targets",
+        spec(json!({"rules": null, "fields": null, "targets": null})),
+    );
+    refused("spec", "either a handler, or targets", spec(json!({"fields": null})));
+    refused("spec", "needs a key", spec(json!({"key": null})));
+
+    let mut changed = |at, message, old: Value, new: Value| {
+        cases.push(Case { schema: schema_of(&new), at, message, old: Some(old), new });
+    };
+    let lanes = |lanes: Value| patched(store(), json!({"spec": {"lanes": lanes}}));
+    changed("spec", "lanes cannot change", store(), lanes(json!({"count": 2})));
+    changed("spec", "lanes cannot change", lanes(json!({"count": 2})), store());
+    changed("spec", "lanes cannot change", lanes(json!({"by": "Category"})), lanes(json!({"by": "Stream"})));
+    let two = |engine, settings| sources(json!([ledger(), archive(engine, settings)]));
+    changed(
+        "spec.sources[*]",
+        "keeps its engine",
+        two("mongodb", json!({"database": "a"})),
+        two("mysql", json!({"database": "a"})),
+    );
+    // items are paired by name: a rule that paired by index would see nothing here
+    changed(
+        "spec.sources[*]",
+        "keeps its engine",
+        two("mongodb", json!({"database": "a"})),
+        sources(json!([archive("mysql", json!({"database": "a"})), ledger()])),
+    );
+    changed(
+        "spec.sources[*].postgres.schema",
+        "schema cannot change",
+        store(),
+        source(json!({"postgres": {"schema": "other"}})),
+    );
+    changed(
+        "spec.sources[*].mysql.database",
+        "database cannot change",
+        two("mysql", json!({"database": "a"})),
+        two("mysql", json!({"database": "b"})),
+    );
+    changed(
+        "spec.sources[*].mysql",
+        "table prefix cannot change",
+        two("mysql", json!({"database": "a"})),
+        two("mysql", json!({"database": "a", "tablePrefix": "x_"})),
+    );
+    changed(
+        "spec.sources[*].mongodb.database",
+        "database cannot change",
+        two("mongodb", json!({"database": "a"})),
+        two("mongodb", json!({"database": "b"})),
+    );
+    changed(
+        "spec.sources[*].mongodb",
+        "collection prefix cannot change",
+        two("mongodb", json!({"database": "a", "collectionPrefix": "x"})),
+        two("mongodb", json!({"database": "a"})),
+    );
+    let at = "spec.sources[*].elasticsearch";
+    changed(
+        at,
+        "flavor cannot change",
+        two("elasticsearch", json!({})),
+        two("elasticsearch", json!({"flavor": "OpenSearch"})),
+    );
+    for (old, new) in [
+        (json!({}), json!({"index": {"name": "a"}})),
+        (json!({"index": {"name": "a"}}), json!({"index": {}})),
+        (json!({"index": {"name": "a"}}), json!({"index": {"name": "b"}})),
+    ] {
+        changed(at, "index name cannot change", two("elasticsearch", old), two("elasticsearch", new));
+    }
+    changed(
+        at,
+        "shards cannot change",
+        two("elasticsearch", json!({})),
+        two("elasticsearch", json!({"index": {"shards": 4}})),
+    );
+    let partitioned = patched(strategy(), json!({"spec": partitioning}));
+    changed("spec", "moves data", strategy(), partitioned.clone());
+    changed("spec", "moves data", partitioned, strategy());
+    changed("spec", "store cannot change", projection(), spec(json!({"eventStoreRef": {"name": "other"}})));
+    for patch in [
+        json!({"rules": [{"types": ["PaymentProcessed"], "const": {"status": "done"}}]}),
+        json!({"fields": [{"name": "status", "type": "String"}]}),
+        json!({"key": "event.stream"}),
+        json!({"filter": {"types": ["PaymentProcessed"]}}),
+        json!({"route": {"by": "event.category", "as": "Routing"}}),
+        json!({"handler": handler, "rules": null, "fields": null, "targets": null}),
+    ] {
+        changed("spec", "needs a new version", projection(), spec(patch));
+    }
+    cases
+}
+
+fn rule_messages(violations: &[Violation]) -> Vec<&str> {
+    assert!(violations.iter().all(|violation| violation.kind == ViolationKind::Rule), "{violations:?}");
+    violations.iter().map(|violation| violation.message.as_str()).collect()
+}
+
+fn schema_path(violation: &Violation) -> String {
+    let path = violation.path.to_string();
+    (0..10).fold(path, |path, index| path.replace(&format!("[{index}]"), "[*]"))
+}
+
+#[test]
+fn every_rule_is_red_once_and_alone() {
+    let mut red = BTreeSet::new();
+    for Case { schema, at, message, old, new } in cases() {
+        let violations = match &old {
+            None => schema.check(&new),
+            Some(old) => {
+                assert_eq!(schema.check(old), [], "old: {old}");
+                assert_eq!(schema.check(&new), [], "new: {new}");
+                assert_eq!(schema.check_update(&new, &new), [], "unchanged: {new}");
+                schema.check_update(old, &new)
+            }
+        };
+        let messages = rule_messages(&violations);
+        assert!(messages.len() == 1 && messages[0].contains(message), "{at} {message}: {messages:?}");
+        assert_eq!(schema_path(&violations[0]), at);
+        red.insert((std::ptr::from_ref(schema) as usize, at.to_owned(), messages[0].to_owned()));
+    }
+    for schema in [KindSchema::event_store(), KindSchema::replication_strategy(), KindSchema::projection()] {
+        for rule in schema.listed_rules() {
+            let message = rule.message.expect("a message");
+            let key = (std::ptr::from_ref(schema) as usize, rule.at.clone(), message.clone());
+            assert!(red.contains(&key), "no case breaks {}: {message}", rule.at);
+        }
+    }
+}
+
+#[test]
+fn right_objects_and_harmless_changes_pass() {
+    for object in [store(), projection(), strategy()] {
+        let kind = object["kind"].as_str().map(str::to_owned);
+        let schema = match kind.as_deref() {
+            Some("EventStore") => KindSchema::event_store(),
+            Some("Projection") => KindSchema::projection(),
+            _ => KindSchema::replication_strategy(),
+        };
+        assert_eq!(schema.check(&object), []);
+        assert_eq!(schema.check_update(&object, &object), []);
+    }
+    let schema = KindSchema::event_store();
+    let archive = archive("elasticsearch", json!({"role": null}));
+    let archive = patched(archive, json!({"elasticsearch": null, "mongodb": {"database": "a"}}));
+    let both = patched(store(), json!({"spec": {"sources": [ledger(), archive]}}));
+    let swapped = patched(store(), json!({"spec": {"sources": [archive, ledger()]}}));
+    assert_eq!(schema.check_update(&store(), &both), [], "a source may be added");
+    assert_eq!(schema.check_update(&both, &store()), [], "a source may be removed");
+    assert_eq!(schema.check_update(&both, &swapped), [], "the order of sources is free");
+    let explicit = patched(store(), json!({"spec": {"lanes": {"count": 1, "by": "Stream"}}}));
+    assert_eq!(schema.check_update(&store(), &explicit), [], "a default may be written out");
+    assert_eq!(schema.check_update(&explicit, &store()), [], "and left out again");
+
+    let schema = KindSchema::projection();
+    let next = patched(projection(), json!({"spec": {"version": "v2", "key": "event.stream"}}));
+    assert_eq!(schema.check_update(&projection(), &next), [], "a new version may differ");
+    let mut turned = projection();
+    turned["spec"]["fields"].as_array_mut().expect("fields").reverse();
+    assert_eq!(schema.check_update(&projection(), &turned), [], "the order of fields means nothing");
+}
