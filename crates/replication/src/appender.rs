@@ -88,10 +88,11 @@ impl Appender {
     pub(crate) async fn run(self) {
         let mut election = Some(self.election.clone());
         let mut pending: Option<(Option<u64>, Pending)> = None;
+        let mut gathered = now();
         loop {
             let (next, outcomes, is_over) = {
                 let mut group = self.queue.group.lock();
-                let next = group.next(now());
+                let next = group.next(now().max(gathered));
                 let is_awaited = match &pending {
                     Some((Some(attempt), _)) => group.awaits(*attempt),
                     Some((None, _)) => group.awaits_primary(),
@@ -121,6 +122,10 @@ impl Appender {
                 }
                 Next::Gather(until) if until.saturating_duration_since(now()) < SHORTEST_TIMER => {
                     tokio::task::yield_now().await;
+                    // By the real clock: a simulated one stands still as long as there is something to do.
+                    if std::time::Instant::now() >= until {
+                        gathered = until;
+                    }
                     continue;
                 }
                 Next::Gather(until) => Some(until),

@@ -1,1 +1,3 @@
-
+mod model;
+mod random;
+mod steps;
