@@ -74,7 +74,8 @@ impl Shared {
     async fn wait_beyond(&self, tail: Position, deadline: Instant) {
         let at_most = deadline.saturating_duration_since(Instant::now()).min(LONGEST_WAIT);
         let mut heads = self.heads.subscribe();
-        let own = heads.wait_for(|head| head.tail.position > tail);
+        // without the borrowed head, whose lock must not be held over the sleep below
+        let own = async { heads.wait_for(|head| head.tail.position > tail).await.map(drop) };
         tokio::select! {
             _ = own => {}
             _ = caught(self.source.wait(tail, at_most)) => tokio::time::sleep(ASK_EVERY.min(at_most)).await,
