@@ -119,7 +119,7 @@ fn batches(health_port: u16) -> Result<(f64, f64)> {
             .with_context(|| format!("no metric {name}"))?;
         Ok(line.rsplit(' ').next().context("a value")?.parse()?)
     };
-    Ok((number("polylog_batch_events_sum")?, number("polylog_batch_events_count")?))
+    Ok((number("polylog_append_batch_events_total")?, number("polylog_append_batches_total")?))
 }
 
 /// The sidecar's only database file.

@@ -64,6 +64,8 @@ pub struct Metrics {
     position: Family<OfStore, Gauge>,
     waiting_commits: Family<OfStore, Gauge>,
     waiting_bytes: Family<OfStore, Gauge>,
+    batches: Family<OfStore, Counter>,
+    batch_events: Family<OfStore, Counter>,
     subscribers: Family<OfStore, Gauge>,
     resident: Gauge,
 }
@@ -103,6 +105,8 @@ impl Metrics {
             position: Family::default(),
             waiting_commits: Family::default(),
             waiting_bytes: Family::default(),
+            batches: Family::default(),
+            batch_events: Family::default(),
             subscribers: Family::default(),
             resident: Gauge::default(),
         };
@@ -118,6 +122,8 @@ impl Metrics {
             "position", metrics.position, "End of the log";
             "append_queue_commits", metrics.waiting_commits, "Commits that wait to be written";
             "append_queue_bytes", metrics.waiting_bytes, "Bytes of the commits that wait to be written";
+            "append_batches", metrics.batches, "Batches written: each is one transaction";
+            "append_batch_events", metrics.batch_events, "Events of the batches written";
             "subscribers", metrics.subscribers, "Open subscriptions";
             "process_resident_memory_bytes", metrics.resident, "Resident memory of this process";
         }
@@ -166,6 +172,10 @@ impl Metrics {
         self.position.get_or_create(&of).set(position);
         self.waiting_commits.get_or_create(&of).set(number(status.waiting_commits));
         self.waiting_bytes.get_or_create(&of).set(number(status.waiting_bytes));
+        let batches = self.batches.get_or_create_owned(&of);
+        batches.inc_by(status.sent.batches.saturating_sub(batches.get()));
+        let events = self.batch_events.get_or_create_owned(&of);
+        events.inc_by(status.sent.events.saturating_sub(events.get()));
         for source in &status.sources {
             let of = OfSource { store: store.into(), source: source.name.to_string() };
             let is_up = !matches!(source.state, polylog_replication::SourceState::Failing(_));

@@ -14,7 +14,7 @@ use crate::{
     AppendError, QueueBounds,
     bootstrap::{Election, find_primary},
     caught::caught,
-    group::{Batch, Group, Next, Outcome, Primary},
+    group::{Batch, Group, Next, Outcome, Primary, Sent},
     heads::{Asked, Heads},
     shared::Shared,
 };
@@ -62,6 +62,11 @@ impl Queue {
     /// Commits and bytes that wait to be sent.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         self.group.lock().waiting()
+    }
+
+    /// Batches that were answered so far.
+    pub(crate) fn sent(&self) -> Sent {
+        self.group.lock().sent()
     }
 }
 

@@ -86,6 +86,15 @@ enum Phase {
     Pausing { until: Instant },
 }
 
+/// How well commits travel together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// Batches that were answered.
+    pub batches: u64,
+    /// Events in them, refused ones included.
+    pub events: u64,
+}
+
 /// The state of group commit; `T` is how a caller is reached.
 pub(crate) struct Group<T> {
     bounds: QueueBounds,
@@ -103,6 +112,7 @@ pub(crate) struct Group<T> {
     /// No deadline is before this moment.
     earliest: Option<Instant>,
     is_draining: bool,
+    sent: Sent,
     outcomes: Vec<(T, Outcome)>,
 }
 
@@ -131,6 +141,7 @@ impl<T> Group<T> {
             pace: Pace::default(),
             earliest: None,
             is_draining: false,
+            sent: Sent::default(),
             outcomes: Vec::new(),
         }
     }
@@ -283,6 +294,11 @@ impl<T> Group<T> {
         (self.waiting.len(), self.waiting_bytes)
     }
 
+    /// Batches that were answered so far.
+    pub(crate) fn sent(&self) -> Sent {
+        self.sent
+    }
+
     /// What callers are to be told, each once.
     pub(crate) fn take_outcomes(&mut self) -> Vec<(T, Outcome)> {
         std::mem::take(&mut self.outcomes)
@@ -295,6 +311,8 @@ impl<T> Group<T> {
         let head = &appended.head;
         self.primary = Some(Primary { term: head.term, config: head.config.config.version });
         let callers = taken.commits.len() + self.waiting.len();
+        self.sent.batches += 1;
+        self.sent.events += taken.commits.iter().map(|commit| commit.event_count() as u64).sum::<u64>();
         self.pace = Pace { took: now.duration_since(since), answered_at: Some(now), callers };
         let commits = taken.commits.iter().zip(appended.verdicts);
         for (caller, (commit, verdict)) in taken.callers.into_iter().zip(commits) {

@@ -28,6 +28,7 @@ mod verdict;
 pub use error::{AppendError, FollowError, InvalidCommit, OpenError, ReadError};
 pub use export::LogReader;
 pub use follow::{FollowOptions, FollowStep, Follower, Mark, PageLimits, Start};
+pub use group::Sent;
 pub use options::{DesiredConfig, QueueBounds, StoreOptions};
 pub use reads::{
     Consistency, EventRead, LogQuery, LogRead, ReadOptions, Served, StreamHeadRead, StreamQuery, StreamRead,

@@ -5,7 +5,7 @@ use std::{
 
 use polylog_log::{Config, Failure, Identity, Point, Position, SourceName, Term};
 
-use crate::{caught::caught, shared::Shared};
+use crate::{Sent, caught::caught, shared::Shared};
 
 /// How long the source may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -74,6 +74,8 @@ pub struct StoreStatus {
     pub waiting_commits: usize,
     /// Their bytes.
     pub waiting_bytes: usize,
+    /// How well commits travelled together, since this process opened the store.
+    pub sent: Sent,
     /// Number of followers.
     pub followers: usize,
     /// Whether it takes no more appends.
@@ -123,6 +125,7 @@ impl Shared {
             sources: vec![source],
             waiting_commits,
             waiting_bytes,
+            sent: self.queue.sent(),
             followers: self.followers.load(Ordering::Acquire),
             is_draining: self.queue.is_draining(),
         }
