@@ -20,9 +20,9 @@ async fn five_kills_lose_nothing_that_was_acknowledged() {
         let path = store.path();
         let mut child =
             support::child("child_that_appends", &path.to_string_lossy()).spawn().expect("a child process");
-        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let mut heard = 0;
-        while let Some(line) = lines.next() {
+        for line in lines {
             // the kill may cut the last line off
             let line = line.expect("a line");
             let Some((position, id)) = parse(&line) else { continue };
