@@ -252,9 +252,12 @@ impl World {
             let outcome = offered.outcome.as_ref().expect("answered");
             let held = self.log.positions_of(&offered.commit);
             assert!(held.len() <= 1, "written twice");
+            let is_unconditional = offered.commit.appends[0].expected == Expected::Any;
             let is_only_try = tries[&offered.commit.id] == 1;
             match outcome {
-                Ok(Verdict::Committed(_) | Verdict::Duplicate(_)) if is_only_try => {
+                // A commit whose condition did not hold in a try without a reply may be written by the next one, after
+                // those that went through in the first; one without a condition keeps its place.
+                Ok(Verdict::Committed(_) | Verdict::Duplicate(_)) if is_only_try && is_unconditional => {
                     let stream = offered.commit.appends[0].stream.as_str();
                     let before = last.insert(stream, held[0]);
                     assert!(
