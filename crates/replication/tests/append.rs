@@ -101,7 +101,7 @@ async fn commits_that_meet_are_sent_together() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retries_find_out_what_became_of_an_append() {
     for seed in 0..8 {
-        let remote = Remote::new(seed);
+        let remote = if seed % 2 == 0 { Remote::new(seed) } else { Remote::document(seed) };
         let store = open(&remote).await;
         let is_over = Arc::new(AtomicBool::new(false));
         let saboteur = tokio::spawn(sabotage(remote.clone(), is_over.clone()));

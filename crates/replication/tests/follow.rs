@@ -41,7 +41,7 @@ async fn fill(store: &Store, from: u64, commits: u64, size: u64) -> Position {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_see_each_position_once_and_in_order_while_writers_append() {
     for seed in 0..4 {
-        let remote = Remote::new(seed);
+        let remote = if seed % 2 == 0 { Remote::new(seed) } else { Remote::document(seed) };
         let (store, other) = (open(&remote).await, open(&remote).await);
         let last = Position::new(2 + 4 * 100);
         let followers = (0..12).map(|number| {
