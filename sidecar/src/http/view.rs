@@ -47,10 +47,6 @@ impl View {
         &self.reader
     }
 
-    pub(crate) fn filter(&self) -> &Filter {
-        &self.filter
-    }
-
     /// The event as the caller sees it; `None` = it does not.
     pub(crate) fn show<'e>(&self, recorded: &'e RecordedEvent) -> Option<(Cow<'e, RecordedEvent>, DataState)> {
         if !self.reader.may_see(&recorded.event) || !self.filter.holds(&recorded.event) {
