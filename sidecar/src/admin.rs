@@ -29,11 +29,7 @@ async fn ready(State(server): State<Arc<Server>>) -> Response {
         let status = hosted.store.status().await;
         let is_open = status.sources.iter().any(|source| source.state == SourceState::Primary);
         if !is_open {
-            return full(
-                StatusCode::SERVICE_UNAVAILABLE,
-                TEXT,
-                format!("{} has no primary\n", hosted.name),
-            );
+            return full(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{} has no primary\n", hosted.name));
         }
     }
     full(StatusCode::OK, TEXT, "ok\n")

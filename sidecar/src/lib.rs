@@ -11,7 +11,7 @@ pub mod identity;
 mod json;
 pub mod logging;
 pub mod metrics;
-mod openapi;
+pub mod openapi;
 mod pipeline;
 pub mod policy;
 pub mod roles;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use polylog_sidecar::{
     config::DevArgs,
-    logging,
+    logging, openapi,
     roles::{self, ClusterRole, Exit},
 };
 
@@ -25,6 +25,8 @@ enum Role {
     Sidecar,
     /// One Deployment per EventStore (not in this version)
     Gateway,
+    /// Prints the description of the HTTP interface
+    Openapi,
 }
 
 fn main() -> ExitCode {
@@ -39,8 +41,16 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        Role::Sidecar => ClusterRole::Sidecar.run().map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS),
-        Role::Gateway => ClusterRole::Gateway.run().map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS),
+        Role::Openapi => {
+            print!("{}", openapi::text());
+            ExitCode::SUCCESS
+        }
+        Role::Sidecar => {
+            ClusterRole::Sidecar.run().map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
+        }
+        Role::Gateway => {
+            ClusterRole::Gateway.run().map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -89,7 +89,16 @@ mod tests {
         assert_eq!(absolute.path, PathBuf::from("/tmp/x.db"));
         let other: SourcePlacement = "archive=mongodb://h/d".parse().expect("good");
         assert_eq!(other.engine, TargetEngine::Mongodb);
-        for bad in ["", "ledger", "ledger=", "ledger=x", "ledger=ftp:x", "=sqlite:x", "ledger=sqlite:", "A b=sqlite:x"] {
+        for bad in [
+            "",
+            "ledger",
+            "ledger=",
+            "ledger=x",
+            "ledger=ftp:x",
+            "=sqlite:x",
+            "ledger=sqlite:",
+            "A b=sqlite:x",
+        ] {
             assert!(bad.parse::<SourcePlacement>().is_err(), "{bad}");
         }
     }

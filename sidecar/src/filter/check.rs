@@ -2,8 +2,19 @@ use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 
 /// Functions that an expression may call; each takes time linear in what it is given.
 const FUNCTIONS: &[&str] = &[
-    "contains", "size", "startsWith", "endsWith", "matches", "string", "double", "int", "uint", "min", "max",
-    "timestamp", "duration",
+    "contains",
+    "size",
+    "startsWith",
+    "endsWith",
+    "matches",
+    "string",
+    "double",
+    "int",
+    "uint",
+    "min",
+    "max",
+    "timestamp",
+    "duration",
 ];
 
 /// Largest number of `+` in an expression: each may copy a whole list or text.

@@ -2,7 +2,10 @@ use polylog_api::{Code, Problem};
 use polylog_log::{Category, Event, EventType, StreamName, Timestamp};
 
 use super::When;
-use crate::{http::query::{Query, invalid}, policy::Glob};
+use crate::{
+    http::query::{Query, invalid},
+    policy::Glob,
+};
 
 /// Which events a read or a subscription shows: lists hold if one of them does, and all parts must hold.
 #[derive(Debug, Default)]

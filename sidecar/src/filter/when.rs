@@ -19,8 +19,18 @@ const DEEPEST: usize = 16;
 
 /// Fields of `event` beside `data` and `metadata`.
 pub(super) const FIELDS: &[&str] = &[
-    "position", "stream", "category", "aggregateId", "version", "id", "type", "contentType", "correlationId",
-    "causationId", "time", "recordedAt",
+    "position",
+    "stream",
+    "category",
+    "aggregateId",
+    "version",
+    "id",
+    "type",
+    "contentType",
+    "correlationId",
+    "causationId",
+    "time",
+    "recordedAt",
 ];
 
 /// A CEL expression over `event`, compiled once.
@@ -159,9 +169,12 @@ fn value(json: serde_json::Value) -> Value {
 
 fn functions(patterns: HashMap<String, Regex>) -> Context<'static> {
     let mut context = Context::default();
-    context.add_function("matches", move |cel::extractors::This(text): cel::extractors::This<Arc<String>>, pattern: Arc<String>| {
-        patterns.get(pattern.as_str()).is_some_and(|pattern| pattern.is_match(&text))
-    });
+    context.add_function(
+        "matches",
+        move |cel::extractors::This(text): cel::extractors::This<Arc<String>>, pattern: Arc<String>| {
+            patterns.get(pattern.as_str()).is_some_and(|pattern| pattern.is_match(&text))
+        },
+    );
     context
 }
 
@@ -191,7 +204,9 @@ mod tests {
         ] {
             assert!(holds(good), "{good}");
         }
-        for bad in ["event.data.amount > 100", "event.data.missing == 1", "event.data.name > 5", "event.data.name"] {
+        for bad in
+            ["event.data.amount > 100", "event.data.missing == 1", "event.data.name > 5", "event.data.name"]
+        {
             assert!(!holds(bad), "{bad}");
         }
     }

@@ -32,7 +32,8 @@ struct Asked {
 
 /// `POST streams/{stream}`
 pub(crate) async fn to_stream(mut context: Context, stream: &str, body: Body) -> Answer {
-    let stream = StreamName::parse(stream).map_err(|error| RequestError::from(error).within("stream"))
+    let stream = StreamName::parse(stream)
+        .map_err(|error| RequestError::from(error).within("stream"))
         .map_err(Problem::from)?;
     let kind = body::kind(&context.headers)?;
     let asked = asked(&mut context, &kind)?;
@@ -50,8 +51,10 @@ pub(crate) async fn to_stream(mut context: Context, stream: &str, body: Body) ->
             body.into_commit(stream.clone(), log, keyed, new_id)
         }
         kind => {
-            let events = cloud_events::of_stream(&kind, &context.headers, &bytes, &stream).map_err(Problem::from)?;
-            let body = AppendBody { expected_version: asked.expected, events, category: None, aggregate_id: None };
+            let events =
+                cloud_events::of_stream(&kind, &context.headers, &bytes, &stream).map_err(Problem::from)?;
+            let body =
+                AppendBody { expected_version: asked.expected, events, category: None, aggregate_id: None };
             body.into_commit(stream.clone(), log, keyed, new_id)
         }
     };

@@ -38,8 +38,11 @@ pub(crate) fn kind(headers: &HeaderMap) -> Result<Kind, Problem> {
         Some("application/json") => Ok(Kind::Json),
         other => {
             let shown: String = other.unwrap_or("no media type").chars().take(100).collect();
-            Err(Problem::new(Code::UnsupportedMediaType, format_args!("bodies with {shown} are not accepted"))
-                .next_step(format!("send application/json, {STRUCTURED} or {BATCH}")))
+            Err(Problem::new(
+                Code::UnsupportedMediaType,
+                format_args!("bodies with {shown} are not accepted"),
+            )
+            .next_step(format!("send application/json, {STRUCTURED} or {BATCH}")))
         }
     }
 }

@@ -41,13 +41,14 @@ impl Context {
 
     /// Takes what a read may ask for beyond its content.
     pub(crate) fn read_options(&mut self) -> Result<ReadOptions, Problem> {
-        let consistency = self.query.with("consistency", |text| match text.to_ascii_lowercase().as_str() {
-            "strong" => Ok(Consistency::Strong),
-            "session" => Ok(Consistency::Session),
-            "bounded" => Ok(Consistency::Bounded),
-            "eventual" => Ok(Consistency::Eventual),
-            _ => Err("it must be strong, session, bounded or eventual".to_owned()),
-        })?;
+        let consistency =
+            self.query.with("consistency", |text| match text.to_ascii_lowercase().as_str() {
+                "strong" => Ok(Consistency::Strong),
+                "session" => Ok(Consistency::Session),
+                "bounded" => Ok(Consistency::Bounded),
+                "eventual" => Ok(Consistency::Eventual),
+                _ => Err("it must be strong, session, bounded or eventual".to_owned()),
+            })?;
         let token = self.token()?;
         let mut options = ReadOptions {
             consistency: consistency.unwrap_or_default(),
@@ -59,7 +60,8 @@ impl Context {
             match lag.parse::<u64>() {
                 Ok(events) => options.max_lag_events = Some(events),
                 Err(_) => {
-                    let no_lag = |_| invalid("maxLag", "it must be a number of events, or a duration like 2s");
+                    let no_lag =
+                        |_| invalid("maxLag", "it must be a number of events, or a duration like 2s");
                     options.max_lag = Some(parse_duration(&lag).map_err(no_lag)?);
                 }
             }

@@ -14,7 +14,9 @@ pub(crate) fn of_append(error: AppendError) -> Problem {
     let detail = error.to_string();
     let new = |code| Problem::new(code, &detail);
     match error {
-        AppendError::Invalid(_) => new(Code::InvalidRequest).next_step("correct the commit and send it again"),
+        AppendError::Invalid(_) => {
+            new(Code::InvalidRequest).next_step("correct the commit and send it again")
+        }
         AppendError::Limit(exceeded) => limit_exceeded(&exceeded, "the store or its source"),
         AppendError::VersionConflict { .. } => {
             new(Code::VersionConflict).next_step("read what was missed and decide again")

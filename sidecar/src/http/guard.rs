@@ -82,7 +82,8 @@ mod tests {
     use super::*;
 
     fn check(host: Option<&str>, origin: Option<&str>) -> Result<(), Code> {
-        let guard = Guard { hosts: vec!["polylog.shop.svc".into()], origins: vec!["https://ok.example".into()] };
+        let guard =
+            Guard { hosts: vec!["polylog.shop.svc".into()], origins: vec!["https://ok.example".into()] };
         let mut headers = HeaderMap::new();
         for (name, value) in [(header::HOST, host), (header::ORIGIN, origin)] {
             if let Some(value) = value {
@@ -94,11 +95,20 @@ mod tests {
 
     #[test]
     fn only_known_hosts_and_origins_pass() {
-        for good in ["localhost", "LOCALHOST:7300", "127.0.0.1:1", "[::1]", "[::1]:7300", "polylog.shop.svc:80"] {
+        for good in
+            ["localhost", "LOCALHOST:7300", "127.0.0.1:1", "[::1]", "[::1]:7300", "polylog.shop.svc:80"]
+        {
             assert_eq!(check(Some(good), None), Ok(()), "{good}");
         }
-        for bad in ["evil.example", "evil.example:7300", "127.0.0.1.evil.example", "::1", "", "localhost:x", "x@localhost"]
-        {
+        for bad in [
+            "evil.example",
+            "evil.example:7300",
+            "127.0.0.1.evil.example",
+            "::1",
+            "",
+            "localhost:x",
+            "x@localhost",
+        ] {
             assert_eq!(check(Some(bad), None), Err(Code::ForbiddenOrigin), "{bad}");
         }
         assert_eq!(check(None, None), Err(Code::ForbiddenOrigin));

@@ -5,7 +5,9 @@ use http::{Request, StatusCode};
 use polylog_api::{Code, Problem};
 
 use super::{
-    append, context::Context, errors, events, follow, read, respond,
+    append,
+    context::Context,
+    errors, events, follow, read, respond,
     respond::{Answer, Refused},
     route::{self, Resource, StoreResource},
     stores,

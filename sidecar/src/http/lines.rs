@@ -21,7 +21,13 @@ const PAGE: usize = 1_000;
 
 /// Streams everything from where the scan stands: one event a line. A reader that does not read stops the scan, for a
 /// page is fetched only when the one before was taken.
-pub(super) async fn answer(view: View, mut scan: Scan, limit: Option<u64>, first: Page, place: Place) -> Answer {
+pub(super) async fn answer(
+    view: View,
+    mut scan: Scan,
+    limit: Option<u64>,
+    first: Page,
+    place: Place,
+) -> Answer {
     let served = first.served.clone();
     let pages = match scan.target {
         // read one page ahead

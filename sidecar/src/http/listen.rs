@@ -35,7 +35,9 @@ pub struct Listeners {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Somebody listens there already. Choose another port, or stop the other process.
-    #[error("port {0} is taken: stop whoever listens there, or choose another port (--port 0 finds a free one)")]
+    #[error(
+        "port {0} is taken: stop whoever listens there, or choose another port (--port 0 finds a free one)"
+    )]
     Taken(u16),
     /// The system refuses.
     #[error("cannot listen on {address}: {error}")]

@@ -71,8 +71,8 @@ pub(crate) fn find(method: &Method, raw_path: &str) -> Result<Resource, NoRoute>
         return Ok(resource);
     }
     let detail = format_args!("{method} {}", shown(raw_path));
-    let problem = Problem::new(Code::MethodNotAllowed, detail)
-        .next_step(format!("use {}", methods.join(" or ")));
+    let problem =
+        Problem::new(Code::MethodNotAllowed, detail).next_step(format!("use {}", methods.join(" or ")));
     Err(NoRoute { problem: Box::new(problem), allow: Some(methods.join(", ")) })
 }
 
@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn what_leads_nowhere_says_so() {
-        for path in ["/", "/v2/streams/x", "/v1", "/v1/", "/v1/streams", "/v1/stores/s/x", "/v1/streams/x/y"] {
+        for path in ["/", "/v2/streams/x", "/v1", "/v1/", "/v1/streams", "/v1/stores/s/x", "/v1/streams/x/y"]
+        {
             assert_eq!(find(&Method::GET, path).expect_err(path).problem.code, Code::NotFound);
         }
         let refused = find(&Method::DELETE, "/v1/streams/x").expect_err("no such method");

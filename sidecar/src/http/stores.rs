@@ -8,7 +8,7 @@ use super::{
     query::Query,
     respond::{self, Answer},
 };
-use crate::{hosted::Hosted, hosted::DeclaredSource, server::Server};
+use crate::{hosted::DeclaredSource, hosted::Hosted, server::Server};
 
 /// `GET /v1/stores`
 pub(crate) async fn list(server: &Server, parts: Parts) -> Answer {

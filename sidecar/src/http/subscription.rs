@@ -31,7 +31,9 @@ impl Until {
             let number: u64 = text.parse().map_err(|_| "it is too large".to_owned())?;
             return Position::try_from(number).map(Until::Position).map_err(|error| error.to_string());
         }
-        Timestamp::parse(text).map(Until::Time).map_err(|error| format!("neither a position nor a time: {error}"))
+        Timestamp::parse(text)
+            .map(Until::Time)
+            .map_err(|error| format!("neither a position nor a time: {error}"))
     }
 }
 

@@ -3,7 +3,13 @@ use std::{borrow::Cow, sync::Arc};
 use polylog_api::{DataState, Framing, Problem, write_event, write_structured};
 use polylog_log::RecordedEvent;
 
-use crate::{filter::Filter, hosted::Hosted, identity::Subject, pipeline::Reader, policy::{Policy, Verb}};
+use crate::{
+    filter::Filter,
+    hosted::Hosted,
+    identity::Subject,
+    pipeline::Reader,
+    policy::{Policy, Verb},
+};
 
 /// What a caller sees of a store: access, then the filter, then redaction; a filter's expression looks at what is left,
 /// so that nobody can guess at what is hidden from them.
@@ -48,7 +54,10 @@ impl View {
     }
 
     /// The event as the caller sees it; `None` = it does not.
-    pub(crate) fn show<'e>(&self, recorded: &'e RecordedEvent) -> Option<(Cow<'e, RecordedEvent>, DataState)> {
+    pub(crate) fn show<'e>(
+        &self,
+        recorded: &'e RecordedEvent,
+    ) -> Option<(Cow<'e, RecordedEvent>, DataState)> {
         if !self.reader.may_see(&recorded.event) || !self.filter.holds(&recorded.event) {
             return None;
         }
@@ -69,7 +78,12 @@ impl View {
     }
 
     /// Appends an event as a CloudEvent, if the caller sees the event; says whether it does.
-    pub(crate) fn write_cloud_event(&self, out: &mut Vec<u8>, recorded: &RecordedEvent, source: &str) -> bool {
+    pub(crate) fn write_cloud_event(
+        &self,
+        out: &mut Vec<u8>,
+        recorded: &RecordedEvent,
+        source: &str,
+    ) -> bool {
         let shown = self.show(recorded);
         if let Some((event, _)) = &shown {
             write_structured(out, event, source, Framing::Document);

@@ -200,7 +200,10 @@ mod tests {
 
     #[test]
     fn elements_become_null() {
-        assert_eq!(removed(&["/l/1", "/l/0/x"], r#"{"l":[{"x":1,"y":2}, "b" ,3]}"#), r#"{"l":[{"y":2}, null ,3]}"#);
+        assert_eq!(
+            removed(&["/l/1", "/l/0/x"], r#"{"l":[{"x":1,"y":2}, "b" ,3]}"#),
+            r#"{"l":[{"y":2}, null ,3]}"#
+        );
         assert_eq!(removed(&["/0"], "[1]"), "[null]");
         assert_eq!(removed(&["/9"], "[]"), "unchanged");
     }

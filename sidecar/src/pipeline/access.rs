@@ -72,7 +72,8 @@ impl Reader {
 
     /// The event as the caller may see it.
     pub(crate) fn show(&self, policy: &Policy, event: &Event) -> Shown {
-        if policy.redact.is_empty() || event.stream.is_system() || self.reveals.holds(event.category.as_str()) {
+        if policy.redact.is_empty() || event.stream.is_system() || self.reveals.holds(event.category.as_str())
+        {
             return Shown::Whole;
         }
         redact(&policy.redact, event)

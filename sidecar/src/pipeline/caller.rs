@@ -98,7 +98,9 @@ mod tests {
         assert_eq!(with.default_correlation(), Some("été"));
         let without = caller(&[("traceparent", TRACE)]).expect("good");
         assert_eq!(without.default_correlation(), Some("0af7651916cd43dd8448eb211c80319c"));
-        for bad in ["", "00-1-2-3", &TRACE.replace('a', "A"), &format!("{TRACE}-x"), &TRACE.replace("00-", "ff-")] {
+        for bad in
+            ["", "00-1-2-3", &TRACE.replace('a', "A"), &format!("{TRACE}-x"), &TRACE.replace("00-", "ff-")]
+        {
             let ignoring = caller(&[("traceparent", bad)]).expect("ignored");
             assert_eq!(ignoring.default_correlation(), None, "{bad}");
         }

@@ -73,11 +73,18 @@ mod tests {
     fn metadata_keeps_the_callers_bytes() {
         let mut enriched = commit(Some(r#"{"a" : 1e400}"#), Some("mine"));
         let before = enriched.fingerprint;
-        enrich(&[Enrichment::ServiceAccount, Enrichment::Pod, Enrichment::Namespace], &caller(), &mut enriched);
+        enrich(
+            &[Enrichment::ServiceAccount, Enrichment::Pod, Enrichment::Namespace],
+            &caller(),
+            &mut enriched,
+        );
         let event = &enriched.appends[0].events[0];
         let metadata = event.metadata.as_deref().expect("metadata");
         assert_eq!(metadata, br#"{"a" : 1e400,"$by":"shop/checkout","$pod":"p-0"}"#);
-        assert_eq!((event.correlation_id.as_deref(), event.causation_id.as_deref()), (Some("mine"), Some("cause")));
+        assert_eq!(
+            (event.correlation_id.as_deref(), event.causation_id.as_deref()),
+            (Some("mine"), Some("cause"))
+        );
         assert_eq!(enriched.fingerprint, before);
     }
 

@@ -23,9 +23,16 @@ fn refused(index: usize, violation: &Violation) -> Problem {
         "unknownTypes" => format!("event {index}: the store has no schema for type {event_type}"),
         "contentType" => format!("event {index}: type {event_type} has a schema, so its data must be JSON"),
         "representable" => {
-            format!("event {index}: data of type {event_type} holds values that no schema can be checked against")
+            format!(
+                "event {index}: data of type {event_type} holds values that no schema can be checked against"
+            )
         }
-        keyword => format!("event {index}: data of type {event_type} breaks {keyword:?} at {pointer:?}"),
+        keyword if pointer.is_empty() => {
+            format!("event {index}: data of type {event_type} breaks {keyword:?} of its schema")
+        }
+        keyword => {
+            format!("event {index}: data of type {event_type} breaks {keyword:?} of its schema at {pointer}")
+        }
     };
     Problem::new(Code::SchemaViolation, detail)
         .next_step("correct the data, or have the schema of its type changed")

@@ -58,7 +58,9 @@ impl Banner {
         };
         let base = format!("http://localhost:{port}{prefix}");
         self.line(format_args!("serving {base}   (health and metrics on port {health_port})"));
-        self.line(format_args!("append:  curl -s {base}/streams/Payment-p1 -H 'Content-Type: application/json' \\"));
+        self.line(format_args!(
+            "append:  curl -s {base}/streams/Payment-p1 -H 'Content-Type: application/json' \\"
+        ));
         self.line(format_args!(
             "           -d '{{\"expectedVersion\":\"any\",\"events\":[{{\"type\":\"PaymentProcessed\",\"data\":{{\"amount\":\"100.00\"}}}}]}}'"
         ));

@@ -140,7 +140,10 @@ async fn open(store: &ResolvedStore, args: &DevArgs, data: &std::path::Path) -> 
         Some(placement) if placement.engine == TargetEngine::Sqlite => placement.path.clone(),
         Some(placement) => {
             // refused by the capabilities already; here only so that no address is ever taken for a path
-            let reason = format!("--source {}: {} is not in this version (EngineNotSupported)", primary.name, placement.engine);
+            let reason = format!(
+                "--source {}: {} is not in this version (EngineNotSupported)",
+                primary.name, placement.engine
+            );
             return Err(ConfigError::Refused(reason).into());
         }
         None => folder.file(&source_name),
