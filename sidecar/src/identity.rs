@@ -1,3 +1,5 @@
+//! Who calls, and from where.
+
 use std::fmt;
 
 /// Who makes a request.

@@ -1,6 +1,7 @@
 //! The sidecar: servers, interceptors and roles.
 
 pub mod admin;
+pub mod config;
 mod drain;
 pub mod files;
 mod filter;
@@ -8,10 +9,12 @@ mod hosted;
 pub mod http;
 pub mod identity;
 mod json;
+pub mod logging;
 pub mod metrics;
-mod openapi;
+pub mod openapi;
 mod pipeline;
 pub mod policy;
+pub mod roles;
 mod running;
 mod server;
 #[cfg(test)]

@@ -53,10 +53,6 @@ impl View {
         &self.reader
     }
 
-    pub(crate) fn filter(&self) -> &Filter {
-        &self.filter
-    }
-
     /// The event as the caller sees it; `None` = it does not.
     pub(crate) fn show<'e>(
         &self,

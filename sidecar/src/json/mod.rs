@@ -4,4 +4,3 @@ mod remove;
 mod scan;
 
 pub(crate) use remove::Pointers;
-pub(crate) use scan::NotJson;

@@ -27,7 +27,12 @@ fn refused(index: usize, violation: &Violation) -> Problem {
                 "event {index}: data of type {event_type} holds values that no schema can be checked against"
             )
         }
-        keyword => format!("event {index}: data of type {event_type} breaks {keyword:?} at {pointer:?}"),
+        keyword if pointer.is_empty() => {
+            format!("event {index}: data of type {event_type} breaks {keyword:?} of its schema")
+        }
+        keyword => {
+            format!("event {index}: data of type {event_type} breaks {keyword:?} of its schema at {pointer}")
+        }
     };
     Problem::new(Code::SchemaViolation, detail)
         .next_step("correct the data, or have the schema of its type changed")

@@ -13,7 +13,7 @@ pub struct Policy {
     /// What is added to metadata.
     pub enrich: Vec<Enrichment>,
     /// What is left out of answers.
-    pub redact: Pointers,
+    pub(crate) redact: Pointers,
     /// Largest sizes.
     pub limits: Limits,
 }
