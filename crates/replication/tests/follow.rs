@@ -204,6 +204,21 @@ async fn a_history_that_changed_is_told_to_tokens_and_followers() {
 }
 
 #[tokio::test]
+async fn a_log_that_became_shorter_is_told_to_a_follower_at_its_end() {
+    let (remote, restored) = (Remote::new(1), Remote::new(2));
+    let store = open(&remote).await;
+    open(&restored).await;
+    let last = fill(&store, 0, 9, 1).await;
+    let mut follower = store.follow(Start::Now, with_system()).await.expect("follows");
+    while !matches!(step(&mut follower).await, FollowStep::CaughtUp(_)) {}
+    remote.replace_by(&restored);
+    let next = follower.next(PageLimits::default());
+    let next = tokio::time::timeout(Duration::from_secs(10), next).await.expect("it notices");
+    let forked = ReadError::HistoryForked { position: last, fork: None };
+    assert_eq!(next, Err(FollowError::Read(forked)));
+}
+
+#[tokio::test]
 async fn a_source_that_cannot_be_read_for_a_while_costs_no_position() {
     let remote = Remote::new(1);
     let store = open(&remote).await;
