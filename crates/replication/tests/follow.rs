@@ -189,7 +189,7 @@ async fn a_history_that_changed_is_told_to_tokens_and_followers() {
     remote.replace_by(&restored);
     let forked =
         |error: &ReadError, at| matches!(error, ReadError::HistoryForked { position, .. } if *position == at);
-    let refused = store.follow(Start::Token(token), with_system()).await.err().expect("refused");
+    let refused = store.follow(Start::Token(token), with_system()).await.expect_err("refused");
     assert!(forked(&refused, token.position), "{refused:?}");
     for (follower, at) in [(&mut behind, Position::new(4)), (&mut at_end, last)] {
         let error = loop {
