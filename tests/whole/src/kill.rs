@@ -73,9 +73,10 @@ fn kill(args: &Args) -> Result<()> {
         });
         stop.store(true, Ordering::Relaxed);
         let written: Vec<_> = writers.into_iter().map(|writer| writer.join().expect("no panic")).collect();
-        let log = rounds.and_then(|()| audit::read_log(port));
-        // Subscribers end when they have seen everything; after a failure they end at once.
-        goal.store(log.as_ref().map_or(1, |log| log.len() as u64), Ordering::Relaxed);
+        // Subscribers end when they have seen a last event; after a failure they end at once.
+        let last = rounds.and_then(|()| writer::write_last(port));
+        goal.store(*last.as_ref().unwrap_or(&1), Ordering::Relaxed);
+        let log = last.and_then(|_| audit::read_log(port));
         let followed: Vec<_> = subscribers.into_iter().map(|one| one.join().expect("no panic")).collect();
         let written = written.into_iter().collect::<Result<Vec<_>>>()?;
         Ok((written, log?, followed.into_iter().collect::<Result<Vec<_>>>()?))

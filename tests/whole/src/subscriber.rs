@@ -17,9 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub fn follow(port: u16, goal: &AtomicU64) -> Result<Vec<Uuid>> {
     let mut seen = Vec::new();
     let mut last_id: Option<String> = None;
-    loop {
+    let is_reached = |seen: &[Uuid]| {
         let goal = goal.load(Ordering::Relaxed);
-        if goal > 0 && seen.len() as u64 >= goal {
+        goal > 0 && seen.len() as u64 >= goal
+    };
+    loop {
+        if is_reached(&seen) {
             return Ok(seen);
         }
         let headers = last_id.as_ref().map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
@@ -50,7 +53,7 @@ pub fn follow(port: u16, goal: &AtomicU64) -> Result<Vec<Uuid>> {
                 bail!("a subscriber got an error: {}", complete.data);
             }
             last_id = complete.id.or(last_id);
-            if goal > 0 && seen.len() as u64 >= goal {
+            if is_reached(&seen) {
                 break;
             }
         }

@@ -75,6 +75,16 @@ pub fn write(port: u16, seed: u64, stop: &AtomicBool) -> Result<Written> {
     Ok(written)
 }
 
+/// Appends one event after all others, and returns its position.
+pub fn write_last(port: u16) -> Result<u64> {
+    let id = Uuid::now_v7();
+    let body =
+        json!({"expectedVersion": "any", "events": [{"id": id, "type": "Noted", "data": {}}]}).to_string();
+    let (acknowledged, _) =
+        insist(&mut None, port, "/v1/streams/Payment-last", &body, "Payment-last", &[id])?;
+    Ok(acknowledged.context("nothing was expected of the stream")?.first_position)
+}
+
 /// Sends the same commit until it is acknowledged, or refused for its expected version (`None`).
 fn insist(
     connection: &mut Option<Connection>,
