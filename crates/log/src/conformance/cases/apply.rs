@@ -65,10 +65,10 @@ pub(super) async fn a_forked_history_is_refused(kit: Kit) -> Checked {
     fork[4].events[0].time = crate::Timestamp::EPOCH;
     reseal(&mut fork, start);
     replica.apply(apply(1, start, entries[..6].to_vec())).await?;
-    let other = apply(1, fork[5].point(), fork[6..].to_vec());
-    replica.refuses("the fork's tail", Refusal::Mismatch, replica.apply(other)).await?;
     let nothing = apply(1, fork[5].point(), Vec::new());
     replica.refuses("the fork's tail, nothing to write", Refusal::Mismatch, replica.apply(nothing)).await?;
+    let other = apply(1, fork[5].point(), fork[6..].to_vec());
+    replica.refuses("the fork's tail", Refusal::Mismatch, replica.apply(other)).await?;
     let mixed = apply(1, entries[5].point(), fork[6..].to_vec());
     replica.refuses("entries of the fork", chain_error(), replica.apply(mixed)).await?;
     let mut other_log = Subject::primary(&kit).await?.entries().await?;

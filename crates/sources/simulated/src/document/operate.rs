@@ -15,7 +15,7 @@ use super::{
 use crate::entries::{Row, entries};
 
 /// How often an operation starts anew because another came first.
-const TRIES: usize = 10_000;
+const TRIES: usize = 300;
 
 /// An operation on the head.
 #[derive(Debug, Clone)]
