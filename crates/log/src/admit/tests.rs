@@ -104,14 +104,12 @@ fn a_truncation_that_removes_nothing_is_no_cut() {
     assert_eq!(effect.head.grant, None, "the grant of the lower term is void");
 }
 
+#[cfg(feature = "conformance")]
 #[test]
 fn a_rule_that_is_off_is_not_applied() {
-    #[cfg(feature = "conformance")]
-    {
-        let head = fresh();
-        let of = Identity { log: LogId::from_bytes([9; 16]), ..head.identity };
-        let promise = Operation::Promise { term: Term::FIRST, nonce: NONCE };
-        assert_eq!(head.admit(&of, promise, Rules::ALL).map(drop), Err(Refusal::WrongStore));
-        assert_eq!(head.admit(&of, promise, Rules::without(Rule::Identity)).map(drop), Ok(()));
-    }
+    let head = fresh();
+    let of = Identity { log: LogId::from_bytes([9; 16]), ..head.identity };
+    let promise = Operation::Promise { term: Term::FIRST, nonce: NONCE };
+    assert_eq!(head.admit(&of, promise, Rules::ALL).map(drop), Err(Refusal::WrongStore));
+    assert_eq!(head.admit(&of, promise, Rules::without(Rule::Identity)).map(drop), Ok(()));
 }

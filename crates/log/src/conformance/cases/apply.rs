@@ -79,12 +79,14 @@ pub(super) async fn a_forked_history_is_refused(kit: Kit) -> Checked {
     replica.audit().await.map(|_| ())
 }
 
+type Damage = fn(&mut Vec<Entry>);
+
 /// Entries that are not whole, not what their digests say, or not in order: each is refused, and the batch with it.
 pub(super) async fn damaged_entries_are_refused(kit: Kit) -> Checked {
     let (primary, replica) = pair(&kit).await?;
     let entries = primary.entries().await?;
     let start = replica.head().await?.tail;
-    let damages: [(&str, fn(&mut Vec<Entry>)); 12] = [
+    let damages: [(&str, Damage); 12] = [
         ("a flipped byte of data", |entries| {
             let event = &mut entries[3].events[1];
             let mut data = event.data.as_deref().unwrap_or_default().to_vec();
