@@ -58,6 +58,16 @@ impl Token {
         self.term
     }
 
+    /// The leading bytes of the log's id.
+    pub fn log(self) -> [u8; 4] {
+        self.log
+    }
+
+    /// The leading bytes of the chain at the end of the entry that holds the position.
+    pub fn chain(self) -> [u8; 8] {
+        self.chain
+    }
+
     /// Whether it is of this log.
     pub fn is_of(self, log: LogId) -> bool {
         self.log == first(log.as_bytes())

@@ -1,1 +1,37 @@
-//! The append path over sources: group commit, bootstrap, reads
+//! One log over its sources: group commit, opening of terms, reads and followers.
+//!
+//! [`Store`] is the way in. This version keeps one voter; what needs a second source is refused.
+
+mod appender;
+mod backoff;
+mod bootstrap;
+mod caught;
+mod configure;
+mod error;
+mod export;
+mod follow;
+mod freshness;
+mod group;
+mod heads;
+mod log_reads;
+mod options;
+mod reads;
+mod recent;
+mod shared;
+mod status;
+mod store;
+mod stream_reads;
+mod tail;
+mod token;
+mod verdict;
+
+pub use error::{AppendError, FollowError, InvalidCommit, OpenError, ReadError};
+pub use export::LogReader;
+pub use follow::{FollowOptions, FollowStep, Follower, Mark, PageLimits, Start};
+pub use options::{DesiredConfig, QueueBounds, StoreOptions};
+pub use reads::{
+    Consistency, EventRead, LogQuery, LogRead, ReadOptions, Served, StreamHeadRead, StreamQuery, StreamRead,
+};
+pub use status::{Role, SourceState, SourceStatus, StoreStatus};
+pub use store::{Acknowledged, Store};
+pub use token::TokenPoint;

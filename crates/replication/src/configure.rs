@@ -1,0 +1,132 @@
+//! `$config` and `$policy`: what the manifests want becomes events, if it is not what the log says already.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use polylog_log::{
+    Acks, Commit, Config, ConfigVersion, Failover, Failure, Head, Member, POLICY, ReadStream, SourceName,
+    StreamName, Version,
+};
+
+use crate::{AppendError, DesiredConfig, OpenError, caught::caught, shared::Shared};
+
+/// Others may write a version while this process decides on one; more often than this in a row means that two
+/// processes want different things.
+const LONGEST_RACE: usize = 5;
+
+impl DesiredConfig {
+    /// Whether this version can do what is asked for.
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let refuse = |field, reason: String| Err(OpenError::NotSupported { field, reason });
+        if self.acks.required(1) > 1 {
+            return refuse("acks", format!("{} needs more voters than the one of this version", self.acks));
+        }
+        if self.min_in_sync > 1 {
+            let reason = format!("{} needs more voters than the one of this version", self.min_in_sync);
+            return refuse("minInSync", reason);
+        }
+        if self.failover == Failover::Automatic {
+            return refuse("failover", "Automatic needs three voters, this version works with one".into());
+        }
+        Ok(())
+    }
+
+    /// The configuration that follows the one in the log, or `None` if that is what is desired.
+    pub(crate) fn after(&self, head: &Head, source: &SourceName) -> Option<Config> {
+        let current = &head.config.config;
+        let identity = head.identity;
+        let order = if self.order.is_empty() { vec![source.clone()] } else { self.order.clone() };
+        let in_sync = if self.acks == Acks::All { vec![source.clone()] } else { Vec::new() };
+        let voter =
+            Member { name: source.clone(), database: identity.database, incarnation: identity.incarnation };
+        let desired = Config {
+            version: current.version,
+            voters: vec![voter],
+            learners: current.learners.clone(),
+            in_sync,
+            acks: self.acks,
+            min_in_sync: self.min_in_sync,
+            failover: self.failover,
+            divergence: self.divergence,
+            order,
+            max_unreplicated_events: self.max_unreplicated_events,
+        };
+        let is_first = current.version.0 == 0;
+        (is_first || desired != **current)
+            .then(|| Config { version: ConfigVersion(current.version.0 + 1), ..desired })
+    }
+}
+
+impl Shared {
+    /// Makes `desired` the log's configuration, if it is not.
+    pub(crate) async fn set_config(
+        &self,
+        desired: &DesiredConfig,
+        deadline: Instant,
+    ) -> Result<(), OpenError> {
+        desired.check()?;
+        let failed = |error| OpenError::Configure { what: "$config", error: Box::new(error) };
+        let mut error = AppendError::OutcomeUnknown;
+        for _ in 0..LONGEST_RACE {
+            let asked = self.heads.ask();
+            let head = caught(self.source.head()).await??;
+            self.heads.publish(&head, asked);
+            let Some(config) = desired.after(&head, &self.source_name) else { return Ok(()) };
+            match self.queue.append(Commit::configure(self.identity.log, &config), deadline).await {
+                Ok(verdict) => match self.judge(verdict) {
+                    Ok(_) => {
+                        tracing::info!(store = %self.name, version = config.version.0, "wrote $config");
+                        return Ok(());
+                    }
+                    Err(conflict) => error = conflict,
+                },
+                Err(refused) => return Err(failed(refused)),
+            }
+        }
+        Err(failed(error))
+    }
+
+    /// Makes `policy` the log's policy, if it is not.
+    pub(crate) async fn set_policy(&self, policy: Bytes, deadline: Instant) -> Result<(), AppendError> {
+        let mut error = AppendError::OutcomeUnknown;
+        for _ in 0..LONGEST_RACE {
+            let (version, current) = self.read_policy().await?;
+            if current.as_ref() == Some(&policy) {
+                return Ok(());
+            }
+            let commit = Commit::set_policy(self.identity.log, version.next(), policy.to_vec());
+            match self.judge(self.queue.append(commit, deadline).await?) {
+                Ok(_) => {
+                    tracing::info!(store = %self.name, version = %version.next(), "wrote $policy");
+                    self.publish_policy(version.next(), Some(policy));
+                    return Ok(());
+                }
+                Err(conflict) => error = conflict,
+            }
+        }
+        Err(error)
+    }
+
+    /// The last `$policy` and its version.
+    pub(crate) async fn read_policy(&self) -> Result<(Version, Option<Bytes>), Failure> {
+        let read = ReadStream {
+            stream: StreamName::recorded(POLICY),
+            from: Version::new(u64::MAX),
+            backward: true,
+            max_events: 1,
+            max_bytes: usize::MAX,
+        };
+        let page = caught(self.source.read_stream(read)).await??;
+        let last = page.events.into_iter().next();
+        Ok(last.map_or((Version::ZERO, None), |last| (last.event.version, last.event.data)))
+    }
+
+    /// Tells everybody of a policy, unless a newer one is known.
+    pub(crate) fn publish_policy(&self, version: Version, policy: Option<Bytes>) {
+        let mut known = self.policy_version.lock();
+        if version > *known {
+            *known = version;
+            self.policy.send_replace(policy);
+        }
+    }
+}

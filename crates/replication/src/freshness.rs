@@ -1,0 +1,103 @@
+//! What a read promises: its token's history is this log's, and its snapshot is as fresh as was asked for.
+
+use std::time::Duration;
+
+use polylog_log::{Chain, Failure, Head, Point, Position, ReadLog};
+use tokio::time::Instant;
+
+use crate::{Consistency, ReadError, ReadOptions, Served, TokenPoint, caught::caught, shared::Shared};
+
+/// Somebody who waits for a position asks at most this often.
+const ASK_EVERY: Duration = Duration::from_millis(5);
+/// A source that says nothing is asked again after this.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+impl Shared {
+    /// Checks, before a read, what does not depend on its snapshot; waits until the log reaches the token.
+    pub(crate) async fn check(&self, options: &ReadOptions) -> Result<(), ReadError> {
+        if let Some(source) = options.source.as_ref().filter(|source| **source != self.source_name) {
+            return Err(ReadError::UnknownSource(source.clone()));
+        }
+        match options.token {
+            Some(token) => self.check_token(token, options.wait).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the snapshot that a read was answered from, and says where it came from.
+    pub(crate) fn served(&self, head: &Head, options: &ReadOptions) -> Result<Served, ReadError> {
+        if head.identity != self.identity {
+            return Err(Failure::WrongStore(format!("log {}", head.identity.log)).into());
+        }
+        // With one voter everything in the log of the primary is committed, and nobody else can have answered since.
+        if options.consistency == Consistency::Strong && !(head.is_primary() && head.is_sole_voter()) {
+            return Err(ReadError::NoPrimary);
+        }
+        let (point, tail) = (head.tail, head.tail.position);
+        let acknowledged = match options.consistency {
+            Consistency::Strong | Consistency::Session => self.acknowledged(),
+            Consistency::Bounded | Consistency::Eventual => Position::ZERO,
+        };
+        let wanted = options.token.map_or(Position::ZERO, |token| token.position).max(acknowledged);
+        if tail < wanted {
+            return Err(ReadError::NotCaughtUp { wanted, tail });
+        }
+        Ok(Served { source: self.source_name.clone(), position: tail, head: tail, lag_events: 0, point })
+    }
+
+    pub(crate) async fn check_token(&self, token: TokenPoint, wait: Duration) -> Result<(), ReadError> {
+        let log = self.identity.log;
+        if !token.is_of(log) {
+            return Err(ReadError::OtherStore);
+        }
+        let wanted = token.position;
+        let deadline = Instant::now() + wait;
+        loop {
+            let chain = match wanted.is_zero() {
+                true => Some(Chain::start(log)),
+                false => caught(self.source.digests(wanted..=wanted)).await??.chain,
+            };
+            if let Some(chain) = chain {
+                return if token.matches(chain) { Ok(()) } else { Err(self.forked(wanted).await?) };
+            }
+            let tail = caught(self.source.head()).await??.tail.position;
+            if tail >= wanted {
+                continue;
+            }
+            if Instant::now() >= deadline {
+                return Err(ReadError::NotCaughtUp { wanted, tail });
+            }
+            self.wait_beyond(tail, deadline).await;
+        }
+    }
+
+    async fn wait_beyond(&self, tail: Position, deadline: Instant) {
+        let at_most = deadline.saturating_duration_since(Instant::now()).min(LONGEST_WAIT);
+        let mut heads = self.heads.subscribe();
+        // without the borrowed head, whose lock must not be held over the sleep below
+        let own = async { heads.wait_for(|head| head.tail.position > tail).await.map(drop) };
+        tokio::select! {
+            _ = own => {}
+            _ = caught(self.source.wait(tail, at_most)) => tokio::time::sleep(ASK_EVERY.min(at_most)).await,
+            () = tokio::time::sleep_until(deadline) => {}
+        }
+    }
+
+    /// The error for a position whose chain is not the log's.
+    pub(crate) async fn forked(&self, position: Position) -> Result<ReadError, Failure> {
+        let head = caught(self.source.head()).await??;
+        let fork = head.last_cut.map(|cut| cut.keep.position).filter(|keep| *keep < position);
+        Ok(ReadError::HistoryForked { position, fork })
+    }
+
+    /// The place of a position in the log, which may be inside a commit; `None` = the log does not reach it.
+    pub(crate) async fn place(&self, position: Position) -> Result<Option<Point>, Failure> {
+        if position.is_zero() {
+            return Ok(Some(Point::start(self.identity.log)));
+        }
+        let read = ReadLog { from: position, to: position, max_events: 1, max_bytes: 1 };
+        let page = caught(self.source.read_log(read)).await??;
+        let entry = page.entries.into_iter().next().filter(|entry| entry.last() >= position);
+        Ok(entry.map(|entry| Point { position, term: entry.term, chain: entry.chain }))
+    }
+}

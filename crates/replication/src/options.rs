@@ -1,0 +1,100 @@
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use polylog_log::{Acks, Divergence, Failover, Identity, Limits, Source, SourceName};
+
+/// What a [`Store`](crate::Store) is opened with.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// Its name, for messages.
+    pub name: String,
+    /// The source that holds the log.
+    pub source_name: SourceName,
+    /// Its connection.
+    pub source: Arc<dyn Source>,
+    /// The log, database and incarnation that were provisioned there.
+    pub identity: Identity,
+    /// What the manifests say.
+    pub config: DesiredConfig,
+    /// Access, schemas and the like as opaque bytes, appended if they differ from the log's; `None` = leave as it is.
+    pub policy: Option<Bytes>,
+    /// Limits of the manifest; the source's own come on top.
+    pub limits: Limits,
+    /// How much may wait.
+    pub queue: QueueBounds,
+    /// Longest time that an append may take, whatever its caller's deadline.
+    pub ack_timeout: Duration,
+    /// Whether this process opens terms and writes `$config` and `$policy` (gateway, dev), or only uses what it finds.
+    pub may_open: bool,
+    /// Bytes of recent events kept in memory, while there are followers, for those that stand at the log's end.
+    pub recent_bytes: usize,
+}
+
+impl StoreOptions {
+    /// Options with the defaults: 5 s for an append, 4 MiB of recent events, opens terms.
+    pub fn new(
+        name: impl Into<String>,
+        source_name: SourceName,
+        source: Arc<dyn Source>,
+        identity: Identity,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            source_name,
+            source,
+            identity,
+            config: DesiredConfig::default(),
+            policy: None,
+            limits: Limits::default(),
+            queue: QueueBounds::default(),
+            ack_timeout: Duration::from_secs(5),
+            may_open: true,
+            recent_bytes: 4 << 20,
+        }
+    }
+}
+
+/// The replication configuration that the manifests ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredConfig {
+    /// The store's ack level.
+    pub acks: Acks,
+    /// Least number of voters in sync for [`Acks::All`].
+    pub min_in_sync: u8,
+    /// Who may open another primary.
+    pub failover: Failover,
+    /// What happens to a tail that lost.
+    pub divergence: Divergence,
+    /// Order in which sources are preferred as primary; empty = the one source.
+    pub order: Vec<SourceName>,
+    /// Appends are refused while more events than this are in the primary alone; `None` = never.
+    pub max_unreplicated_events: Option<u64>,
+}
+
+impl Default for DesiredConfig {
+    fn default() -> Self {
+        Self {
+            acks: Acks::Count(1),
+            min_in_sync: 1,
+            failover: Failover::Manual,
+            divergence: Divergence::Quarantine,
+            order: Vec::new(),
+            max_unreplicated_events: None,
+        }
+    }
+}
+
+/// How many appends may wait to be sent; more are refused as overloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueBounds {
+    /// Number of commits.
+    pub commits: usize,
+    /// Bytes of all waiting commits. A single commit larger than this is taken when nothing else waits.
+    pub bytes: usize,
+}
+
+impl Default for QueueBounds {
+    fn default() -> Self {
+        Self { commits: 4_096, bytes: 16 << 20 }
+    }
+}

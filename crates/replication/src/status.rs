@@ -1,0 +1,130 @@
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use polylog_log::{Config, Failure, Identity, Point, Position, SourceName, Term};
+
+use crate::{caught::caught, shared::Shared};
+
+/// How long the source may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a source is in the log's configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Counts in acks and elections.
+    Voter,
+    /// Only follows.
+    Learner,
+}
+
+/// How a source is at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceState {
+    /// It is the primary of the term.
+    Primary,
+    /// It answers, but was not opened as primary.
+    NotOpened,
+    /// It does not do its work.
+    Failing(Failure),
+}
+
+/// One source, as last seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// Its name.
+    pub name: SourceName,
+    /// What it is in the configuration.
+    pub role: Role,
+    /// How it is.
+    pub state: SourceState,
+    /// Log, database, incarnation.
+    pub identity: Identity,
+    /// Its term.
+    pub term: Term,
+    /// Where its log ends.
+    pub position: Position,
+    /// How many events it is behind.
+    pub lag_events: u64,
+    /// How long it is behind; `None` = not measured.
+    pub lag: Option<Duration>,
+}
+
+/// A store, as last seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreStatus {
+    /// Its name.
+    pub name: String,
+    /// Log, database and incarnation of the primary.
+    pub identity: Identity,
+    /// The primary of the term, if there is one.
+    pub primary: Option<SourceName>,
+    /// The term.
+    pub term: Term,
+    /// Where the log ends.
+    pub tail: Point,
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// Where it stands in the log; zero = none was written yet.
+    pub config_position: Position,
+    /// Every source that holds the log.
+    pub sources: Vec<SourceStatus>,
+    /// Appends that wait to be sent.
+    pub waiting_commits: usize,
+    /// Their bytes.
+    pub waiting_bytes: usize,
+    /// Number of followers.
+    pub followers: usize,
+    /// Whether it takes no more appends.
+    pub is_draining: bool,
+}
+
+impl Shared {
+    pub(crate) async fn status(&self) -> StoreStatus {
+        let asked = self.heads.ask();
+        let answer = tokio::time::timeout(PATIENCE, caught(self.source.head())).await;
+        let failure = match answer {
+            Ok(Ok(Ok(head))) if head.identity != self.identity => {
+                Some(Failure::WrongStore(format!("log {}", head.identity.log)))
+            }
+            Ok(Ok(Ok(head))) => {
+                self.heads.publish(&head, asked);
+                None
+            }
+            Ok(Ok(Err(failure)) | Err(failure)) => Some(failure),
+            Err(_) => Some(Failure::Timeout(PATIENCE)),
+        };
+        let head = self.heads.newest();
+        let state = match failure {
+            Some(failure) => SourceState::Failing(failure),
+            None if head.is_primary() => SourceState::Primary,
+            None => SourceState::NotOpened,
+        };
+        let source = SourceStatus {
+            name: self.source_name.clone(),
+            role: Role::Voter,
+            state,
+            identity: self.identity,
+            term: head.term,
+            position: head.tail.position,
+            lag_events: 0,
+            lag: head.is_primary().then_some(Duration::ZERO),
+        };
+        let (waiting_commits, waiting_bytes) = self.queue.waiting();
+        StoreStatus {
+            name: self.name.clone(),
+            identity: self.identity,
+            primary: head.is_primary().then(|| self.source_name.clone()),
+            term: head.term,
+            tail: head.tail,
+            config: head.config.config.clone(),
+            config_position: head.config.position,
+            sources: vec![source],
+            waiting_commits,
+            waiting_bytes,
+            followers: self.followers.load(Ordering::Acquire),
+            is_draining: self.queue.is_draining(),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use polylog_log::{
+    Acks, Category, Commit, CommitReceipt, EventId, Identity, Limits, Point, Position, SourceName, StreamName,
+};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    AppendError, DesiredConfig, EventRead, FollowOptions, Follower, InvalidCommit, LogQuery, LogRead,
+    LogReader, OpenError, ReadError, ReadOptions, Start, StoreOptions, StoreStatus, StreamHeadRead,
+    StreamQuery, StreamRead,
+    appender::{Appender, Queue},
+    bootstrap::{Election, open_log},
+    heads::Heads,
+    shared::Shared,
+    tail,
+};
+
+/// An open log: appends, reads and followers. Clones share everything; its tasks end with the last of them.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    ack_timeout: Duration,
+    tasks: TaskTracker,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.queue.drain();
+        self.shared.stop.cancel();
+    }
+}
+
+/// An append that has its ack level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Where the commit stands; `None` for a commit that only checked versions.
+    pub receipt: Option<CommitReceipt>,
+    /// The end of the commit, or the tail at which the check held: what a token names. Its term is the commit's own.
+    pub point: Point,
+    /// The sources that hold it.
+    pub acked_by: Vec<SourceName>,
+    /// Whether an earlier try had already written it.
+    pub repeated: bool,
+}
+
+impl Store {
+    /// Opens a provisioned log: follows the term that is open, or opens one if it may, and brings `$config` and
+    /// `$policy` to what the options say. A source that does not answer is an error, not a wait: try again.
+    pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
+        options.config.check()?;
+        let StoreOptions { name, source_name, source, identity, .. } = options;
+        let mut election = Election::new(identity, source_name.clone(), options.may_open);
+        let head = open_log(&*source, &mut election, options.ack_timeout).await?;
+        let queue = Queue::new(options.queue, &head);
+        let heads = Arc::new(Heads::new(head));
+        let limits = options.limits.intersect(source.limits());
+        let shared =
+            Shared::new(name, source_name, source, identity, limits, queue, heads, options.recent_bytes);
+        let shared = Arc::new(shared);
+        let tasks = TaskTracker::new();
+        tasks.spawn(Appender::new(&shared, election).run());
+        tasks.spawn(tail::run(shared.clone()));
+        // From here on an early return ends the tasks.
+        let inner = Inner { shared, ack_timeout: options.ack_timeout, tasks };
+        let store = Self { inner: Arc::new(inner) };
+        if options.may_open {
+            store.set_config(&options.config).await?;
+        }
+        let failed = |error| OpenError::Configure { what: "$policy", error: Box::new(error) };
+        match options.policy.filter(|_| options.may_open) {
+            Some(policy) => store.set_policy(policy).await.map_err(failed)?,
+            None => {
+                let (version, policy) = store.inner.shared.read_policy().await?;
+                store.inner.shared.publish_policy(version, policy);
+            }
+        }
+        Ok(store)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.inner.shared.name
+    }
+
+    /// Log, database and incarnation.
+    pub fn identity(&self) -> Identity {
+        self.inner.shared.identity
+    }
+
+    /// What a commit may hold: the manifest's limits and the source's.
+    pub fn limits(&self) -> Limits {
+        self.inner.shared.limits
+    }
+
+    /// Appends a commit, and answers once it has the store's ack level or `acks`, whichever is higher.
+    ///
+    /// A commit without events only checks the versions: one strong check, nothing is written. Dropping the future does
+    /// not take the commit back. The deadline is shortened to the store's `ack_timeout`.
+    pub async fn append(
+        &self,
+        commit: Commit,
+        acks: Option<Acks>,
+        deadline: Instant,
+    ) -> Result<Acknowledged, AppendError> {
+        let shared = &self.inner.shared;
+        check_shape(&commit)?;
+        shared.limits.check(&commit)?;
+        let voters = shared.heads.voters();
+        if let Some(acks) = acks.filter(|acks| acks.required(voters) > voters) {
+            return Err(AppendError::AcksNotSupported { acks, voters });
+        }
+        let deadline = deadline.min(self.deadline());
+        shared.judge(shared.queue.append(commit, deadline).await?)
+    }
+
+    /// Makes `config` the log's configuration, if it is not.
+    pub async fn set_config(&self, config: &DesiredConfig) -> Result<(), OpenError> {
+        self.inner.shared.set_config(config, self.deadline()).await
+    }
+
+    /// Makes `policy` the log's policy, if it is not.
+    pub async fn set_policy(&self, policy: Bytes) -> Result<(), AppendError> {
+        self.inner.shared.set_policy(policy, self.deadline()).await
+    }
+
+    /// The log's policy; follows it within a second.
+    pub fn policy(&self) -> watch::Receiver<Option<Bytes>> {
+        self.inner.shared.policy.subscribe()
+    }
+
+    /// A page of the log.
+    pub async fn read_log(&self, query: &LogQuery, options: &ReadOptions) -> Result<LogRead, ReadError> {
+        self.inner.shared.read_log(query, options).await
+    }
+
+    /// A page of one category.
+    pub async fn read_category(
+        &self,
+        category: &Category,
+        query: &LogQuery,
+        options: &ReadOptions,
+    ) -> Result<LogRead, ReadError> {
+        self.inner.shared.read_category(category, query, options).await
+    }
+
+    /// A page of one stream.
+    pub async fn read_stream(
+        &self,
+        query: &StreamQuery,
+        options: &ReadOptions,
+    ) -> Result<StreamRead, ReadError> {
+        self.inner.shared.read_stream(query, options).await
+    }
+
+    /// The end of a stream.
+    pub async fn stream_head(
+        &self,
+        stream: &StreamName,
+        options: &ReadOptions,
+    ) -> Result<StreamHeadRead, ReadError> {
+        self.inner.shared.stream_head(stream, options).await
+    }
+
+    /// The event with this id.
+    pub async fn find(&self, id: EventId, options: &ReadOptions) -> Result<EventRead, ReadError> {
+        self.inner.shared.find(id, options).await
+    }
+
+    /// The event at this position.
+    pub async fn event_at(&self, position: Position, options: &ReadOptions) -> Result<EventRead, ReadError> {
+        self.inner.shared.event_at(position, options).await
+    }
+
+    /// Reads the log forward, as far as it went when the call was made, one page ahead of its reader. `query.limit` and
+    /// `query.max_bytes` are those of one page; `query.backward` is ignored.
+    pub async fn read_all(&self, query: &LogQuery, options: &ReadOptions) -> Result<LogReader, ReadError> {
+        LogReader::new(self.inner.shared.clone(), query, options).await
+    }
+
+    /// A follower of the log. It ends with the store.
+    pub async fn follow(&self, start: Start, options: FollowOptions) -> Result<Follower, ReadError> {
+        Follower::new(self.inner.shared.clone(), start, options).await
+    }
+
+    /// How the store is now; asks the source, for a second at most.
+    pub async fn status(&self) -> StoreStatus {
+        self.inner.shared.status().await
+    }
+
+    /// Takes no more appends, ends the followers, and returns when everything that was taken is answered. Reads go on.
+    pub async fn drain(&self) {
+        self.inner.shared.queue.drain();
+        self.inner.shared.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+
+    fn deadline(&self) -> Instant {
+        tokio::time::Instant::now().into_std() + self.inner.ack_timeout
+    }
+}
+
+fn check_shape(commit: &Commit) -> Result<(), InvalidCommit> {
+    if commit.appends.is_empty() {
+        return Err(InvalidCommit::Empty);
+    }
+    let (mut streams, mut ids) = (HashSet::new(), HashSet::new());
+    for append in &commit.appends {
+        let reserved = |name: &str| Err(InvalidCommit::Reserved(name.into()));
+        if append.stream.is_system() {
+            return reserved(append.stream.as_str());
+        }
+        if let Some(category) = append.category.as_ref().filter(|category| category.is_system()) {
+            return reserved(category.as_str());
+        }
+        if let Some(id) = append.aggregate_id.as_ref().filter(|id| id.is_system()) {
+            return reserved(id.as_str());
+        }
+        if !streams.insert(&append.stream) {
+            return Err(InvalidCommit::StreamTwice(append.stream.clone()));
+        }
+        for event in &append.events {
+            if event.event_type.is_system() {
+                return reserved(event.event_type.as_str());
+            }
+            if !ids.insert(event.id) {
+                return Err(InvalidCommit::IdTwice(event.id));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+use polylog_log::{EventId, Position, ReadLog, ReadStream, StreamName, Version};
+
+use crate::{
+    EventRead, ReadError, ReadOptions, StreamHeadRead, StreamQuery, StreamRead, caught::caught,
+    recent::recorded, shared::Shared,
+};
+
+impl Shared {
+    pub(crate) async fn read_stream(
+        &self,
+        query: &StreamQuery,
+        options: &ReadOptions,
+    ) -> Result<StreamRead, ReadError> {
+        self.check(options).await?;
+        let from = match query.backward {
+            false => query.from.unwrap_or(Version::FIRST).max(Version::FIRST),
+            true => query.from.unwrap_or(Version::new(u64::MAX)),
+        };
+        let read = ReadStream {
+            stream: query.stream.clone(),
+            from,
+            backward: query.backward,
+            max_events: query.limit.max(1),
+            max_bytes: query.max_bytes.max(1),
+        };
+        let asked = self.heads.ask();
+        let page = caught(self.source.read_stream(read)).await??;
+        self.heads.publish(&page.head, asked);
+        let served = self.served(&page.head, options)?;
+        let end = page.stream.as_ref().map_or(Version::ZERO, |stream| stream.version);
+        let last_read = page.events.last().map(|event| event.event.version);
+        let next_from = match (query.backward, last_read) {
+            (false, Some(version)) => version.next(),
+            (false, None) => from,
+            (true, Some(version)) => version.previous(),
+            (true, None) => Version::ZERO,
+        };
+        let at_end = if query.backward { next_from.is_zero() } else { next_from > end };
+        Ok(StreamRead { events: page.events, stream: page.stream, next_from, at_end, served })
+    }
+
+    pub(crate) async fn stream_head(
+        &self,
+        stream: &StreamName,
+        options: &ReadOptions,
+    ) -> Result<StreamHeadRead, ReadError> {
+        let stream = stream.clone();
+        let query = StreamQuery { stream, from: None, backward: true, limit: 1, max_bytes: usize::MAX };
+        let read = self.read_stream(&query, options).await?;
+        Ok(StreamHeadRead { stream: read.stream, last: read.events.into_iter().next(), served: read.served })
+    }
+
+    pub(crate) async fn find(&self, id: EventId, options: &ReadOptions) -> Result<EventRead, ReadError> {
+        self.check(options).await?;
+        let asked = self.heads.ask();
+        let found = caught(self.source.find(id)).await??;
+        self.heads.publish(&found.head, asked);
+        let served = self.served(&found.head, options)?;
+        Ok(EventRead { event: found.event, served })
+    }
+
+    pub(crate) async fn event_at(
+        &self,
+        position: Position,
+        options: &ReadOptions,
+    ) -> Result<EventRead, ReadError> {
+        self.check(options).await?;
+        let from = position.max(Position::FIRST);
+        let read = ReadLog { from, to: from, max_events: 1, max_bytes: 1 };
+        let asked = self.heads.ask();
+        let page = caught(self.source.read_log(read)).await??;
+        self.heads.publish(&page.head, asked);
+        let served = self.served(&page.head, options)?;
+        let events = page.entries.into_iter().flat_map(recorded);
+        let event = events.into_iter().find(|event| event.event.position == position);
+        Ok(EventRead { event, served })
+    }
+}

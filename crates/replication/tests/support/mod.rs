@@ -1,0 +1,211 @@
+//! A simulated database behind a connection that reconnects, can be held, cut, replaced and made to panic.
+#![allow(dead_code, unreachable_pub, reason = "shared by tests that each use a part of it")]
+
+use std::{
+    future::Future,
+    ops::RangeInclusive,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use polylog_log::*;
+use polylog_replication::{LogQuery, ReadOptions, Store, StoreOptions};
+use polylog_source_simulated::{
+    Options,
+    transactional::{Connection, Database},
+};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+pub fn log_id() -> LogId {
+    LogId::new(Uuid::from_u128(1))
+}
+
+pub fn identity() -> Identity {
+    let (database, incarnation) = (DatabaseId::new(Uuid::from_u128(2)), Incarnation::new(Uuid::from_u128(3)));
+    Identity { log: log_id(), database, incarnation }
+}
+
+pub fn name(name: &str) -> SourceName {
+    SourceName::parse(name).expect("a good name")
+}
+
+/// A source over a simulated database.
+pub struct Remote {
+    database: Mutex<Database>,
+    /// Appends wait while this is true.
+    held: watch::Sender<bool>,
+    is_cut: AtomicBool,
+    panics: AtomicUsize,
+    pub appends: AtomicUsize,
+    pub log_reads: AtomicUsize,
+}
+
+impl Remote {
+    pub fn new(seed: u64) -> Arc<Self> {
+        let database = Database::new(identity(), name("ledger"), Options { seed, ..Options::default() });
+        Arc::new(Self {
+            database: Mutex::new(database),
+            held: watch::Sender::new(false),
+            is_cut: AtomicBool::new(false),
+            panics: AtomicUsize::new(0),
+            appends: AtomicUsize::new(0),
+            log_reads: AtomicUsize::new(0),
+        })
+    }
+
+    pub fn fail_points(&self) -> FailPoints {
+        self.database.lock().fail_points()
+    }
+
+    /// Appends wait before they reach the database.
+    pub fn hold(&self) {
+        self.held.send_replace(true);
+    }
+
+    pub fn release(&self) {
+        self.held.send_replace(false);
+    }
+
+    /// Nothing reaches the database.
+    pub fn cut(&self, is_cut: bool) {
+        self.is_cut.store(is_cut, Ordering::SeqCst);
+    }
+
+    /// The next appends panic before they reach the database.
+    pub fn panic(&self, times: usize) {
+        self.panics.store(times, Ordering::SeqCst);
+    }
+
+    /// From now on this talks to another database, as after a restore.
+    pub fn replace_by(&self, other: &Remote) {
+        *self.database.lock() = other.database.lock().clone();
+    }
+
+    fn reach(&self) -> Result<Connection, Failure> {
+        match self.is_cut.load(Ordering::SeqCst) {
+            true => Err(Failure::Unreachable("cut".into())),
+            false => Ok(self.database.lock().connect()),
+        }
+    }
+
+    fn operate(&self) -> Result<Connection, OperationError> {
+        self.reach().map_err(OperationError::Failed)
+    }
+}
+
+#[async_trait]
+impl Source for Remote {
+    async fn head(&self) -> Result<Head, Failure> {
+        self.reach()?.head().await
+    }
+    async fn promise(&self, of: &Identity, term: Term, nonce: Nonce) -> Result<Head, OperationError> {
+        self.operate()?.promise(of, term, nonce).await
+    }
+    async fn open(&self, of: &Identity, open: Open) -> Result<Head, OperationError> {
+        self.operate()?.open(of, open).await
+    }
+    async fn append(&self, of: &Identity, append: Append) -> Result<Appended, OperationError> {
+        self.appends.fetch_add(1, Ordering::SeqCst);
+        let mut held = self.held.subscribe();
+        held.wait_for(|held| !held).await.expect("the sender is in self");
+        let take = |left: usize| left.checked_sub(1);
+        if self.panics.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok() {
+            panic!("as told");
+        }
+        self.operate()?.append(of, append).await
+    }
+    async fn apply(&self, of: &Identity, apply: Apply) -> Result<Head, OperationError> {
+        self.operate()?.apply(of, apply).await
+    }
+    async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
+        self.operate()?.truncate(of, truncate).await
+    }
+    async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
+        self.log_reads.fetch_add(1, Ordering::SeqCst);
+        self.reach()?.read_log(read).await
+    }
+    async fn read_stream(&self, read: ReadStream) -> Result<StreamPage, Failure> {
+        self.reach()?.read_stream(read).await
+    }
+    async fn read_category(&self, read: ReadCategory) -> Result<CategoryPage, Failure> {
+        self.reach()?.read_category(read).await
+    }
+    async fn find(&self, id: EventId) -> Result<FoundEvent, Failure> {
+        self.reach()?.find(id).await
+    }
+    async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
+        self.reach()?.digests(range).await
+    }
+    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+        self.reach()?.quarantine(after, limit).await
+    }
+    async fn wait(&self, after: Position, at_most: Duration) {
+        let connection = self.database.lock().connect();
+        connection.wait(after, at_most).await;
+    }
+    async fn lease(&self, of: &Identity, swap: LeaseSwap) -> Result<LeaseAnswer, OperationError> {
+        self.operate()?.lease(of, swap).await
+    }
+    fn limits(&self) -> Limits {
+        self.database.lock().connect().limits()
+    }
+}
+
+pub fn options(remote: &Arc<Remote>) -> StoreOptions {
+    StoreOptions::new("payments", name("ledger"), remote.clone(), identity())
+}
+
+pub async fn open(remote: &Arc<Remote>) -> Store {
+    Store::open(options(remote)).await.expect("opens")
+}
+
+/// An event whose id follows from `number`.
+pub fn event(number: u64) -> NewEvent {
+    let id = EventId::new(Uuid::from_u128(u128::from(number) + (1 << 64)));
+    NewEvent::json(id, EventType::parse("Happened").expect("a good type"), format!("{{\"n\":{number}}}"))
+}
+
+pub fn stream(name: &str) -> StreamName {
+    StreamName::parse(name).expect("a good name")
+}
+
+/// A commit of `count` events to one stream; the numbers of its events begin at `number`.
+pub fn commit(number: u64, to: &str, count: u64) -> Commit {
+    let events = (number..number + count).map(event).collect();
+    Commit::new(log_id(), vec![StreamAppend::new(stream(to), Expected::Any, events)])
+}
+
+pub fn within(millis: u64) -> Instant {
+    Instant::now() + Duration::from_millis(millis)
+}
+
+pub fn soon() -> Instant {
+    within(5_000)
+}
+
+/// Every event of the log, with the log's own.
+pub async fn everything(store: &Store) -> Vec<RecordedEvent> {
+    let query = LogQuery { include_system: true, ..LogQuery::forward(usize::MAX) };
+    let read = store.read_log(&query, &ReadOptions::default()).await.expect("reads");
+    assert!(read.at_end);
+    read.events
+}
+
+pub fn types_of(events: &[RecordedEvent]) -> Vec<&str> {
+    events.iter().map(|event| event.event.event_type.as_str()).collect()
+}
+
+/// Waits for a condition, for ten seconds at most.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

@@ -1,0 +1,43 @@
+//! The admin port: liveness, readiness, metrics. Nothing here changes or tells anything of an event.
+
+use std::sync::Arc;
+
+use axum::{Router, extract::State, response::Response, routing::get};
+use http::StatusCode;
+use polylog_replication::SourceState;
+
+use crate::{http::full, server::Server};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// `/livez`, `/readyz`, `/metrics`.
+pub fn router(server: Arc<Server>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { full(StatusCode::OK, TEXT, "ok\n") }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(server)
+}
+
+/// Ready = appends are accepted by every store, and no end is in sight.
+async fn ready(State(server): State<Arc<Server>>) -> Response {
+    if server.drain.has_begun() {
+        return full(StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n");
+    }
+    for hosted in server.stores.values() {
+        let status = hosted.store.status().await;
+        let is_open = status.sources.iter().any(|source| source.state == SourceState::Primary);
+        if !is_open {
+            return full(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{} has no primary\n", hosted.name));
+        }
+    }
+    full(StatusCode::OK, TEXT, "ok\n")
+}
+
+async fn metrics(State(server): State<Arc<Server>>) -> Response {
+    for hosted in server.stores.values() {
+        server.metrics.observe(&hosted.name, &hosted.store.status().await);
+    }
+    full(StatusCode::OK, OPEN_METRICS, server.metrics.text())
+}

@@ -1,0 +1,96 @@
+use std::{collections::BTreeMap, path::Path};
+
+use polylog_crds::{
+    manifests::{self, Manifests, ReadError},
+    resolve::ResolvedStore,
+    validate::{Capabilities, Severity, validate},
+};
+
+use super::SourcePlacement;
+
+/// Why no store can be served from manifests. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// They cannot be read, or hold mistakes, each of which is named. Correct them.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// They ask for what cannot be; each line names a field. Change it.
+    #[error("{0}")]
+    Refused(String),
+    /// There is nothing to serve. Give another folder.
+    #[error("no EventStore in {0}: give the folder that holds your manifests")]
+    NoStore(String),
+    /// A name that the manifests do not have, or have twice. Correct it.
+    #[error("{0}")]
+    Name(String),
+}
+
+/// What manifests declare.
+pub(crate) struct Declared {
+    /// Stores with everything said.
+    pub(crate) stores: Vec<ResolvedStore>,
+    /// What their author should know, one line each.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Reads and checks manifests for a process that can do what `capabilities` say.
+pub(crate) fn load(
+    path: &Path,
+    placements: &[SourcePlacement],
+    capabilities: &Capabilities,
+) -> Result<Declared, ConfigError> {
+    let manifests = manifests::read(path)?;
+    if manifests.stores.is_empty() {
+        return Err(ConfigError::NoStore(path.display().to_string()));
+    }
+    let mut warnings = manifests.notes.clone();
+    check(&manifests, placements, capabilities, &mut warnings)?;
+    let resolve = |key| ResolvedStore::resolve(&manifests, key, capabilities.voters);
+    let stores: Vec<ResolvedStore> = manifests.stores.keys().filter_map(resolve).collect();
+    check_names(&stores, placements)?;
+    Ok(Declared { stores, warnings })
+}
+
+fn check(
+    manifests: &Manifests,
+    placements: &[SourcePlacement],
+    capabilities: &Capabilities,
+    warnings: &mut Vec<String>,
+) -> Result<(), ConfigError> {
+    let placed: BTreeMap<_, _> =
+        placements.iter().map(|placement| (placement.name.clone(), placement.engine)).collect();
+    let mut refused = Vec::new();
+    for finding in validate(manifests, capabilities, &placed) {
+        let line = match finding.place(manifests) {
+            Some((file, Some(line))) => format!("{}:{line}: {finding}", file.display()),
+            Some((file, None)) => format!("{}: {finding}", file.display()),
+            None => finding.to_string(),
+        };
+        match finding.severity {
+            Severity::Refused => refused.push(line),
+            Severity::Warning => warnings.push(line),
+        }
+    }
+    if refused.is_empty() { Ok(()) } else { Err(ConfigError::Refused(refused.join("\n"))) }
+}
+
+fn check_names(stores: &[ResolvedStore], placements: &[SourcePlacement]) -> Result<(), ConfigError> {
+    for (index, store) in stores.iter().enumerate() {
+        if let Some(other) = stores[..index].iter().find(|other| other.name == store.name) {
+            return Err(ConfigError::Name(format!(
+                "{}/{} and {}/{} have the same name: one process serves each name once",
+                other.namespace, other.name, store.namespace, store.name
+            )));
+        }
+    }
+    for placement in placements {
+        let sources = stores.iter().flat_map(|store| &store.sources);
+        let reason = match sources.filter(|source| source.name == placement.name).count() {
+            1 => continue,
+            0 => "no store has a source",
+            _ => "several stores, which cannot share a place, have a source",
+        };
+        return Err(ConfigError::Name(format!("--source: {reason} {}", placement.name)));
+    }
+    Ok(())
+}

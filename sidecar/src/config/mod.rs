@@ -1,0 +1,10 @@
+//! What a role is started with: arguments and manifests.
+
+mod args;
+mod manifests;
+mod settings;
+
+pub use args::{DevArgs, InvalidPlacement, SourcePlacement};
+pub use manifests::ConfigError;
+pub(crate) use manifests::load;
+pub(crate) use settings::{desired_config, policy_document};

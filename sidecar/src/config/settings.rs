@@ -1,0 +1,110 @@
+use polylog_crds::{
+    event_store::{self, EnrichWith},
+    replication_strategy::{Divergence, FailoverMode},
+    resolve::{MaxUnreplicatedAction, ResolvedStore},
+    values::AckLevel,
+};
+use polylog_log::{Acks, Limits, SourceName};
+use polylog_replication::DesiredConfig;
+
+use crate::policy::{
+    AccessRule, Account, Enrichment, PolicyDocument, UnknownTypes, Validation, ValidationMode, Verb,
+};
+
+/// What a store's manifest says for its `$policy`.
+pub(crate) fn policy_document(store: &ResolvedStore) -> PolicyDocument {
+    let policy = &store.policy;
+    let rules = policy.access.rules().iter().map(|rule| AccessRule {
+        service_accounts: rule
+            .service_accounts
+            .iter()
+            .map(|account| Account {
+                namespace: Some(account.namespace.to_string()),
+                name: account.name.to_string(),
+            })
+            .collect(),
+        verbs: rule.verbs.iter().map(|given| verb(*given)).collect(),
+        categories: rule.categories.iter().map(ToString::to_string).collect(),
+    });
+    let schemas = policy.validation.schemas.0.iter();
+    PolicyDocument {
+        namespace: store.namespace.to_string(),
+        access: Some(rules.collect()),
+        validation: Validation {
+            mode: match policy.validation.mode {
+                event_store::ValidationMode::Ignore => ValidationMode::Ignore,
+                event_store::ValidationMode::Warn => ValidationMode::Warn,
+                event_store::ValidationMode::Enforce => ValidationMode::Enforce,
+            },
+            unknown_types: match policy.validation.unknown_types {
+                event_store::UnknownTypes::Allow => UnknownTypes::Allow,
+                event_store::UnknownTypes::Refuse => UnknownTypes::Refuse,
+            },
+        },
+        schemas: schemas.map(|(name, schema)| (name.to_string(), schema.clone())).collect(),
+        enrich: policy.enrich.iter().map(|with| enrichment(*with)).collect(),
+        redact: policy.redact.iter().map(ToString::to_string).collect(),
+        limits: Limits {
+            event_bytes: policy.limits.event_bytes.bytes(),
+            metadata_bytes: policy.limits.metadata_bytes.bytes(),
+            commit_events: u64::from(policy.limits.commit_events),
+            commit_bytes: policy.limits.commit_bytes.bytes(),
+        },
+    }
+}
+
+/// What a store's strategy says for its `$config`.
+pub(crate) fn desired_config(store: &ResolvedStore) -> DesiredConfig {
+    let strategy = &store.strategy;
+    let unreplicated = &strategy.failover.max_unreplicated;
+    let is_in_log = |name: &&polylog_crds::values::SourceName| {
+        store.sources.iter().any(|source| source.name == **name && source.provisioned)
+    };
+    DesiredConfig {
+        acks: match strategy.acks {
+            AckLevel::Count(count) => Acks::Count(count.get()),
+            AckLevel::Majority => Acks::Majority,
+            AckLevel::All => Acks::All,
+        },
+        min_in_sync: strategy.min_in_sync,
+        failover: match strategy.failover.mode {
+            FailoverMode::Never => polylog_log::Failover::Never,
+            FailoverMode::Manual => polylog_log::Failover::Manual,
+            FailoverMode::Automatic => polylog_log::Failover::Automatic,
+        },
+        divergence: match strategy.divergence {
+            Divergence::Quarantine => polylog_log::Divergence::Quarantine,
+            Divergence::ReplayIfClean => polylog_log::Divergence::ReplayIfClean,
+        },
+        order: strategy
+            .order
+            .iter()
+            .filter(is_in_log)
+            .map(|name| SourceName::recorded(name.as_str()))
+            .collect(),
+        max_unreplicated_events: (unreplicated.action == MaxUnreplicatedAction::Refuse)
+            .then_some(unreplicated.events),
+    }
+}
+
+fn verb(verb: event_store::Verb) -> Verb {
+    match verb {
+        event_store::Verb::Append => Verb::Append,
+        event_store::Verb::Read => Verb::Read,
+        event_store::Verb::Subscribe => Verb::Subscribe,
+        event_store::Verb::Search => Verb::Search,
+        event_store::Verb::Query => Verb::Query,
+        event_store::Verb::Consume => Verb::Consume,
+        event_store::Verb::Reveal => Verb::Reveal,
+        event_store::Verb::Admin => Verb::Admin,
+    }
+}
+
+fn enrichment(with: EnrichWith) -> Enrichment {
+    match with {
+        EnrichWith::Trace => Enrichment::Trace,
+        EnrichWith::Pod => Enrichment::Pod,
+        EnrichWith::Namespace => Enrichment::Namespace,
+        EnrichWith::ServiceAccount => Enrichment::ServiceAccount,
+    }
+}

@@ -1,0 +1,110 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use polylog_log::{Limits, Point, RecordedEvent, SourceName};
+use polylog_replication::{Store, TokenPoint};
+use tokio::sync::watch;
+
+use polylog_api::Token;
+
+use crate::policy::{Policy, PolicyDocument, PolicyError};
+
+/// A store as this process serves it.
+pub struct Hosted {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The log.
+    pub store: Store,
+    /// Its sources in the manifest's order, also those that hold no log yet.
+    pub sources: Vec<DeclaredSource>,
+    policy: Mutex<Followed>,
+}
+
+/// A source as the manifest declares it.
+#[derive(Debug, Clone)]
+pub struct DeclaredSource {
+    /// Its name.
+    pub name: SourceName,
+    /// Its engine, like `sqlite`.
+    pub engine: String,
+    /// `Voter` or `Learner`.
+    pub role: String,
+    /// Why it holds no log, if it holds none.
+    pub unprovisioned: Option<String>,
+}
+
+struct Followed {
+    receiver: watch::Receiver<Option<Bytes>>,
+    compiled: Arc<Policy>,
+}
+
+impl Hosted {
+    /// Serves a store whose log holds a policy that this version understands.
+    pub fn new(
+        namespace: String,
+        name: String,
+        store: Store,
+        sources: Vec<DeclaredSource>,
+    ) -> Result<Self, PolicyError> {
+        let mut receiver = store.policy();
+        let content = receiver.borrow_and_update().clone();
+        let compiled = Arc::new(compile(content.as_deref(), &namespace)?);
+        Ok(Self { namespace, name, store, sources, policy: Mutex::new(Followed { receiver, compiled }) })
+    }
+
+    /// The policy in force. A new one that this version cannot read leaves the old one in force, and is logged once.
+    pub fn policy(&self) -> Arc<Policy> {
+        let mut followed = self.policy.lock();
+        if followed.receiver.has_changed().unwrap_or(false) {
+            let content = followed.receiver.borrow_and_update().clone();
+            match compile(content.as_deref(), &self.namespace) {
+                Ok(policy) => followed.compiled = Arc::new(policy),
+                Err(error) => tracing::error!(store = self.name, %error, "the new policy is not in force"),
+            }
+        }
+        followed.compiled.clone()
+    }
+
+    /// What an append may hold: the policy's limits and those of the source.
+    pub fn source_limits(&self) -> Limits {
+        self.store.limits()
+    }
+
+    /// The token of an entry's end.
+    pub fn token_at(&self, point: Point) -> Token {
+        Token::at(self.store.identity().log, point)
+    }
+
+    /// The token of an event.
+    pub fn token_of(&self, recorded: &RecordedEvent) -> Token {
+        Token::new(self.store.identity().log, recorded.event.position, recorded.term, recorded.chain)
+    }
+
+    /// Where CloudEvents of this store come from.
+    pub fn cloud_event_source(&self) -> String {
+        format!("/polylog/{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A token as the store reads it.
+pub(crate) fn token_point(token: Token) -> TokenPoint {
+    TokenPoint { log: token.log(), position: token.position(), term: token.term(), chain: token.chain() }
+}
+
+fn compile(content: Option<&[u8]>, namespace: &str) -> Result<Policy, PolicyError> {
+    match content {
+        Some(content) => Policy::compile(&PolicyDocument::parse(content)?),
+        None => Policy::compile(&PolicyDocument {
+            namespace: namespace.into(),
+            access: None,
+            validation: Default::default(),
+            schemas: Default::default(),
+            enrich: Vec::new(),
+            redact: Vec::new(),
+            limits: Limits::default(),
+        }),
+    }
+}

@@ -1,0 +1,96 @@
+use std::time::Duration;
+
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use http::{HeaderValue, StatusCode, header};
+use polylog_api::{Problem, Token, headers};
+use polylog_log::{Position, Timestamp};
+use polylog_replication::{FollowOptions, Start};
+
+use super::{
+    context::{Context, header_token},
+    errors, handle,
+    negotiate::{self, Format},
+    query::{Query, invalid},
+    respond::{self, Answer},
+    subscription::{Subscription, Until},
+    view::View,
+};
+use crate::{filter::Filter, hosted::token_point, policy::Verb};
+
+/// How long a subscription waits at its beginning until the log reaches its token.
+const CATCH_UP: Duration = Duration::from_millis(200);
+/// Largest position.
+const LARGEST: u64 = (1 << 53) - 1;
+
+/// `GET subscribe`
+pub(crate) async fn subscribe(mut context: Context) -> Answer {
+    negotiate::choose(&context.headers, &[Format::EventStream])?;
+    context.lane()?;
+    let filter = Filter::take(&mut context.query)?;
+    let include_system = context.query.flag("includeSystem")?;
+    let until = context.query.with("until", Until::parse)?;
+    let (start, last_id) = start(&mut context)?;
+    std::mem::replace(&mut context.query, Query::parse(None)?).finish()?;
+    let Context { hosted, policy, caller, server, .. } = context;
+    let view = View::new(hosted, policy, caller.subject.clone(), Verb::Subscribe, filter)?;
+    let place = server.room().stream()?;
+    if let (Some(Until::Position(end)), Some(last)) = (until, last_id)
+        && last.position() >= end
+    {
+        return Ok(handle::empty(StatusCode::NO_CONTENT));
+    }
+    let options = FollowOptions { include_system, wait: CATCH_UP, ..FollowOptions::default() };
+    let follower = view.hosted().store.follow(start, options).await.map_err(errors::of_read)?;
+    let counted = server.metrics.subscriber(&view.hosted().name);
+    let mut subscription = Subscription::new(view, follower, until, last_id, (place, counted));
+    let mut first = subscription.greeting();
+    if until.is_some() && last_id.is_some() {
+        // whether there is anything left shows in the first step
+        first.extend_from_slice(&subscription.step().await);
+        if subscription.is_over_without_events() {
+            return Ok(handle::empty(StatusCode::NO_CONTENT));
+        }
+    }
+    let first = stream::once(async move { Ok::<_, std::convert::Infallible>(Bytes::from(first)) });
+    let rest = stream::unfold(subscription, |mut subscription| async move {
+        if subscription.is_over() {
+            return None;
+        }
+        Some((Ok(Bytes::from(subscription.step().await)), subscription))
+    });
+    let mut response = Response::new(Body::from_stream(first.chain(rest)));
+    let set = response.headers_mut();
+    set.insert(header::CONTENT_TYPE, HeaderValue::from_static(headers::EVENT_STREAM));
+    set.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    respond::set(&mut response, "x-accel-buffering", "no");
+    Ok(response)
+}
+
+/// Where to begin. The id of the last event wins, for that is what a browser sends when it connects again to the
+/// address that it was given first.
+fn start(context: &mut Context) -> Result<(Start, Option<Token>), Problem> {
+    let query = &mut context.query;
+    let read_from = |text: &str| match text {
+        "beginning" => Ok(Start::Beginning),
+        "now" => Ok(Start::Now),
+        _ => Err("it must be beginning or now".to_owned()),
+    };
+    let from = query.with("from", read_from)?;
+    let after = query.number("after", 0, LARGEST)?.map(|after| Start::After(Position::new(after)));
+    let read_time = |text: &str| Timestamp::parse(text).map_err(|error| error.to_string());
+    let since = query.with("since", read_time)?.map(Start::Since);
+    let token: Option<Token> = query.parsed("token")?;
+    let token_start = token.map(|token| Start::Token(token_point(token)));
+    let given: Vec<Start> = [from, after, since, token_start].into_iter().flatten().collect();
+    if given.len() > 1 {
+        return Err(invalid("from", "only one of from, after, since and token can be given"));
+    }
+    let is_empty = context.headers.get(headers::LAST_EVENT_ID).is_some_and(|id| id.is_empty());
+    let last_id = if is_empty { None } else { header_token(&context.headers, headers::LAST_EVENT_ID)? };
+    match last_id {
+        Some(token) => Ok((Start::Token(token_point(token)), Some(token))),
+        None => Ok((given.first().copied().unwrap_or(Start::Beginning), None)),
+    }
+}

@@ -1,0 +1,113 @@
+use std::{sync::Arc, time::Instant};
+
+use axum::{body::Body, response::Response};
+use http::{Request, StatusCode};
+use polylog_api::{Code, Problem};
+
+use super::{
+    append,
+    context::Context,
+    errors, events, follow, read, respond,
+    respond::{Answer, Refused},
+    route::{self, Resource, StoreResource},
+    stores,
+};
+use crate::server::Server;
+
+/// Answers one request; every failure becomes a problem with a code.
+pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Response {
+    let begin = Instant::now();
+    let method = request.method().clone();
+    let (operation, answer) = dispatch(server.clone(), request).await;
+    let response = answer.unwrap_or_else(|refused| {
+        let Problem { code, detail, .. } = &*refused.problem;
+        if *code == Code::Internal {
+            tracing::error!(operation, %detail, "a request failed for an unforeseen reason");
+        }
+        refused.into_response()
+    });
+    server.metrics.answered(operation, response.status(), begin.elapsed());
+    tracing::debug!(%method, operation, status = response.status().as_u16(), "answered");
+    response
+}
+
+async fn dispatch(server: Arc<Server>, request: Request<Body>) -> (&'static str, Answer) {
+    if let Err(problem) = server.guard.check(request.uri(), request.headers()) {
+        return ("refused", Err(problem.into()));
+    }
+    let resource = match route::find(request.method(), request.uri().path()) {
+        Ok(resource) => resource,
+        Err(refused) => return ("refused", Err(refused.into())),
+    };
+    if server.drain.has_begun() {
+        return (resource.operation(), Err(errors::draining().into()));
+    }
+    let place = match server.room().request() {
+        Ok(place) => place,
+        Err(problem) => return (resource.operation(), Err(problem.into())),
+    };
+    let operation = match (&resource, request.method().as_str()) {
+        (Resource::Of(_, StoreResource::Stream(_)), "POST") => "append",
+        _ => resource.operation(),
+    };
+    let answer = to(server, resource, request).await;
+    drop(place);
+    (operation, answer)
+}
+
+async fn to(server: Arc<Server>, resource: Resource, request: Request<Body>) -> Answer {
+    let is_post = request.method() == http::Method::POST;
+    let (parts, body) = request.into_parts();
+    let (store, resource) = match resource {
+        Resource::OpenApi => return Ok(crate::openapi::answer()),
+        Resource::Stores => return stores::list(&server, parts).await,
+        Resource::Store(name) => return stores::one(&server, &name, parts).await,
+        Resource::Of(store, resource) => (store, resource),
+    };
+    let context = Context::new(server, store.as_deref(), parts)?;
+    match resource {
+        StoreResource::Stream(stream) if is_post => append::to_stream(context, &stream, body).await,
+        StoreResource::Stream(stream) => read::stream(context, &stream).await,
+        StoreResource::StreamHead(stream) => events::stream_head(context, &stream).await,
+        StoreResource::Commits => append::commit(context, body).await,
+        StoreResource::Log => read::log(context).await,
+        StoreResource::Event(id) => events::by_id(context, &id).await,
+        StoreResource::Locations(id) => events::locations(context, &id).await,
+        StoreResource::Subscribe => follow::subscribe(context).await,
+        StoreResource::Later(what) => Err(later(what)),
+    }
+}
+
+fn later(what: &str) -> Refused {
+    Problem::new(Code::NotSupported, format_args!("{what} is not in this version"))
+        .next_step("see /openapi.json for what this version can do")
+        .into()
+}
+
+impl Resource {
+    /// What it is called in metrics and logs.
+    fn operation(&self) -> &'static str {
+        match self {
+            Resource::OpenApi => "openapi",
+            Resource::Stores => "stores",
+            Resource::Store(_) => "store",
+            Resource::Of(_, resource) => match resource {
+                StoreResource::Stream(_) => "read_stream",
+                StoreResource::StreamHead(_) => "stream_head",
+                StoreResource::Commits => "append",
+                StoreResource::Log => "read_log",
+                StoreResource::Event(_) => "event",
+                StoreResource::Locations(_) => "locations",
+                StoreResource::Subscribe => "subscribe",
+                StoreResource::Later(_) => "later",
+            },
+        }
+    }
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Response {
+    let mut response = respond::full(status, "application/json", "");
+    response.headers_mut().remove(http::header::CONTENT_TYPE);
+    response
+}

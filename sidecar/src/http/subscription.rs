@@ -1,0 +1,222 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use polylog_api::{Frame, Framing, Mark, Token, write_frame, write_heartbeat, write_retry};
+use polylog_log::{Position, RecordedEvent, Timestamp};
+use polylog_replication::{FollowError, FollowStep, Follower, Mark as Place, PageLimits};
+use tokio::time::Instant;
+
+use super::{errors, view::View};
+
+/// How long a client waits before it connects again.
+const RETRY: Duration = Duration::from_secs(1);
+/// What one step hands out; small, since a slow reader holds that much.
+const STEP: PageLimits = PageLimits { events: 200, bytes: 64 << 10 };
+/// A checkpoint comes at latest after this many events that were not shown, or after this long.
+const UNMARKED_EVENTS: usize = 1_000;
+const UNMARKED_TIME: Duration = Duration::from_secs(1);
+
+/// Where a subscription ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// With this position.
+    Position(Position),
+    /// Before the first event that was recorded at this time or later.
+    Time(Timestamp),
+}
+
+impl Until {
+    /// Reads a position or a time.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let number: u64 = text.parse().map_err(|_| "it is too large".to_owned())?;
+            return Position::try_from(number).map(Until::Position).map_err(|error| error.to_string());
+        }
+        Timestamp::parse(text)
+            .map(Until::Time)
+            .map_err(|error| format!("neither a position nor a time: {error}"))
+    }
+}
+
+/// A subscription as frames of server-sent events. It holds nothing between two steps, so a slow reader costs nothing.
+pub(crate) struct Subscription<Held> {
+    view: View,
+    follower: Follower,
+    until: Option<Until>,
+    /// What an ending frame names: everything up to here was looked at.
+    last: Option<Token>,
+    shown: u64,
+    /// Events looked at since the reader was last given an id.
+    unmarked: usize,
+    marked_at: Instant,
+    is_caught_up: bool,
+    is_over: bool,
+    _held: Held,
+}
+
+impl<Held> Subscription<Held> {
+    pub(crate) fn new(
+        view: View,
+        follower: Follower,
+        until: Option<Until>,
+        last: Option<Token>,
+        held: Held,
+    ) -> Self {
+        Self {
+            view,
+            follower,
+            until,
+            last,
+            shown: 0,
+            unmarked: 0,
+            marked_at: Instant::now(),
+            is_caught_up: false,
+            is_over: false,
+            _held: held,
+        }
+    }
+
+    /// What comes before everything else.
+    pub(crate) fn greeting(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_retry(&mut out, RETRY);
+        out
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    pub(crate) fn is_over_without_events(&self) -> bool {
+        self.is_over && self.shown == 0
+    }
+
+    /// The next frames; waits until there are some.
+    pub(crate) async fn step(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        while out.is_empty() {
+            let step = match self.remaining() {
+                Some(remaining) => match tokio::time::timeout(remaining, self.follower.next(STEP)).await {
+                    Ok(step) => step,
+                    Err(_) => {
+                        self.end(&mut out);
+                        break;
+                    }
+                },
+                None => self.follower.next(STEP).await,
+            };
+            self.write(&mut out, step);
+        }
+        out
+    }
+
+    /// How long until the end comes by itself: only where it is a time, and everything before it was seen.
+    fn remaining(&self) -> Option<Duration> {
+        let Some(Until::Time(until)) = self.until else { return None };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let until = Duration::from_micros(until.as_micros().max(0).unsigned_abs());
+        self.is_caught_up.then(|| until.saturating_sub(now))
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>, step: Result<FollowStep, FollowError>) {
+        let step = match self.view.refresh().map_err(Box::new) {
+            Ok(()) => step.map_err(|error| Box::new(errors::of_follow(error))),
+            Err(problem) => Err(problem),
+        };
+        match step {
+            Err(problem) => {
+                let data = serde_json::to_vec(&problem).expect("a plain struct serialises into memory");
+                write_frame(out, Frame::Error, None, &data);
+                self.is_over = true;
+            }
+            Ok(FollowStep::Events(events)) => {
+                self.is_caught_up = false;
+                for recorded in &events {
+                    self.event(out, recorded);
+                    if self.is_over {
+                        return;
+                    }
+                }
+                self.checkpoint_if_due(out);
+            }
+            Ok(FollowStep::Moved(place)) => {
+                self.unmarked += 1;
+                self.passed(out, place);
+                self.checkpoint_if_due(out);
+            }
+            Ok(FollowStep::CaughtUp(place)) => {
+                self.is_caught_up = true;
+                self.mark(out, Frame::CaughtUp, place);
+                self.passed(out, place);
+            }
+            Ok(FollowStep::FellBehind(place)) => {
+                self.is_caught_up = false;
+                self.mark(out, Frame::FellBehind, place);
+            }
+            Ok(FollowStep::Heartbeat(place)) => match self.unmarked {
+                0 => write_heartbeat(out),
+                _ => self.mark(out, Frame::Checkpoint, place),
+            },
+        }
+    }
+
+    fn event(&mut self, out: &mut Vec<u8>, recorded: &RecordedEvent) {
+        let is_beyond = match self.until {
+            Some(Until::Position(end)) => recorded.event.position > end,
+            Some(Until::Time(end)) => recorded.event.recorded_at >= end,
+            None => false,
+        };
+        if is_beyond {
+            return self.end(out);
+        }
+        let token = self.view.hosted().token_of(recorded);
+        self.last = Some(token);
+        let mut json = Vec::with_capacity(1 << 10);
+        if self.view.write(&mut json, recorded, Framing::Line) {
+            write_frame(out, Frame::Event, Some(token), &json);
+            self.shown += 1;
+            (self.unmarked, self.marked_at) = (0, Instant::now());
+        } else {
+            self.unmarked += 1;
+        }
+        if self.until == Some(Until::Position(recorded.event.position)) {
+            self.end(out);
+        }
+    }
+
+    /// Ends where the end was passed without an event.
+    fn passed(&mut self, out: &mut Vec<u8>, place: Place) {
+        if let Some(Until::Position(end)) = self.until
+            && place.point.position >= end
+            && !self.is_over
+        {
+            self.last = Some(self.view.hosted().token_at(place.point));
+            self.end(out);
+        }
+    }
+
+    fn checkpoint_if_due(&mut self, out: &mut Vec<u8>) {
+        let is_due = self.unmarked >= UNMARKED_EVENTS || self.marked_at.elapsed() >= UNMARKED_TIME;
+        if self.unmarked > 0 && is_due && !self.is_over {
+            let place = self.follower.mark();
+            self.mark(out, Frame::Checkpoint, place);
+        }
+    }
+
+    fn mark(&mut self, out: &mut Vec<u8>, frame: Frame, place: Place) {
+        let token = self.view.hosted().token_at(place.point);
+        let mark = Mark { position: place.point.position, head: place.head, token };
+        let data = serde_json::to_vec(&mark).expect("a plain struct serialises into memory");
+        write_frame(out, frame, Some(token), &data);
+        self.last = Some(token);
+        (self.unmarked, self.marked_at) = (0, Instant::now());
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        let place = self.follower.mark();
+        let token = self.last.unwrap_or_else(|| self.view.hosted().token_at(place.point));
+        let mark = Mark { position: token.position(), head: place.head, token };
+        let data = serde_json::to_vec(&mark).expect("a plain struct serialises into memory");
+        write_frame(out, Frame::End, Some(token), &data);
+        self.is_over = true;
+    }
+}

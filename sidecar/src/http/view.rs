@@ -1,0 +1,93 @@
+use std::{borrow::Cow, sync::Arc};
+
+use polylog_api::{DataState, Framing, Problem, write_event, write_structured};
+use polylog_log::RecordedEvent;
+
+use crate::{
+    filter::Filter,
+    hosted::Hosted,
+    identity::Subject,
+    pipeline::Reader,
+    policy::{Policy, Verb},
+};
+
+/// What a caller sees of a store: access, then the filter, then redaction; a filter's expression looks at what is left,
+/// so that nobody can guess at what is hidden from them.
+pub(crate) struct View {
+    hosted: Arc<Hosted>,
+    policy: Arc<Policy>,
+    subject: Subject,
+    verb: Verb,
+    reader: Reader,
+    filter: Filter,
+}
+
+impl View {
+    /// Refuses a caller who may not do this on any category.
+    pub(crate) fn new(
+        hosted: Arc<Hosted>,
+        policy: Arc<Policy>,
+        subject: Subject,
+        verb: Verb,
+        filter: Filter,
+    ) -> Result<Self, Problem> {
+        let reader = Reader::new(&policy, &subject, verb)?;
+        Ok(Self { hosted, policy, subject, verb, reader, filter })
+    }
+
+    /// Takes over a policy that came into force meanwhile.
+    pub(crate) fn refresh(&mut self) -> Result<(), Problem> {
+        let policy = self.hosted.policy();
+        if !Arc::ptr_eq(&policy, &self.policy) {
+            self.reader = Reader::new(&policy, &self.subject, self.verb)?;
+            self.policy = policy;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn hosted(&self) -> &Arc<Hosted> {
+        &self.hosted
+    }
+
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The event as the caller sees it; `None` = it does not.
+    pub(crate) fn show<'e>(
+        &self,
+        recorded: &'e RecordedEvent,
+    ) -> Option<(Cow<'e, RecordedEvent>, DataState)> {
+        if !self.reader.may_see(&recorded.event) || !self.filter.holds(&recorded.event) {
+            return None;
+        }
+        let (shown, state) = self.reader.show(&self.policy, &recorded.event).apply(recorded);
+        match self.filter.when() {
+            Some(when) if !when.holds(&shown.event) => None,
+            _ => Some((shown, state)),
+        }
+    }
+
+    /// Appends an event's JSON, if the caller sees the event; says whether it does.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, recorded: &RecordedEvent, framing: Framing) -> bool {
+        let shown = self.show(recorded);
+        if let Some((event, state)) = &shown {
+            write_event(out, event, *state, framing);
+        }
+        shown.is_some()
+    }
+
+    /// Appends an event as a CloudEvent, if the caller sees the event; says whether it does.
+    pub(crate) fn write_cloud_event(
+        &self,
+        out: &mut Vec<u8>,
+        recorded: &RecordedEvent,
+        source: &str,
+    ) -> bool {
+        let shown = self.show(recorded);
+        if let Some((event, _)) = &shown {
+            write_structured(out, event, source, Framing::Document);
+        }
+        shown.is_some()
+    }
+}

@@ -1,0 +1,15 @@
+//! What a store's `$policy` event says: access, schemas, validation, enrichment, redaction, limits.
+
+mod access;
+mod compiled;
+mod document;
+mod glob;
+mod schemas;
+
+pub use access::{Access, Scope};
+pub use compiled::{Policy, PolicyError};
+pub use document::{
+    AccessRule, Account, Enrichment, PolicyDocument, UnknownTypes, Validation, ValidationMode, Verb,
+};
+pub use glob::Glob;
+pub use schemas::{Schemas, Violation};

@@ -1,0 +1,70 @@
+use std::{fmt::Write as _, path::Path};
+
+use polylog_log::Plan;
+
+use crate::{hosted::Hosted, running::Running};
+
+/// What `polylog dev` says on stderr when it is ready.
+#[derive(Default)]
+pub(super) struct Banner {
+    text: String,
+    first_store: Option<String>,
+    stores: usize,
+}
+
+/// Says what the manifests' author should know.
+pub(super) fn warnings(lines: &[String]) {
+    for line in lines {
+        eprintln!("warning: {line}");
+    }
+}
+
+impl Banner {
+    /// Adds a store.
+    pub(super) fn store(&mut self, hosted: &Hosted, path: &Path, waiting: &Plan) {
+        let Hosted { namespace, name, .. } = hosted;
+        self.line(format_args!("store {namespace}/{name}"));
+        for source in &hosted.sources {
+            match &source.unprovisioned {
+                None => self.line(format_args!("  {}: SQLite, {}", source.name, path.display())),
+                Some(reason) => self.line(format_args!("  {}: Unprovisioned, {reason}", source.name)),
+            }
+        }
+        if !waiting.is_empty() {
+            self.line(format_args!(
+                "  {} steps wait for approval; start with --approve {} to carry them out:",
+                waiting.steps.len(),
+                waiting.hash()
+            ));
+            for step in &waiting.steps {
+                self.line(format_args!("    {}: {}", step.class, step.summary));
+            }
+        }
+        self.first_store.get_or_insert_with(|| name.clone());
+        self.stores += 1;
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // writing to a string cannot fail
+        let _ = writeln!(self.text, "{line}");
+    }
+
+    /// Prints it, with two calls to try.
+    pub(super) fn print(mut self, running: &Running) {
+        let (port, health_port) = (running.port(), running.health_port());
+        let prefix = match (&running.server().default_store, &self.first_store) {
+            (None, Some(store)) => format!("/v1/stores/{store}"),
+            _ => "/v1".to_owned(),
+        };
+        let base = format!("http://localhost:{port}{prefix}");
+        self.line(format_args!("serving {base}   (health and metrics on port {health_port})"));
+        self.line(format_args!(
+            "append:  curl -s {base}/streams/Payment-p1 -H 'Content-Type: application/json' \\"
+        ));
+        self.line(format_args!(
+            "           -d '{{\"expectedVersion\":\"any\",\"events\":[{{\"type\":\"PaymentProcessed\",\"data\":{{\"amount\":\"100.00\"}}}}]}}'"
+        ));
+        self.line(format_args!("read:    curl -s {base}/streams/Payment-p1"));
+        eprint!("{}", self.text);
+    }
+}

@@ -1,0 +1,207 @@
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use polylog_crds::{
+    event_store::EventIndex,
+    resolve::{ResolvedSource, ResolvedStore},
+    validate::{Capabilities, TargetEngine},
+};
+use polylog_log::{Failure, Plan, SourceName, StepClass};
+use polylog_replication::{OpenError, Store, StoreOptions};
+use polylog_source_sqlite::{
+    SqliteSource,
+    provision::{Approval, IndexOptions},
+};
+
+use super::{Exit, banner, signals::Signals};
+use crate::{
+    config::{self, ConfigError, DevArgs, desired_config, policy_document},
+    files::{self, FileError, StoreFolder},
+    hosted::{DeclaredSource, Hosted},
+    http::{BindError, Bounds},
+    identity::Subject,
+    policy::PolicyError,
+    running::Running,
+    server::Server,
+};
+
+/// How long a stop may take; a container gets at least this from its cluster.
+const PATIENCE: Duration = Duration::from_secs(9);
+/// Why a source that the manifest declares holds no log.
+const LATER: &str = "replication: not in this version";
+
+/// Why `polylog dev` did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DevError {
+    /// The manifests or arguments must be changed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store of the short path is none of the manifests'.
+    #[error("--default-store: there is no store {0}")]
+    DefaultStore(String),
+    /// A file or folder cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The log cannot be opened.
+    #[error("store {store}: {error}")]
+    Open {
+        /// The store.
+        store: String,
+        /// Why.
+        error: OpenError,
+    },
+    /// The store's policy cannot be used.
+    #[error("store {store}: {error}")]
+    Policy {
+        /// The store.
+        store: String,
+        /// Why.
+        error: PolicyError,
+    },
+    /// A port cannot be listened on.
+    #[error(transparent)]
+    Port(#[from] BindError),
+    /// The system refuses something that every process needs.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+impl Exit for DevError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            DevError::Config(_) | DevError::DefaultStore(_) | DevError::Policy { .. } => ExitCode::from(2),
+            DevError::Open { error: OpenError::Source(Failure::Timeout(_)), .. } => ExitCode::from(3),
+            _ => ExitCode::from(1),
+        }
+    }
+}
+
+/// One store that was opened, and what the banner says of it.
+pub(super) struct Opened {
+    pub(super) hosted: Hosted,
+    pub(super) path: PathBuf,
+    pub(super) waiting: Plan,
+    source: Arc<SqliteSource>,
+    _folder: StoreFolder,
+}
+
+/// Serves the stores of a folder of manifests until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Whatever keeps it from starting; every line says what to change. Nothing was appended then.
+pub async fn run(args: DevArgs) -> Result<(), DevError> {
+    let mut signals = Signals::new()?;
+    let declared = config::load(&args.manifests, &args.sources, &Capabilities::DEV)?;
+    if let Some(name) = &args.default_store
+        && !declared.stores.iter().any(|store| store.name.as_str() == name)
+    {
+        return Err(DevError::DefaultStore(name.clone()));
+    }
+    banner::warnings(&declared.warnings);
+    let temporary = if args.ephemeral { Some(Temporary::new()?) } else { None };
+    let data = temporary.as_ref().map_or(&args.data, |folder| &folder.0);
+    let mut opened = Vec::new();
+    for store in &declared.stores {
+        opened.push(open(store, &args, data).await?);
+    }
+    let mut hosted = Vec::new();
+    let mut kept = Vec::new();
+    let mut shown = banner::Banner::default();
+    for Opened { hosted: store, path, waiting, source, _folder } in opened {
+        shown.store(&store, &path, &waiting);
+        hosted.push(store);
+        kept.push((source, _folder));
+    }
+    let subject = args.subject.clone().map_or(Subject::Local, Subject::ServiceAccount);
+    let server = Server::new(hosted, args.default_store.clone(), subject, Bounds::default());
+    let running = Running::start(server, args.port, args.health_port).await?;
+    shown.print(&running);
+    signals.first().await;
+    tracing::info!("stopping: new work is refused, what was taken is finished");
+    tokio::select! {
+        () = running.stop(PATIENCE) => {}
+        () = signals.exit_at_next() => {}
+    }
+    for (source, _folder) in kept {
+        source.close().await;
+    }
+    Ok(())
+}
+
+async fn open(store: &ResolvedStore, args: &DevArgs, data: &std::path::Path) -> Result<Opened, DevError> {
+    let name = store.name.to_string();
+    let folder = StoreFolder::claim(data.join(format!("{}.{}", store.namespace, store.name)))?;
+    let Some(primary) = store.first_primary() else {
+        let reason = format!("store {}/{name} has no voter", store.namespace);
+        return Err(ConfigError::Refused(reason).into());
+    };
+    let source_name = SourceName::recorded(primary.name.as_str());
+    let placed = args.sources.iter().find(|placement| placement.name == primary.name);
+    let path = match placed {
+        Some(placement) if placement.engine == TargetEngine::Sqlite => placement.path.clone(),
+        Some(placement) => {
+            // refused by the capabilities already; here only so that no address is ever taken for a path
+            let reason = format!(
+                "--source {}: {} is not in this version (EngineNotSupported)",
+                primary.name, placement.engine
+            );
+            return Err(ConfigError::Refused(reason).into());
+        }
+        None => folder.file(&source_name),
+    };
+    let approval = Approval::up_to(StepClass::Slow);
+    let approval = match &args.approve {
+        Some(hash) => approval.and_plan(hash),
+        None => approval,
+    };
+    let provisioned = files::provision(&folder, &path, &source_name, indexes(store), approval).await?;
+    let source = Arc::new(provisioned.source);
+    let policy = policy_document(store);
+    let options = StoreOptions {
+        config: desired_config(store),
+        policy: Some(serde_json::to_vec(&policy).expect("a policy has only string keys").into()),
+        limits: policy.limits,
+        ack_timeout: store.strategy.ack_timeout.as_std(),
+        ..StoreOptions::new(&name, source_name, source.clone(), provisioned.identity)
+    };
+    let opened = Store::open(options).await.map_err(|error| DevError::Open { store: name.clone(), error })?;
+    let sources = store.sources.iter().map(|source| declared_source(source, &primary.name)).collect();
+    let hosted = Hosted::new(store.namespace.to_string(), name.clone(), opened, sources)
+        .map_err(|error| DevError::Policy { store: name, error })?;
+    Ok(Opened { hosted, path, waiting: provisioned.waiting, source, _folder: folder })
+}
+
+fn declared_source(source: &ResolvedSource, primary: &polylog_crds::values::SourceName) -> DeclaredSource {
+    let is_kept = source.name == *primary;
+    DeclaredSource {
+        name: SourceName::recorded(source.name.as_str()),
+        engine: if is_kept { "sqlite".into() } else { source.engine.field().into() },
+        role: format!("{:?}", source.role),
+        unprovisioned: (!is_kept).then(|| LATER.into()),
+    }
+}
+
+fn indexes(store: &ResolvedStore) -> IndexOptions {
+    IndexOptions {
+        event_type: store.indexes.contains(&EventIndex::Type),
+        aggregate_id: store.indexes.contains(&EventIndex::AggregateId),
+    }
+}
+
+/// A folder that is removed with this.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new() -> std::io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("polylog-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, folder = %self.0.display(), "the temporary folder stays");
+        }
+    }
+}
