@@ -5,8 +5,11 @@ use clap_complete::Shell;
 use polylog_api::parse_duration;
 use polylog_client::{Address, Client, Consistency, Filter, Timing};
 use polylog_log::Timestamp;
+use polylog_sidecar::config::DevArgs;
 
-use crate::{bench::BenchArgs, commands, exit::Failure, export::ExportArgs, import::ImportArgs, output::Format};
+use crate::{
+    bench::BenchArgs, commands, exit::Failure, export::ExportArgs, import::ImportArgs, output::Format,
+};
 
 /// One event log kept in several databases
 #[derive(Debug, Parser)]
@@ -30,22 +33,40 @@ pub(crate) struct Connection {
     /// The store, where the sidecar serves several
     #[arg(long, global = true)]
     store: Option<String>,
-    /// How long to try
-    #[arg(long, global = true, value_parser = parse_duration, default_value = "5s", value_name = "DURATION")]
-    timeout: Duration,
+    /// How long to try [default: 5s; export, import and bench: 1m]
+    #[arg(long, global = true, value_parser = parse_duration, value_name = "DURATION")]
+    timeout: Option<Duration>,
 }
 
 impl Connection {
     /// A client of that store.
-    pub(crate) fn client(&self) -> Result<Client, Failure> {
-        let address =
-            Address::parse(&self.url, self.store.as_deref()).map_err(|error| Failure::Usage(error.to_string()))?;
-        Ok(Client::new(address, Timing { deadline: self.timeout, ..Timing::default() }))
+    pub(crate) fn client(&self, patience: Duration) -> Result<Client, Failure> {
+        let address = Address::parse(&self.url, self.store.as_deref())
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+        Ok(Client::new(address, Timing { deadline: self.timeout.unwrap_or(patience), ..Timing::default() }))
     }
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run stores on this machine, from manifests: no cluster, no database
+    Dev(DevArgs),
+    #[command(flatten)]
+    Online(Online),
+    /// Check manifests
+    Validate(commands::validate::ValidateArgs),
+    /// Show what provisioning would do, as SQL
+    Plan(commands::plan::PlanArgs),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Commands that talk to a sidecar.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Online {
     /// Append events to a stream
     Append(commands::append::AppendArgs),
     /// Read a stream, or the whole log
@@ -58,17 +79,18 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Show stores and their sources
     Status,
-    /// Check manifests
-    Validate(commands::validate::ValidateArgs),
-    /// Show what provisioning would do, as SQL
-    Plan(commands::plan::PlanArgs),
     /// Measure appends
     Bench(BenchArgs),
-    /// Print completions for a shell
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
+}
+
+impl Online {
+    /// How long one call is tried, unless `--timeout` says it: what runs long would rather wait than give up.
+    pub(crate) fn patience(&self) -> Duration {
+        match self {
+            Online::Export(_) | Online::Import(_) | Online::Bench(_) => Duration::from_secs(60),
+            _ => Duration::from_secs(5),
+        }
+    }
 }
 
 /// Which events; shared by all commands that read.

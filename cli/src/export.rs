@@ -1,7 +1,7 @@
 use std::{
     fs::File,
     io::{BufWriter, Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use clap::Args;
@@ -138,7 +138,7 @@ fn last_line(file: &mut File) -> std::io::Result<(u64, Option<Vec<u8>>)> {
 }
 
 /// Checks that the store's log holds the file's last event, at its position: else the file is of another history.
-async fn check_same_log(client: &Client, path: &PathBuf, last: &ReceivedEvent) -> Outcome {
+async fn check_same_log(client: &Client, path: &Path, last: &ReceivedEvent) -> Outcome {
     let same = match client.event(last.id).await {
         Ok(found) => found.position == last.position && found.digest == last.digest,
         Err(ClientError::Refused(problem)) if problem.code == Code::EventNotFound => false,

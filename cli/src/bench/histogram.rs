@@ -93,7 +93,8 @@ mod tests {
         let mut histogram = Histogram::new();
         assert_eq!(histogram.quantile(0.5), Duration::ZERO);
         (1..=1000).for_each(|millis| histogram.record(Duration::from_millis(millis)));
-        let close = |duration: Duration, millis: f64| (duration.as_secs_f64() * 1e3 / millis - 1.0).abs() < 0.04;
+        let close =
+            |duration: Duration, millis: f64| (duration.as_secs_f64() * 1e3 / millis - 1.0).abs() < 0.04;
         assert!(close(histogram.quantile(0.5), 500.0) && close(histogram.quantile(0.99), 990.0));
         assert_eq!(histogram.quantile(1.0), histogram.max());
         let mut both = Histogram::new();

@@ -56,7 +56,8 @@ pub(crate) async fn run(client: &Client, args: BenchArgs, format: Format) -> Out
     let end = started + Duration::from_secs(args.seconds.into());
     let mut clients = JoinSet::new();
     for number in 0..args.clients {
-        let stream = StreamName::parse(&format!("bench-{run}-{number}")).map_err(|error| Failure::Failed(error.into()))?;
+        let stream = StreamName::parse(&format!("bench-{run}-{number}"))
+            .map_err(|error| Failure::Failed(error.into()))?;
         clients.spawn(appender(client.clone(), stream, args.events as usize, data.clone(), end));
     }
     let mut all = Histogram::new();
@@ -115,7 +116,8 @@ fn print(measured: &Measured, format: Format) -> Outcome {
     let mut out = Output::new();
     match format {
         Format::Table => {
-            let mut rows = table(&["CLIENTS", "EVENTS/APPEND", "APPENDS", "EVENTS/S", "P50 MS", "P99 MS", "MAX MS"]);
+            let mut rows =
+                table(&["CLIENTS", "EVENTS/APPEND", "APPENDS", "EVENTS/S", "P50 MS", "P99 MS", "MAX MS"]);
             rows.add_row(vec![
                 measured.clients.to_string(),
                 measured.events_per_append.to_string(),

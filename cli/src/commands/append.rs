@@ -103,7 +103,8 @@ pub(crate) async fn run(client: &Client, args: AppendArgs, format: Format) -> Ou
             let versions = range(answer.first_version.map(u64::from), answer.last_version.map(u64::from));
             let positions = range(answer.first_position.map(u64::from), answer.last_position.map(u64::from));
             match answer.first_version {
-                Some(_) => out.text(&format!("{verb}: {} version {versions}, position {positions}\n", answer.stream))?,
+                Some(_) => out
+                    .text(&format!("{verb}: {} version {versions}, position {positions}\n", answer.stream))?,
                 None => out.text(&format!("as expected: {}\n", answer.stream))?,
             }
         }
@@ -116,7 +117,9 @@ fn event(args: &AppendArgs) -> Result<NewEventBody, Failure> {
     let usage = |what: &str, error: serde_json::Error| Failure::Usage(format!("{what} is not JSON: {error}"));
     let raw = |what: &str, text: String| RawValue::from_string(text).map_err(|error| usage(what, error));
     let data = match args.data.as_deref() {
-        Some("-") => Some(String::from_utf8(read(&Place::Standard)?).map_err(|error| Failure::Usage(error.to_string()))?),
+        Some("-") => Some(
+            String::from_utf8(read(&Place::Standard)?).map_err(|error| Failure::Usage(error.to_string()))?,
+        ),
         data => data.map(str::to_owned),
     };
     let event_type = args.event_type.clone().ok_or_else(|| Failure::Usage("--type is missing".into()))?;
@@ -144,9 +147,10 @@ fn read(place: &Place) -> Result<Vec<u8>, Failure> {
     let mut input = Vec::new();
     let source: Box<dyn Read> = match place {
         Place::Standard => Box::new(std::io::stdin()),
-        Place::File(path) => Box::new(std::fs::File::open(path).map_err(|error| {
-            Failure::Usage(format!("{}: {error}", path.display()))
-        })?),
+        Place::File(path) => Box::new(
+            std::fs::File::open(path)
+                .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?,
+        ),
     };
     source.take(LARGEST_INPUT + 1).read_to_end(&mut input)?;
     if input.len() as u64 > LARGEST_INPUT {

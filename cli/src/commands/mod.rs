@@ -2,6 +2,7 @@
 
 pub(crate) mod append;
 pub(crate) mod completions;
+pub(crate) mod dev;
 pub(crate) mod plan;
 pub(crate) mod read;
 pub(crate) mod status;

@@ -12,7 +12,9 @@ const BYTES: usize = 768 << 10;
 
 /// A line whose version does not follow that of the line before it in the same stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: version {version} of stream {stream} does not follow {before}; --renumber ignores versions")]
+#[error(
+    "line {line}: version {version} of stream {stream} does not follow {before}; --renumber ignores versions"
+)]
 pub(crate) struct Gap {
     line: u64,
     stream: StreamName,
@@ -144,7 +146,10 @@ mod tests {
         let sizes: Vec<usize> = cut(&many)[0].iter().map(Vec::len).collect();
         assert_eq!(sizes, [500, 500, 100]);
         let large = format!(r#","data":"{}""#, "x".repeat(300 << 10));
-        assert_eq!(cut(&[line("a", &large), line("a", &large), line("a", &large)]), [vec![vec![1, 2], vec![3]]]);
+        assert_eq!(
+            cut(&[line("a", &large), line("a", &large), line("a", &large)]),
+            [vec![vec![1, 2], vec![3]]]
+        );
     }
 
     #[test]
@@ -164,7 +169,8 @@ mod tests {
 
     #[test]
     fn lines_that_differ_in_what_belongs_to_the_append_are_apart() {
-        let lines = [line("a", ""), line("a", r#","category":"x""#), line("a", r#","version":3"#), line("a", "")];
+        let lines =
+            [line("a", ""), line("a", r#","category":"x""#), line("a", r#","version":3"#), line("a", "")];
         assert_eq!(cut(&lines), [vec![vec![1], vec![2], vec![3], vec![4]]]);
     }
 

@@ -35,7 +35,10 @@ pub(crate) struct Survey {
 pub(crate) fn survey(path: &Path) -> Result<Survey, Failure> {
     let file = File::open(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
     if !file.metadata()?.is_file() {
-        return Err(Failure::Usage(format!("{} is not a file; pipe it into `polylog import -`", path.display())));
+        return Err(Failure::Usage(format!(
+            "{} is not a file; pipe it into `polylog import -`",
+            path.display()
+        )));
     }
     let mut lines = Lines::new(Input::File(BufReader::with_capacity(256 << 10, file)));
     let (mut survey, mut context) = (Survey::default(), Context::new(&SHA256));
@@ -119,8 +122,8 @@ impl Windows {
         let input = match place {
             Place::Standard => Input::Standard(BufReader::with_capacity(256 << 10, std::io::stdin())),
             Place::File(path) => {
-                let file =
-                    File::open(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+                let file = File::open(path)
+                    .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
                 Input::File(BufReader::with_capacity(256 << 10, file))
             }
         };
@@ -133,7 +136,8 @@ impl Windows {
         while window.len() < WINDOW_LINES && bytes < WINDOW_BYTES {
             let Some((number, text)) = self.lines.next()? else { break };
             bytes += text.len();
-            let parsed = parse(number, text).map_err(|error| Failure::Usage(format!("line {number}: {error}")))?;
+            let parsed =
+                parse(number, text).map_err(|error| Failure::Usage(format!("line {number}: {error}")))?;
             let Parsed::Item(mut item) = parsed else { continue };
             if item.event.id.is_none() {
                 item.event.id = Some(self.source.id(number)?);
@@ -153,7 +157,8 @@ impl Ids {
                 Ok(EventId::new(Uuid::new_v5(&log.uuid(), &name)))
             }
             Ids::Required => {
-                let why = "has no id: standard input cannot be read again, so its lines need ids; or import a file";
+                let why =
+                    "has no id: standard input cannot be read again, so its lines need ids; or import a file";
                 Err(Failure::Usage(format!("line {line} {why}")))
             }
         }
@@ -175,7 +180,9 @@ mod tests {
     const ID: &str = "00000000-0000-0000-0000-000000000007";
 
     fn text() -> String {
-        format!("{{\"stream\":\"a\",\"type\":\"t\",\"id\":\"{ID}\"}}\n\n{{\"stream\":\"$term\",\"type\":\"$term\"}}\n{{\"stream\":\"a\",\"type\":\"t\",\"version\":9}}")
+        format!(
+            "{{\"stream\":\"a\",\"type\":\"t\",\"id\":\"{ID}\"}}\n\n{{\"stream\":\"$term\",\"type\":\"$term\"}}\n{{\"stream\":\"a\",\"type\":\"t\",\"version\":9}}"
+        )
     }
 
     #[test]
@@ -187,10 +194,17 @@ mod tests {
 
     #[test]
     fn one_wrong_line_is_told_before_anything_is_appended() {
-        let wrong = [r#"{"stream":"a","type":"t","metadata":{"a":1},"dataBase64":"*","contentType":"a/b"}"#, "{", "x"];
+        let wrong = [
+            r#"{"stream":"a","type":"t","metadata":{"a":1},"dataBase64":"*","contentType":"a/b"}"#,
+            "{",
+            "x",
+        ];
         for line in wrong {
             let error = survey(file(&format!("{}\n{line}\n", text())).path()).expect_err(line);
-            assert!(matches!(&error, Failure::Usage(message) if message.starts_with("line 5: ")), "{error:?}");
+            assert!(
+                matches!(&error, Failure::Usage(message) if message.starts_with("line 5: ")),
+                "{error:?}"
+            );
         }
         assert!(matches!(survey(Path::new("/nonexistent")), Err(Failure::Usage(_))));
     }

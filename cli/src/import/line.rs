@@ -83,8 +83,10 @@ pub(crate) fn parse(number: u64, text: &[u8]) -> Result<Parsed, RequestError> {
     if line.data_state.is_some_and(|state| state != DataState::Present) {
         return Err(RequestError::invalid("dataState", "the data of this event is not in the file"));
     }
-    let stream = StreamName::parse(&line.stream).map_err(|error| RequestError::from(error).within("stream"))?;
-    let event_type = EventType::parse(&line.event_type).map_err(|error| RequestError::from(error).within("type"))?;
+    let stream =
+        StreamName::parse(&line.stream).map_err(|error| RequestError::from(error).within("stream"))?;
+    let event_type =
+        EventType::parse(&line.event_type).map_err(|error| RequestError::from(error).within("type"))?;
     let event = NewEventBody {
         id: line.id,
         data: line.data,
@@ -124,7 +126,8 @@ fn imported(given: &RawValue) -> Result<Box<RawValue>, RequestError> {
     let object = |of_log: bool, more: Option<&RawValue>| {
         let chosen = named.iter().filter(|(name, _)| name.starts_with('$') == of_log);
         let chosen = chosen.map(|(name, value)| (name.as_str(), *value));
-        let object = metadata::with_members(None, chosen.chain(more.map(|value| (metadata::IMPORTED, value))));
+        let object =
+            metadata::with_members(None, chosen.chain(more.map(|value| (metadata::IMPORTED, value))));
         let object = String::from_utf8(object).map_err(|error| invalid(&error))?;
         RawValue::from_string(object).map_err(|error| invalid(&error))
     };
@@ -156,7 +159,10 @@ mod tests {
         assert_eq!(item.event.data.expect("data").get(), r#"{"b": 1e400}"#);
         assert_eq!(item.event.metadata.expect("metadata").get(), r#"{"a":-0}"#);
         assert_eq!(item.event.time.expect("a time").to_string(), "2026-11-21T10:00:00Z");
-        assert_eq!((item.event.correlation_id.as_deref(), item.event.causation_id.as_deref()), (Some("c"), Some("d")));
+        assert_eq!(
+            (item.event.correlation_id.as_deref(), item.event.causation_id.as_deref()),
+            (Some("c"), Some("d"))
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::{StreamExt, stream};
 use indicatif::ProgressBar;
 use polylog_api::StoreStatus;
-use polylog_client::{AppendOptions, Client, ClientError, Timing};
+use polylog_client::{AppendOptions, Client};
 use serde::Serialize;
 
 use super::{
@@ -91,7 +91,9 @@ async fn ids(client: &Client, surveyed: Option<Survey>) -> Result<Ids, Failure> 
             }
         }
     };
-    let log = store.store_id.ok_or_else(|| Failure::Failed(anyhow::anyhow!("store {} has no log yet", store.name)))?;
+    let log = store
+        .store_id
+        .ok_or_else(|| Failure::Failed(anyhow::anyhow!("store {} has no log yet", store.name)))?;
     Ok(Ids::From(log, survey.hash))
 }
 
@@ -127,11 +129,13 @@ impl Import<'_> {
 
     /// Sends the appends of a window: different streams at once, those of one stream after each other.
     async fn window(&self, streams: Vec<Vec<Batch>>, counts: &mut Counts) -> Outcome {
-        let mut done = stream::iter(streams).map(|batches| self.stream(batches)).buffer_unordered(self.in_flight);
+        let mut done =
+            stream::iter(streams).map(|batches| self.stream(batches)).buffer_unordered(self.in_flight);
         let mut first_failure: Option<Failed> = None;
         while let Some((count, failed)) = done.next().await {
             *counts += count;
-            let earlier = |failed: &Failed| first_failure.as_ref().is_none_or(|first| failed.lines < first.lines);
+            let earlier =
+                |failed: &Failed| first_failure.as_ref().is_none_or(|first| failed.lines < first.lines);
             if let Some(failed) = failed.filter(earlier) {
                 first_failure = Some(failed);
             }
@@ -191,9 +195,4 @@ fn print(summary: &Summary, format: Format) -> Outcome {
         _ => out.document(summary, format)?,
     }
     Ok(out.flush()?)
-}
-
-/// Times for an import: it would rather wait than give up in the middle.
-pub(crate) fn patient(timing: Timing) -> Timing {
-    Timing { deadline: timing.deadline.max(std::time::Duration::from_secs(60)), ..timing }
 }

@@ -2,10 +2,7 @@ use polylog_api::{Code, Problem, ReceivedEvent};
 use polylog_client::{AppendOptions, Client, ClientError};
 use serde_json::value::RawValue;
 
-use super::{
-    batch::Batch,
-    line::Item,
-};
+use super::{batch::Batch, line::Item};
 
 /// How many events an append brought into the log, and how many were there before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -65,7 +62,11 @@ pub(crate) async fn send(
 
 /// What of a refused batch is not in the log yet, because an earlier run cut its appends otherwise. `problem` stands
 /// where the log does not hold the beginning of the batch as it is.
-async fn missing(client: &Client, mut batch: Batch, problem: Box<Problem>) -> Result<Option<Batch>, ClientError> {
+async fn missing(
+    client: &Client,
+    mut batch: Batch,
+    problem: Box<Problem>,
+) -> Result<Option<Batch>, ClientError> {
     let mut present = 0;
     for item in &batch.items {
         let Some(id) = item.event.id else { break };
