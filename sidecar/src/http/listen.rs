@@ -171,8 +171,7 @@ fn builder() -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(64 << 10)
-        .pipeline_flush(true);
+        .max_buf_size(64 << 10);
     builder
         .http2()
         .timer(TokioTimer::new())
