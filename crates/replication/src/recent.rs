@@ -154,3 +154,6 @@ pub(crate) fn recorded(entry: Entry) -> impl DoubleEndedIterator<Item = Recorded
 pub(crate) fn place_of(event: &RecordedEvent) -> Point {
     Point { position: event.event.position, term: event.term, chain: event.chain }
 }
+
+#[cfg(test)]
+mod tests;

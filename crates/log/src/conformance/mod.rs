@@ -13,6 +13,7 @@
 //! What a case finds comes as a [`Violation`], not as a panic, so that the tests of these tests can assert that a case
 //! fails when a rule is switched off.
 
+mod act;
 mod audit;
 mod cases;
 mod child;
@@ -23,6 +24,7 @@ mod kit;
 mod run;
 mod subject;
 mod violation;
+mod wire;
 
 pub use child::child;
 pub use harness::{Database, Harness, Processes};
