@@ -1,0 +1,151 @@
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use polylog_api::parse_duration;
+use polylog_client::{Address, Client, Consistency, Filter, Timing};
+use polylog_log::Timestamp;
+
+use crate::{bench::BenchArgs, commands, exit::Failure, export::ExportArgs, import::ImportArgs, output::Format};
+
+/// One event log kept in several databases
+#[derive(Debug, Parser)]
+#[command(name = "polylog", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// Form of what is printed; messages go to stderr
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the sidecar is.
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    /// Address of the sidecar
+    #[arg(long, global = true, env = "POLYLOG_URL", default_value = "http://127.0.0.1:7300")]
+    url: String,
+    /// The store, where the sidecar serves several
+    #[arg(long, global = true)]
+    store: Option<String>,
+    /// How long to try
+    #[arg(long, global = true, value_parser = parse_duration, default_value = "5s", value_name = "DURATION")]
+    timeout: Duration,
+}
+
+impl Connection {
+    /// A client of that store.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let address =
+            Address::parse(&self.url, self.store.as_deref()).map_err(|error| Failure::Usage(error.to_string()))?;
+        Ok(Client::new(address, Timing { deadline: self.timeout, ..Timing::default() }))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Append events to a stream
+    Append(commands::append::AppendArgs),
+    /// Read a stream, or the whole log
+    Read(commands::read::ReadArgs),
+    /// Follow the log
+    Tail(commands::tail::TailArgs),
+    /// Write the log as lines of JSON; the same command goes on where it was interrupted
+    Export(ExportArgs),
+    /// Append events from lines of JSON; the same command goes on where it was interrupted
+    Import(ImportArgs),
+    /// Show stores and their sources
+    Status,
+    /// Check manifests
+    Validate(commands::validate::ValidateArgs),
+    /// Show what provisioning would do, as SQL
+    Plan(commands::plan::PlanArgs),
+    /// Measure appends
+    Bench(BenchArgs),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Which events; shared by all commands that read.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct FilterArgs {
+    /// Only events of this type; may be repeated
+    #[arg(long = "type", value_name = "TYPE")]
+    types: Vec<String>,
+    /// Only events of types that begin so; may be repeated
+    #[arg(long, value_name = "PREFIX")]
+    type_prefix: Vec<String>,
+    /// Only events of this category; may be repeated
+    #[arg(long, value_name = "CATEGORY")]
+    category: Vec<String>,
+    /// Only events with this correlation id
+    #[arg(long, value_name = "ID")]
+    correlation_id: Option<String>,
+    /// Only events for which this CEL expression holds
+    #[arg(long, value_name = "CEL")]
+    filter: Option<String>,
+    /// The log's own events too
+    #[arg(long)]
+    include_system: bool,
+}
+
+impl FilterArgs {
+    pub(crate) fn into_filter(self, since: Option<Timestamp>, until: Option<Timestamp>) -> Filter {
+        Filter {
+            types: self.types,
+            type_prefixes: self.type_prefix,
+            categories: self.category,
+            correlation_id: self.correlation_id,
+            since,
+            until,
+            expression: self.filter,
+            include_system: self.include_system,
+        }
+    }
+}
+
+/// A file, or standard input or output as `-`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    Standard,
+    File(PathBuf),
+}
+
+impl From<std::ffi::OsString> for Place {
+    fn from(text: std::ffi::OsString) -> Self {
+        if text == "-" { Place::Standard } else { Place::File(text.into()) }
+    }
+}
+
+/// Reads a time for clap.
+pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).map_err(|error| error.to_string())
+}
+
+/// Reads a consistency for clap.
+pub(crate) fn consistency(text: &str) -> Result<Consistency, String> {
+    match text {
+        "strong" => Ok(Consistency::Strong),
+        "session" => Ok(Consistency::Session),
+        "bounded" => Ok(Consistency::Bounded),
+        "eventual" => Ok(Consistency::Eventual),
+        _ => Err("strong, session, bounded or eventual".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
+}

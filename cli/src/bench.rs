@@ -1,0 +1,4 @@
+mod histogram;
+mod run;
+
+pub(crate) use run::{BenchArgs, run};

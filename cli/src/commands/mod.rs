@@ -1,0 +1,9 @@
+//! One module per command.
+
+pub(crate) mod append;
+pub(crate) mod completions;
+pub(crate) mod plan;
+pub(crate) mod read;
+pub(crate) mod status;
+pub(crate) mod tail;
+pub(crate) mod validate;
