@@ -76,6 +76,9 @@ pub(crate) enum Online {
     /// Write the log as lines of JSON; the same command goes on where it was interrupted
     Export(ExportArgs),
     /// Append events from lines of JSON; the same command goes on where it was interrupted
+    ///
+    /// Lines are as `polylog export` writes them; `stream` and `type` are enough. Nothing is appended if a line of the
+    /// file is wrong. Events keep their order within each stream; streams are appended side by side.
     Import(ImportArgs),
     /// Show stores and their sources
     Status,

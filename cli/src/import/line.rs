@@ -1,5 +1,5 @@
 use polylog_api::{DataState, NewEventBody, RequestError, metadata, parse_json};
-use polylog_log::{AggregateId, Category, EventId, EventType, StreamName, Timestamp, Version};
+use polylog_log::{AggregateId, Category, EventId, EventType, NameError, StreamName, Timestamp, Version};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Line {
     stream: String,
-    category: Option<Category>,
-    aggregate_id: Option<AggregateId>,
+    category: Option<String>,
+    aggregate_id: Option<String>,
     version: Option<Version>,
     id: Option<EventId>,
     #[serde(rename = "type")]
@@ -83,10 +83,12 @@ pub(crate) fn parse(number: u64, text: &[u8]) -> Result<Parsed, RequestError> {
     if line.data_state.is_some_and(|state| state != DataState::Present) {
         return Err(RequestError::invalid("dataState", "the data of this event is not in the file"));
     }
-    let stream =
-        StreamName::parse(&line.stream).map_err(|error| RequestError::from(error).within("stream"))?;
-    let event_type =
-        EventType::parse(&line.event_type).map_err(|error| RequestError::from(error).within("type"))?;
+    // parsed only now, because the log's own events have names that nobody else may use
+    let stream = named("stream", &line.stream, StreamName::parse)?;
+    let event_type = named("type", &line.event_type, EventType::parse)?;
+    let category = line.category.map(|name| named("category", &name, Category::parse)).transpose()?;
+    let aggregate_id =
+        line.aggregate_id.map(|name| named("aggregateId", &name, AggregateId::parse)).transpose()?;
     let event = NewEventBody {
         id: line.id,
         data: line.data,
@@ -98,16 +100,17 @@ pub(crate) fn parse(number: u64, text: &[u8]) -> Result<Parsed, RequestError> {
         time: line.time,
         ..NewEventBody::new(event_type)
     };
-    let item = Item {
-        line: number,
-        stream,
-        category: line.category,
-        aggregate_id: line.aggregate_id,
-        version: line.version,
-        event,
-        size: text.len(),
-    };
+    let item =
+        Item { line: number, stream, category, aggregate_id, version: line.version, event, size: text.len() };
     Ok(Parsed::Item(Box::new(item)))
+}
+
+fn named<T>(
+    field: &str,
+    name: &str,
+    parse: impl Fn(&str) -> Result<T, NameError>,
+) -> Result<T, RequestError> {
+    parse(name).map_err(|error| RequestError::from(error).within(field))
 }
 
 /// Metadata whose `$…` keys, which only the log may set, are kept under `$imported`. Without any it stays as it is.
@@ -192,7 +195,10 @@ mod tests {
     #[test]
     fn what_is_no_event_is_told() {
         assert!(matches!(parse(1, b"  \r"), Ok(Parsed::Blank)));
-        assert!(matches!(parse(1, br#"{"stream":"$config","type":"$config"}"#), Ok(Parsed::System)));
+        assert!(matches!(
+            parse(1, br#"{"stream":"$config","type":"$config","category":"$config"}"#),
+            Ok(Parsed::System)
+        ));
         let cases = [
             ("[]", ""),
             ("{", ""),

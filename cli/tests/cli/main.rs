@@ -1,0 +1,10 @@
+//! The `polylog` command against a real `polylog dev`.
+
+mod append;
+mod export;
+mod failures;
+mod import;
+mod manifests;
+mod read;
+mod support;
+mod tail;
