@@ -201,6 +201,7 @@ mod tests {
             "event.metadata.by == 'me'",
             "event.data.items[1].n == 2",
             "event.position == 7 && event.version == 3",
+            "timestamp(event.time) < timestamp('1970-01-01T00:00:01.5Z')",
         ] {
             assert!(holds(good), "{good}");
         }
