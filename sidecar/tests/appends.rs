@@ -256,7 +256,7 @@ async fn what_is_wrong_with_a_request_is_named() {
     for query in ["acks=0", "missed=x", "missed=1000", "what=1", "acks=1&acks=1", "expectedVersion=1"] {
         let problem =
             sidecar.client.post(&format!("/v1/streams/S-1?{query}"), PAID).await.problem("invalid_request");
-        assert_eq!(problem["facts"]["parameter"], query.split('=').next().unwrap());
+        assert_eq!(problem["facts"]["parameter"], query.split('=').next().expect("a name"));
     }
     let timeout = [("content-type", "application/json"), ("polylog-timeout", "soon")];
     sidecar
