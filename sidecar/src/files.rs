@@ -101,7 +101,14 @@ impl StoreFolder {
 
     fn remember(&self, log: LogId) -> Result<(), FileError> {
         let path = self.path.join("store-id");
-        fs::write(&path, format!("{log}\n")).map_err(|error| FileError::Io { path, error })
+        let whole_or_absent = || {
+            let draft = self.path.join("store-id.new");
+            let mut file = File::create(&draft)?;
+            writeln!(file, "{log}")?;
+            file.sync_all()?;
+            fs::rename(&draft, &path)
+        };
+        whole_or_absent().map_err(|error| FileError::Io { path: path.clone(), error })
     }
 }
 
