@@ -135,6 +135,13 @@ proptest! {
         let second = Entry { events: rest, ..split[index].clone() };
         split.insert(index + 1, second);
         prop_assert!(verify(&split).is_err());
+        // also with chains that fit: an event says where its commit begins and ends
+        let mut tail = Point::start(LOG);
+        for entry in &mut split {
+            entry.chain = Entry::compute_chain(tail.chain, entry.term, entry.fingerprint, entry.events.iter());
+            tail = entry.point();
+        }
+        prop_assert!(verify(&split).is_err());
         let mut other_term = entries.clone();
         other_term[index].term = other_term[index].term.next();
         prop_assert!(verify(&other_term).is_err());
