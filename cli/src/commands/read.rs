@@ -1,7 +1,7 @@
 use clap::Args;
 use polylog_api::Token;
-use polylog_client::{Client, Consistency, Lines, ReadOptions};
-use polylog_log::{Position, StreamName, Timestamp, Version};
+use polylog_client::{Client, Consistency, Filter, Lines, ReadOptions};
+use polylog_log::{CONFIG, NameError, POLICY, Position, StreamName, TERM, Timestamp, Version};
 
 use crate::{
     args::{FilterArgs, consistency, time},
@@ -15,7 +15,7 @@ const ROWS: usize = 500;
 #[derive(Debug, Args)]
 pub(crate) struct ReadArgs {
     /// The stream; without it, the whole log
-    #[arg(value_parser = StreamName::parse)]
+    #[arg(value_parser = readable)]
     stream: Option<StreamName>,
     /// The first version of the stream, or position of the log
     #[arg(long, value_name = "N")]
@@ -43,6 +43,15 @@ pub(crate) struct ReadArgs {
     /// What the answer must have seen: the token of an append or a read
     #[arg(long)]
     token: Option<Token>,
+}
+
+/// The name of a stream to be read: also one of the log's own.
+fn readable(name: &str) -> Result<StreamName, NameError> {
+    if [TERM, CONFIG, POLICY].contains(&name) {
+        Ok(StreamName::recorded(name))
+    } else {
+        StreamName::parse(name)
+    }
 }
 
 /// Prints events.
@@ -120,6 +129,8 @@ fn lines(client: &Client, args: ReadArgs) -> Result<Lines, Failure> {
     let (backward, consistency, token) = (args.backward, args.consistency, args.token);
     Ok(match args.stream {
         Some(stream) => {
+            // a stream is the log's own or it is not
+            let filter = Filter { include_system: false, ..filter };
             let from = args.from.map(Version::try_from).transpose().map_err(number)?;
             client.stream_lines(&stream, ReadOptions { from, backward, limit, filter, consistency, token })
         }
