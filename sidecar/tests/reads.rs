@@ -22,23 +22,23 @@ fn numbers(page: &Value) -> Vec<u64> {
 #[tokio::test]
 async fn pages_go_on_where_the_last_one_ended() {
     let sidecar = filled().await;
-    for (direction, expected) in [("forward", vec![1, 2, 3, 4, 5, 6]), ("backward", vec![6, 5, 4, 3, 2, 1])] {
+    for (query, expected) in [
+        ("direction=forward", vec![1, 2, 3, 4, 5, 6]),
+        ("direction=backward", vec![6, 5, 4, 3, 2, 1]),
+        ("types=Placed", vec![2, 4, 6]),
+        ("types=Placed&direction=backward", vec![6, 4, 2]),
+    ] {
         let mut seen = Vec::new();
         let mut from = String::new();
         loop {
-            let page = sidecar
-                .client
-                .get(&format!("/v1/events?direction={direction}&limit=2{from}"))
-                .await
-                .ok()
-                .json();
+            let page = sidecar.client.get(&format!("/v1/events?{query}&limit=2{from}")).await.ok().json();
             seen.extend(numbers(&page));
             from = format!("&from={}", page["nextFrom"]);
             if page["atEnd"] == true {
                 break;
             }
         }
-        assert_eq!(seen, expected, "{direction}");
+        assert_eq!(seen, expected, "{query}");
     }
     let before_first = sidecar.client.get("/v1/events?direction=backward&from=0").await.ok().json();
     assert_eq!((numbers(&before_first), &before_first["atEnd"]), (vec![], &json!(true)));
