@@ -58,3 +58,9 @@ need_build_of_release() {
   step "release build" cargo build --release --workspace --bins --examples
   export PATH=$target/release:$PATH
 }
+
+# The binary as it is shipped: smaller, and longer in the making; its path is in $shipped
+need_shipped_binary() {
+  cargo build --profile dist --workspace --bin polylog
+  shipped=$POLYLOG_TARGET/dist/polylog
+}

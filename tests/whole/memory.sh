@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
-# Resident memory: idle, and while 128 clients append and 100 subscribers follow, one of them stalled.
+# Resident memory of the shipped binary: idle, and while 128 clients append and 100 subscribers follow, one of them
+# stalled.
 set -euo pipefail
-polylog-whole-tests memory
+. tests/lib/tools.sh
+need_shipped_binary
+polylog-whole-tests memory --binary "$shipped"
