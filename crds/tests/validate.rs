@@ -17,11 +17,20 @@ fn one_source_needs_nothing_else() {
         "type: Priority\nacks: Majority",
         "type: Priority\nacks: All\nminInSync: 1",
         "type: FullReplication",
-        "type: BestEffort",
+        "type: BestEffort\nfailover: {mode: Manual}",
         "type: Priority\nfailover: {mode: Never, after: 5s, maxUnreplicated: {events: 5, bytes: 1Mi}}",
         "type: Priority\nreads: {consistency: Strong, prefer: Local}",
     ] {
         assert_found(&manifests(&one, strategy, ""), &[]);
+    }
+    for (strategy, path) in [
+        ("type: BestEffort", "spec.type"),
+        ("type: BestEffort\nfailover: {mode: Automatic}", "spec.failover.mode"),
+    ] {
+        let expected = format!(
+            "Refused NotSupported ReplicationStrategy {path}: Automatic failover of EventStore default/payments"
+        );
+        assert_found(&manifests(&one, strategy, ""), &[&expected]);
     }
     // a learner needs no acks
     let learner =
@@ -63,11 +72,11 @@ fn further_sources_wait_and_what_needs_them_is_refused() {
         ),
         (
             "type: BestEffort",
-            "Refused NotSupported ReplicationStrategy spec.type: Automatic failover between the 3",
+            "Refused NotSupported ReplicationStrategy spec.type: Automatic failover of EventStore default/payments needs a second copy",
         ),
         (
             "type: Priority\nfailover: {mode: Automatic}",
-            "Refused NotSupported ReplicationStrategy spec.failover.mode: Automatic failover between the 3",
+            "Refused NotSupported ReplicationStrategy spec.failover.mode: Automatic failover of EventStore default/payments needs a second copy",
         ),
     ] {
         let text = manifests(&three, strategy, "");

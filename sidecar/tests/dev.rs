@@ -169,10 +169,18 @@ fn what_it_cannot_do_is_refused_before_anything_is_made() {
             "spec:\n  strategyRef: {name: s}\n  delivery: Gateway\n  search: {source: ledger}"
         )
     ));
+    let strategy = |spec: &str| {
+        let store = STORE.replace("spec:", "spec:\n  strategyRef: {name: s}");
+        folder(&format!(
+            "{store}\n---\napiVersion: polylog.dev/v1alpha1\nkind: ReplicationStrategy\nmetadata: {{name: s, namespace: shop}}\nspec: {spec}\n"
+        ))
+    };
+    let best_effort = strategy("{type: BestEffort}");
     let empty = folder("");
     for (folder, arguments, code, words) in [
         (&typo, &[][..], 2, "sorces"),
         (&automatic, &[], 2, "search"),
+        (&best_effort, &[], 2, "store.yaml:19: ReplicationStrategy shop/s: spec.type"),
         (&empty, &[], 2, "no EventStore"),
         (&good, &["--default-store", "none"], 2, "none"),
         (&good, &["--source", "ledger=postgres://localhost/x"], 2, "EngineNotSupported"),

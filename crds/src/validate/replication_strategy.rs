@@ -204,10 +204,10 @@ impl Pair<'_> {
                 "Automatic needs 3 voters to elect a primary, but EventStore {store} has {voters}; take Manual"
             );
             self.about.refuse(path, FindingCode::InvalidValue, message);
-        } else if voters > self.capabilities.voters {
+        } else if voters.min(self.capabilities.voters) < 2 {
             let message = format!(
-                "Automatic failover between the {voters} voters of EventStore {store} needs a second copy \
-                 (replication: not in this version)"
+                "Automatic failover of EventStore {store} needs a second copy to fail over to, but this version keeps \
+                 one (replication: not in this version); set failover.mode to Manual or Never"
             );
             self.about.refuse(path, FindingCode::NotSupported, message);
         }
