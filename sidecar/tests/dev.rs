@@ -36,6 +36,14 @@ fn folder(manifests: &str) -> TempDir {
     folder
 }
 
+/// The same, with a strategy of this spec.
+fn with_strategy(spec: &str) -> TempDir {
+    let store = STORE.replace("spec:", "spec:\n  strategyRef: {name: s}");
+    folder(&format!(
+        "{store}\n---\napiVersion: polylog.dev/v1alpha1\nkind: ReplicationStrategy\nmetadata: {{name: s, namespace: shop}}\nspec: {spec}\n"
+    ))
+}
+
 fn dev(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
     command.current_dir(folder).args(["dev", ".", "--port", "0", "--health-port", "0"]).args(arguments);
@@ -169,13 +177,7 @@ fn what_it_cannot_do_is_refused_before_anything_is_made() {
             "spec:\n  strategyRef: {name: s}\n  delivery: Gateway\n  search: {source: ledger}"
         )
     ));
-    let strategy = |spec: &str| {
-        let store = STORE.replace("spec:", "spec:\n  strategyRef: {name: s}");
-        folder(&format!(
-            "{store}\n---\napiVersion: polylog.dev/v1alpha1\nkind: ReplicationStrategy\nmetadata: {{name: s, namespace: shop}}\nspec: {spec}\n"
-        ))
-    };
-    let best_effort = strategy("{type: BestEffort}");
+    let best_effort = with_strategy("{type: BestEffort}");
     let empty = folder("");
     for (folder, arguments, code, words) in [
         (&typo, &[][..], 2, "sorces"),
@@ -225,4 +227,16 @@ async fn files_that_are_not_this_stores_are_refused() {
     std::fs::write(&db, kept).unwrap();
     let again = Dev::start(folder.path(), &[]);
     assert_eq!(again.client.get("/v1/streams/Payment-1/head").await.ok().json()["version"], 1);
+}
+
+#[tokio::test]
+async fn reads_that_ask_for_no_consistency_have_that_of_the_strategy() {
+    let folder = with_strategy("{type: Priority, reads: {consistency: Bounded, maxLagEvents: 3}}");
+    let bounded = Dev::start(folder.path(), &["--ephemeral"]);
+    // a lag belongs to bounded reads alone
+    bounded.client.get("/v1/events?maxLag=5").await.ok();
+    bounded.client.get("/v1/events").await.ok();
+    bounded.client.get("/v1/events?consistency=session").await.ok();
+    bounded.client.get("/v1/events?consistency=bounded").await.problem("invalid_request");
+    bounded.client.get("/v1/events?consistency=session&maxLag=5").await.problem("invalid_request");
 }
