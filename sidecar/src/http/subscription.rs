@@ -152,6 +152,10 @@ impl<Held> Subscription<Held> {
                 self.is_caught_up = true;
                 self.mark(out, Frame::CaughtUp, place);
                 self.passed(out, place);
+                // a time that lies behind ends it here, so that a reader that connects again learns it at once
+                if !self.is_over && self.remaining().is_some_and(|left| left.is_zero()) {
+                    self.end(out);
+                }
             }
             Ok(FollowStep::FellBehind(place)) => {
                 self.is_caught_up = false;
