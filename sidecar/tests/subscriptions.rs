@@ -197,6 +197,27 @@ async fn a_past_end_at_the_logs_end_is_over_on_reconnect() {
     assert_eq!(again.status, 204, "{}", again.text());
 }
 
+#[tokio::test]
+async fn nothing_recorded_before_since_is_shown() {
+    let sidecar = Sidecar::start().await;
+    append(&sidecar, 0..2).await;
+    let since = timestamp(Duration::from_secs(3));
+    let mut reader = Reader::open(&sidecar, &format!("/v1/subscribe?since={since}"), None).await;
+    reader.next_of("caught-up").await;
+    append(&sidecar, 2..3).await;
+    // events go on being appended until the time has come
+    let shown = async { reader.next_of("event").await };
+    let appended = async {
+        for number in 3.. {
+            append(&sidecar, number..number + 1).await;
+        }
+    };
+    let shown = tokio::select! { shown = shown => shown, () = appended => unreachable!() };
+    let recorded = shown.json()["recordedAt"].as_str().expect("a time").to_owned();
+    let recorded = polylog_log::Timestamp::parse(&recorded).expect("a time");
+    assert!(recorded >= polylog_log::Timestamp::parse(&since).expect("a time"), "{recorded:?} {since}");
+}
+
 /// This long from now.
 fn timestamp(from_now: Duration) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
