@@ -240,3 +240,36 @@ async fn reads_that_ask_for_no_consistency_have_that_of_the_strategy() {
     bounded.client.get("/v1/events?consistency=bounded").await.problem("invalid_request");
     bounded.client.get("/v1/events?consistency=session&maxLag=5").await.problem("invalid_request");
 }
+
+#[tokio::test]
+async fn a_file_that_goes_away_must_be_restored() {
+    let folder = folder(STORE);
+    let db = folder.path().join(".polylog/shop.payments/ledger.db");
+    let running = Dev::start(folder.path(), &[]);
+    running.client.append("Payment-1", "Paid", "1").await;
+    let other = Dev::start(folder.path(), &["--data", "elsewhere"]);
+    other.signal("TERM");
+    assert_eq!(other.ended(), Some(0));
+    let aside = folder.path().join("aside.db");
+    std::fs::rename(&db, &aside).unwrap();
+    let body = r#"{"expectedVersion":"any","events":[{"type":"T"}]}"#;
+    for is_replaced in [false, true] {
+        if is_replaced {
+            std::fs::copy(folder.path().join("elsewhere/shop.payments/ledger.db"), &db).unwrap();
+        }
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let answer = loop {
+            let answer = running.client.post("/v1/streams/Payment-1", body).await;
+            if answer.status != 201 {
+                break answer;
+            }
+            assert!(Instant::now() < deadline, "it goes on appending to a file that is gone");
+        };
+        let text = answer.text();
+        assert!(text.contains("stop polylog") && text.contains("restore"), "{is_replaced} {text}");
+        assert!(
+            !text.contains("provision the source") && !text.contains("try again"),
+            "{is_replaced} {text}"
+        );
+    }
+}
