@@ -17,11 +17,21 @@ fn one_source_needs_nothing_else() {
         "type: Priority\nacks: Majority",
         "type: Priority\nacks: All\nminInSync: 1",
         "type: FullReplication",
-        "type: BestEffort",
-        "type: Priority\nfailover: {mode: Never, after: 5s, maxUnreplicated: {events: 5, bytes: 1Mi}}",
-        "type: Priority\nreads: {consistency: Strong, prefer: Local}",
+        "type: BestEffort\nfailover: {mode: Manual}",
+        "type: Priority\nfailover: {mode: Never, maxUnreplicated: {events: 5}}",
+        "type: Priority\nreads: {consistency: Strong, prefer: Primary, wait: 1s, maxLag: 5s, maxLagEvents: 7}",
+        "type: Priority\nackTimeout: 5s",
     ] {
         assert_found(&manifests(&one, strategy, ""), &[]);
+    }
+    for (strategy, path) in [
+        ("type: BestEffort", "spec.type"),
+        ("type: BestEffort\nfailover: {mode: Automatic}", "spec.failover.mode"),
+    ] {
+        let expected = format!(
+            "Refused NotSupported ReplicationStrategy {path}: Automatic failover of EventStore default/payments"
+        );
+        assert_found(&manifests(&one, strategy, ""), &[&expected]);
     }
     // a learner needs no acks
     let learner =
@@ -63,11 +73,11 @@ fn further_sources_wait_and_what_needs_them_is_refused() {
         ),
         (
             "type: BestEffort",
-            "Refused NotSupported ReplicationStrategy spec.type: Automatic failover between the 3",
+            "Refused NotSupported ReplicationStrategy spec.type: Automatic failover of EventStore default/payments needs a second copy",
         ),
         (
             "type: Priority\nfailover: {mode: Automatic}",
-            "Refused NotSupported ReplicationStrategy spec.failover.mode: Automatic failover between the 3",
+            "Refused NotSupported ReplicationStrategy spec.failover.mode: Automatic failover of EventStore default/payments needs a second copy",
         ),
     ] {
         let text = manifests(&three, strategy, "");
@@ -189,10 +199,6 @@ fn fields_of_a_store_that_ask_for_too_much() {
             "events: {validation: {mode: Warn, schemasRef: {name: none}}}",
             "Refused InvalidReference EventStore spec.events.validation.schemasRef.name: there is no ConfigMap default/none",
         ),
-        (
-            "sidecar: {apiPort: 7301}",
-            "Refused InvalidValue EventStore spec.sidecar.healthPort: is 7301, the port of the API too",
-        ),
     ] {
         assert_found(&manifests(&format!("{one}{field}\n"), "", ""), &[expected]);
     }
@@ -208,6 +214,13 @@ fn fields_of_a_store_that_ask_for_too_much() {
     ] {
         assert_found(&manifests(&format!("{one}{field}\n"), "", ""), &[]);
     }
+    assert_found(
+        &manifests(&format!("{one}sidecar: {{apiPort: 7301}}\n"), "", ""),
+        &[
+            "Warning NoEffect EventStore spec.sidecar.apiPort: ",
+            "Refused InvalidValue EventStore spec.sidecar.healthPort: is 7301, the port of the API too",
+        ],
+    );
     let two = format!("{}primary: archive\n", sources(&["ledger", "archive"]));
     assert_found(
         &manifests(&two, "", ""),
@@ -233,6 +246,60 @@ fn fields_of_a_store_that_ask_for_too_much() {
             "Warning Unprovisioned EventStore spec.sources[1]",
         ],
     );
+}
+
+#[test]
+fn what_changes_nothing_in_dev_is_said() {
+    let one = sources(&["ledger"]);
+    for (strategy, expected) in [
+        (
+            "failover: {after: 5s}",
+            "Warning NoEffect ReplicationStrategy spec.failover.after: counts only with",
+        ),
+        (
+            "failover: {maxUnreplicated: {bytes: 1Mi}}",
+            "Warning NoEffect ReplicationStrategy spec.failover.maxUnreplicated.bytes: ",
+        ),
+        ("reads: {prefer: Local}", "Warning NoEffect ReplicationStrategy spec.reads.prefer: "),
+        (
+            "ackTimeout: 6s",
+            "Refused InvalidValue ReplicationStrategy spec.ackTimeout: is 6s; it may be more than 0s and up to 5s",
+        ),
+    ] {
+        assert_found(&manifests(&one, &format!("type: Priority\n{strategy}"), ""), &[expected]);
+    }
+    for (field, expected) in [
+        ("adopt: Never", &["Warning NoEffect EventStore spec.adopt: "][..]),
+        ("adopt: IfIdentical", &[]),
+        (
+            "provisioning: {autoApprove: None}",
+            &["Refused NotSupported EventStore spec.provisioning.autoApprove: "],
+        ),
+        (
+            "provisioning: {autoApprove: Additive}",
+            &["Warning NoEffect EventStore spec.provisioning.autoApprove: "],
+        ),
+        ("provisioning: {autoApprove: Slow}", &[]),
+        ("events: {enrich: [Trace, ServiceAccount]}", &[]),
+        (
+            "events: {enrich: [Trace, Pod, Namespace]}",
+            &[
+                "Warning NoEffect EventStore spec.events.enrich[1]: ",
+                "Warning NoEffect EventStore spec.events.enrich[2]: ",
+            ],
+        ),
+        (
+            "sidecar: {apiPort: 8000, healthPort: 8001, logLevel: debug, drain: 5s}",
+            &[
+                "Warning NoEffect EventStore spec.sidecar.apiPort: ",
+                "Warning NoEffect EventStore spec.sidecar.healthPort: ",
+                "Warning NoEffect EventStore spec.sidecar.logLevel: ",
+                "Warning NoEffect EventStore spec.sidecar.drain: ",
+            ],
+        ),
+    ] {
+        assert_found(&manifests(&format!("{one}{field}\n"), "", ""), expected);
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use polylog_log::{Limits, Point, RecordedEvent, SourceName};
-use polylog_replication::{Store, TokenPoint};
+use polylog_replication::{Consistency, Store, TokenPoint};
 use tokio::sync::watch;
 
 use polylog_api::Token;
@@ -20,7 +20,33 @@ pub struct Hosted {
     pub store: Store,
     /// Its sources in the manifest's order, also those that hold no log yet.
     pub sources: Vec<DeclaredSource>,
+    /// What reads are served like that do not say it themselves.
+    pub reads: ReadDefaults,
     policy: Mutex<Followed>,
+}
+
+/// What reads are served like that do not say it themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadDefaults {
+    /// How fresh.
+    pub consistency: Consistency,
+    /// How long to wait until the log reaches a read's token.
+    pub wait: Duration,
+    /// For bounded reads that name no lag: at most this many events behind.
+    pub max_lag_events: u64,
+    /// For bounded reads that name no lag: at most this long behind.
+    pub max_lag: Duration,
+}
+
+impl Default for ReadDefaults {
+    fn default() -> Self {
+        Self {
+            consistency: Consistency::Session,
+            wait: Duration::from_millis(200),
+            max_lag_events: 1_000,
+            max_lag: Duration::from_secs(2),
+        }
+    }
 }
 
 /// A source as the manifest declares it.
@@ -52,7 +78,14 @@ impl Hosted {
         let mut receiver = store.policy();
         let content = receiver.borrow_and_update().clone();
         let compiled = Arc::new(compile(content.as_deref(), &namespace)?);
-        Ok(Self { namespace, name, store, sources, policy: Mutex::new(Followed { receiver, compiled }) })
+        let policy = Mutex::new(Followed { receiver, compiled });
+        Ok(Self { namespace, name, store, sources, reads: ReadDefaults::default(), policy })
+    }
+
+    /// The same, with what its strategy says of reads.
+    #[must_use]
+    pub fn with_reads(self, reads: ReadDefaults) -> Self {
+        Self { reads, ..self }
     }
 
     /// The policy in force. A new one that this version cannot read leaves the old one in force, and is logged once.

@@ -21,6 +21,6 @@ mod server;
 mod test_events;
 
 pub use drain::Drain;
-pub use hosted::{DeclaredSource, Hosted};
+pub use hosted::{DeclaredSource, Hosted, ReadDefaults};
 pub use running::Running;
 pub use server::Server;

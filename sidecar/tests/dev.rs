@@ -36,6 +36,14 @@ fn folder(manifests: &str) -> TempDir {
     folder
 }
 
+/// The same, with a strategy of this spec.
+fn with_strategy(spec: &str) -> TempDir {
+    let store = STORE.replace("spec:", "spec:\n  strategyRef: {name: s}");
+    folder(&format!(
+        "{store}\n---\napiVersion: polylog.dev/v1alpha1\nkind: ReplicationStrategy\nmetadata: {{name: s, namespace: shop}}\nspec: {spec}\n"
+    ))
+}
+
 fn dev(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
     command.current_dir(folder).args(["dev", ".", "--port", "0", "--health-port", "0"]).args(arguments);
@@ -169,10 +177,12 @@ fn what_it_cannot_do_is_refused_before_anything_is_made() {
             "spec:\n  strategyRef: {name: s}\n  delivery: Gateway\n  search: {source: ledger}"
         )
     ));
+    let best_effort = with_strategy("{type: BestEffort}");
     let empty = folder("");
     for (folder, arguments, code, words) in [
         (&typo, &[][..], 2, "sorces"),
         (&automatic, &[], 2, "search"),
+        (&best_effort, &[], 2, "store.yaml:19: ReplicationStrategy shop/s: spec.type"),
         (&empty, &[], 2, "no EventStore"),
         (&good, &["--default-store", "none"], 2, "none"),
         (&good, &["--source", "ledger=postgres://localhost/x"], 2, "EngineNotSupported"),
@@ -217,4 +227,49 @@ async fn files_that_are_not_this_stores_are_refused() {
     std::fs::write(&db, kept).unwrap();
     let again = Dev::start(folder.path(), &[]);
     assert_eq!(again.client.get("/v1/streams/Payment-1/head").await.ok().json()["version"], 1);
+}
+
+#[tokio::test]
+async fn reads_that_ask_for_no_consistency_have_that_of_the_strategy() {
+    let folder = with_strategy("{type: Priority, reads: {consistency: Bounded, maxLagEvents: 3}}");
+    let bounded = Dev::start(folder.path(), &["--ephemeral"]);
+    // a lag belongs to bounded reads alone
+    bounded.client.get("/v1/events?maxLag=5").await.ok();
+    bounded.client.get("/v1/events").await.ok();
+    bounded.client.get("/v1/events?consistency=session").await.ok();
+    bounded.client.get("/v1/events?consistency=bounded").await.problem("invalid_request");
+    bounded.client.get("/v1/events?consistency=session&maxLag=5").await.problem("invalid_request");
+}
+
+#[tokio::test]
+async fn a_file_that_goes_away_must_be_restored() {
+    let folder = folder(STORE);
+    let db = folder.path().join(".polylog/shop.payments/ledger.db");
+    let running = Dev::start(folder.path(), &[]);
+    running.client.append("Payment-1", "Paid", "1").await;
+    let other = Dev::start(folder.path(), &["--data", "elsewhere"]);
+    other.signal("TERM");
+    assert_eq!(other.ended(), Some(0));
+    let aside = folder.path().join("aside.db");
+    std::fs::rename(&db, &aside).unwrap();
+    let body = r#"{"expectedVersion":"any","events":[{"type":"T"}]}"#;
+    for is_replaced in [false, true] {
+        if is_replaced {
+            std::fs::copy(folder.path().join("elsewhere/shop.payments/ledger.db"), &db).unwrap();
+        }
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let answer = loop {
+            let answer = running.client.post("/v1/streams/Payment-1", body).await;
+            if answer.status != 201 {
+                break answer;
+            }
+            assert!(Instant::now() < deadline, "it goes on appending to a file that is gone");
+        };
+        let text = answer.text();
+        assert!(text.contains("stop polylog") && text.contains("restore"), "{is_replaced} {text}");
+        assert!(
+            !text.contains("provision the source") && !text.contains("try again"),
+            "{is_replaced} {text}"
+        );
+    }
 }

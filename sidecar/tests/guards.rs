@@ -46,11 +46,11 @@ async fn unknown_paths_and_methods_have_codes() {
         answer.problem("not_found");
     }
     for (method, path, allow) in [
-        (Method::DELETE, "/v1/streams/S-1", "GET, POST"),
-        (Method::PUT, "/v1/events", "GET"),
+        (Method::DELETE, "/v1/streams/S-1", "GET, HEAD, POST"),
+        (Method::PUT, "/v1/events", "GET, HEAD"),
         (Method::GET, "/v1/commits", "POST"),
-        (Method::OPTIONS, "/v1/events", "GET"),
-        (Method::POST, "/openapi.json", "GET"),
+        (Method::OPTIONS, "/v1/events", "GET, HEAD"),
+        (Method::POST, "/openapi.json", "GET, HEAD"),
     ] {
         let answer = sidecar.client.send(method, path, &[], "").await;
         assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some(allow)), "{path}");
@@ -70,6 +70,45 @@ async fn unknown_paths_and_methods_have_codes() {
     let long = format!("/v1/events?types={}", "x".repeat(9_000));
     assert_eq!(sidecar.client.get(&long).await.status, 413);
     sidecar.client.get(&long).await.problem("limit_exceeded");
+}
+
+#[tokio::test]
+async fn head_answers_as_get_without_a_body() {
+    let sidecar = Sidecar::start().await;
+    let event = sidecar.client.append("S-1", "T", "1").await;
+    let id = event["results"][0]["eventIds"][0].as_str().unwrap_or("none").to_owned();
+    let by_id = format!("/v1/events/{id}");
+    for path in [
+        "/openapi.json",
+        "/v1/stores",
+        "/v1/stores/payments",
+        "/v1/streams/S-1",
+        "/v1/streams/S-1/head",
+        "/v1/streams/S-2",
+        "/v1/events",
+        &by_id,
+        "/v1/search",
+        "/v1/nowhere",
+    ] {
+        let get = sidecar.client.get(path).await;
+        let head = sidecar.client.send(Method::HEAD, path, &[], "").await;
+        assert_eq!(head.status, get.status, "{path}");
+        let without_date = |answer: &support::client::Answer| {
+            let mut headers = answer.headers.clone();
+            headers.remove("date");
+            headers
+        };
+        assert_eq!(without_date(&head), without_date(&get), "{path}");
+        assert!(head.body.is_empty(), "{path}");
+    }
+    for (path, accept) in [("/v1/subscribe", "text/event-stream"), ("/v1/events", "application/x-ndjson")] {
+        let head = sidecar.client.send(Method::HEAD, path, &[("accept", accept)], "").await;
+        assert_eq!((head.status.as_u16(), head.header("content-type")), (200, Some(accept)), "{path}");
+        assert!(head.body.is_empty(), "{path}");
+    }
+    let commits = sidecar.client.send(Method::HEAD, "/v1/commits", &[], "").await;
+    assert_eq!((commits.status.as_u16(), commits.header("allow")), (405, Some("POST")));
+    sidecar.client.append("S-1", "T", "2").await;
 }
 
 /// Sends raw bytes and reads until the server closes.

@@ -184,6 +184,48 @@ async fn an_end_ends_for_good() {
 }
 
 #[tokio::test]
+async fn a_past_end_at_the_logs_end_is_over_on_reconnect() {
+    let sidecar = Sidecar::start().await;
+    append(&sidecar, 0..2).await;
+    let until = timestamp(Duration::ZERO);
+    let path = format!("/v1/subscribe?until={until}");
+    let mut reader = Reader::open(&sidecar, &path, None).await;
+    let end = reader.next_of("end").await;
+    let last = [("last-event-id", end.id.as_deref().expect("an id"))];
+    let again = sidecar.client.send(Method::GET, &path, &last, "");
+    let again = tokio::time::timeout(Duration::from_secs(5), again).await.expect("in time");
+    assert_eq!(again.status, 204, "{}", again.text());
+}
+
+#[tokio::test]
+async fn nothing_recorded_before_since_is_shown() {
+    let sidecar = Sidecar::start().await;
+    append(&sidecar, 0..2).await;
+    let since = timestamp(Duration::from_secs(3));
+    let mut reader = Reader::open(&sidecar, &format!("/v1/subscribe?since={since}"), None).await;
+    reader.next_of("caught-up").await;
+    append(&sidecar, 2..3).await;
+    // events go on being appended until the time has come
+    let shown = async { reader.next_of("event").await };
+    let appended = async {
+        for number in 3.. {
+            append(&sidecar, number..number + 1).await;
+        }
+    };
+    let shown = tokio::select! { shown = shown => shown, () = appended => unreachable!() };
+    let recorded = shown.json()["recordedAt"].as_str().expect("a time").to_owned();
+    let recorded = polylog_log::Timestamp::parse(&recorded).expect("a time");
+    assert!(recorded >= polylog_log::Timestamp::parse(&since).expect("a time"), "{recorded:?} {since}");
+}
+
+/// This long from now.
+fn timestamp(from_now: Duration) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let micros = i64::try_from((now + from_now).as_micros()).expect("fits");
+    polylog_log::Timestamp::from_micros(micros).to_string()
+}
+
+#[tokio::test]
 async fn what_cannot_be_followed_is_refused() {
     let sidecar = Sidecar::start().await;
     for query in ["from=end", "after=x", "from=now&after=3", "until=soon", "limit=3", "token=x", "since=1"] {

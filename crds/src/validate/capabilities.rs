@@ -46,8 +46,14 @@ impl fmt::Display for TargetEngine {
 /// Something that a field can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Feature {
+    /// `spec.adopt` other than IfIdentical
+    AdoptNever,
     /// `spec.alerts`
     Alerts,
+    /// `spec.provisioning.autoApprove: None`
+    ApproveEveryStep,
+    /// `spec.provisioning.autoApprove: Additive`
+    ApproveSlowSteps,
     /// `spec.cache` without a second level
     Cache,
     /// `spec.cache.redis`
@@ -60,18 +66,26 @@ pub enum Feature {
     GatewayDelivery,
     /// `spec.interception`
     Interception,
+    /// `spec.events.enrich` with Pod or Namespace
+    PodEnrichment,
     /// `spec.provisioning.mode` other than Apply
     PlanWithoutApplying,
     /// `spec.primary` other than the first voter
     PlannedSwitch,
     /// Projections
     Projections,
+    /// `spec.reads.prefer: Local` of a strategy
+    ReadLocally,
     /// `spec.search`
     Search,
+    /// `spec.sidecar.apiPort`, `.healthPort`, `.logLevel` and `.drain`
+    SidecarSettings,
     /// `spec.sources[].state` other than Active
     SourceStates,
     /// `spec.suspend`
     Suspend,
+    /// `spec.failover.maxUnreplicated.bytes` of a strategy
+    UnreplicatedBytes,
     /// `spec.verification`
     Verification,
 }
@@ -113,11 +127,29 @@ impl Capabilities {
         voters: 1,
         lanes: 1,
         features: &[
+            (
+                Feature::AdoptNever,
+                Support::NoEffect("polylog dev takes only files that it made for this store"),
+            ),
+            (
+                Feature::ApproveSlowSteps,
+                Support::NoEffect("polylog dev carries out Slow steps too without asking"),
+            ),
             (Feature::DeleteData, Support::NoEffect("polylog dev deletes no data; remove its folder")),
             (
                 Feature::GatewayDelivery,
                 Support::NoEffect("in polylog dev one process is sidecar and gateway"),
             ),
+            (Feature::PodEnrichment, Support::NoEffect("there is no pod in polylog dev; nothing is added")),
+            (Feature::ReadLocally, Support::NoEffect("there is one source to read from")),
+            (
+                Feature::SidecarSettings,
+                Support::NoEffect(
+                    "polylog dev takes ports from --port and --health-port, the log level from POLYLOG_LOG, and \
+                     drains for up to 9s",
+                ),
+            ),
+            (Feature::UnreplicatedBytes, Support::NoEffect("with one copy nothing waits for replication")),
             (
                 Feature::Suspend,
                 Support::NoEffect("there is no operator in polylog dev that could be suspended"),

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::capabilities::{Capabilities, Feature, Support, TargetEngine};
+use super::capabilities::{Capabilities, Feature, TargetEngine};
 use super::finding::{About, Finding, FindingCode, Kind};
 use super::{expressions, replication_strategy};
 use crate::event_store::{
-    Connection, DeletionPolicy, Delivery, ElasticsearchInterception, Engine, EventStoreSpec,
-    EventsValidation, ProvisioningMode, SourceState, UnknownTypes, ValidationMode,
+    Adopt, ApprovedClass, Connection, DeletionPolicy, Delivery, ElasticsearchInterception, Engine,
+    EnrichWith, EventStoreSpec, EventsValidation, ProvisioningMode, SourceState, UnknownTypes,
+    ValidationMode,
 };
 use crate::manifests::{Manifests, ObjectKey};
 use crate::resolve::{EventSchemas, ResolvedLimits};
@@ -36,6 +37,7 @@ pub(super) fn check(
     check.features();
     check.sources(placements);
     check.events();
+    check.pods();
     check.interception();
     check.ports();
     replication_strategy::check_store(manifests, key, spec, capabilities, &mut check.about);
@@ -55,8 +57,20 @@ fn at<'a>(names: impl IntoIterator<Item = &'a str>) -> FieldPath {
 impl Check<'_> {
     fn features(&mut self) {
         let spec = self.spec;
+        let auto_approve = spec.provisioning.as_ref().and_then(|provisioning| provisioning.auto_approve);
         let asked = [
+            (Feature::AdoptNever, spec.adopt == Some(Adopt::Never), at(["adopt"])),
             (Feature::Alerts, spec.alerts.is_some(), at(["alerts"])),
+            (
+                Feature::ApproveEveryStep,
+                auto_approve == Some(ApprovedClass::None),
+                at(["provisioning", "autoApprove"]),
+            ),
+            (
+                Feature::ApproveSlowSteps,
+                auto_approve == Some(ApprovedClass::Additive),
+                at(["provisioning", "autoApprove"]),
+            ),
             (Feature::Cache, spec.cache.is_some(), at(["cache"])),
             (
                 Feature::CacheInRedis,
@@ -98,13 +112,26 @@ impl Check<'_> {
     }
 
     fn feature(&mut self, feature: Feature, path: FieldPath) {
-        match self.capabilities.support(feature) {
-            Support::Works => {}
-            Support::NoEffect(why) => self.about.warn(path, FindingCode::NoEffect, why),
-            Support::Refused => {
-                let message =
-                    format!("{} of this version cannot do this; remove the field", self.capabilities.program);
-                self.about.refuse(path, FindingCode::NotSupported, message);
+        self.about.feature(self.capabilities, feature, path);
+    }
+
+    /// What is only of use where the sidecar runs in a pod.
+    fn pods(&mut self) {
+        let enrich = self.spec.events.as_ref().and_then(|events| events.enrich.as_deref());
+        for (index, with) in enrich.unwrap_or_default().iter().enumerate() {
+            if matches!(with, EnrichWith::Pod | EnrichWith::Namespace) {
+                self.feature(Feature::PodEnrichment, at(["events", "enrich"]).item(index));
+            }
+        }
+        let Some(sidecar) = &self.spec.sidecar else { return };
+        for (name, is_set) in [
+            ("apiPort", sidecar.api_port.is_some()),
+            ("healthPort", sidecar.health_port.is_some()),
+            ("logLevel", sidecar.log_level.is_some()),
+            ("drain", sidecar.drain.is_some()),
+        ] {
+            if is_set {
+                self.feature(Feature::SidecarSettings, at(["sidecar", name]));
             }
         }
     }

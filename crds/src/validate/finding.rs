@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::capabilities::{Capabilities, Feature, Support};
 use crate::manifests::{Manifests, ObjectKey};
 use crate::schema::FieldPath;
 
@@ -109,6 +110,19 @@ pub(super) struct About<'findings> {
 }
 
 impl About<'_> {
+    /// Adds what this program does with a field that asks for `feature`.
+    pub(super) fn feature(&mut self, capabilities: &Capabilities, feature: Feature, path: FieldPath) {
+        match capabilities.support(feature) {
+            Support::Works => {}
+            Support::NoEffect(why) => self.warn(path, FindingCode::NoEffect, why),
+            Support::Refused => {
+                let message =
+                    format!("{} of this version cannot do this; remove the field", capabilities.program);
+                self.refuse(path, FindingCode::NotSupported, message);
+            }
+        }
+    }
+
     pub(super) fn refuse(&mut self, path: FieldPath, code: FindingCode, message: impl Into<String>) {
         self.push(path, code, message.into(), Severity::Refused);
     }

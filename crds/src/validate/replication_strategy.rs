@@ -5,12 +5,14 @@ use super::expressions;
 use super::finding::{About, Finding, FindingCode, Kind};
 use crate::event_store::EventStoreSpec;
 use crate::manifests::{Manifests, ObjectKey};
-use crate::replication_strategy::{FailoverMode, ReplicationStrategySpec, StrategyType};
+use crate::replication_strategy::{FailoverMode, ReadPreference, ReplicationStrategySpec, StrategyType};
 use crate::resolve::ResolvedStrategy;
 use crate::resolve::{provisioned, source_names, voter_count};
 use crate::schema::FieldPath;
 use crate::values::{AckLevel, Duration, SourceName};
 
+/// No request takes longer.
+const LONGEST_ACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Variables of a route's condition: what is known of an event without its data.
 const ROUTE_VARIABLES: [&str; 4] = ["type", "stream", "category", "metadata"];
 
@@ -49,10 +51,22 @@ pub(super) fn check(
             about.refuse(path, FindingCode::InvalidValue, "must be longer than nothing");
         }
     }
+    if let Some(timeout) = spec.ack_timeout.filter(|timeout| *timeout > LONGEST_ACK_TIMEOUT) {
+        let message = format!(
+            "is {timeout}; it may be more than 0s and up to {LONGEST_ACK_TIMEOUT}, the longest that a request takes"
+        );
+        about.refuse(at(["ackTimeout"]), FindingCode::InvalidValue, message);
+    }
     let limit = failover.and_then(|failover| failover.max_unreplicated.as_ref());
     if limit.and_then(|limit| limit.bytes).is_some_and(|bytes| bytes.bytes() == 0) {
         let path = at(["failover", "maxUnreplicated", "bytes"]);
         about.refuse(path, FindingCode::InvalidValue, "nothing could be appended");
+    } else if limit.is_some_and(|limit| limit.bytes.is_some()) {
+        let path = at(["failover", "maxUnreplicated", "bytes"]);
+        about.feature(capabilities, Feature::UnreplicatedBytes, path);
+    }
+    if spec.reads.as_ref().and_then(|reads| reads.prefer) == Some(ReadPreference::Local) {
+        about.feature(capabilities, Feature::ReadLocally, at(["reads", "prefer"]));
     }
 }
 
@@ -194,6 +208,11 @@ impl Pair<'_> {
 
     fn failover(&mut self) {
         if self.resolved.failover.mode != FailoverMode::Automatic {
+            let after = self.spec.failover.as_ref().and_then(|failover| failover.after);
+            if after.is_some_and(|after| !after.is_zero()) {
+                let message = "counts only with Automatic failover";
+                self.about.warn(at(["failover", "after"]), FindingCode::NoEffect, message);
+            }
             return;
         }
         let declared = self.spec.failover.as_ref().is_some_and(|failover| failover.mode.is_some());
@@ -204,10 +223,10 @@ impl Pair<'_> {
                 "Automatic needs 3 voters to elect a primary, but EventStore {store} has {voters}; take Manual"
             );
             self.about.refuse(path, FindingCode::InvalidValue, message);
-        } else if voters > self.capabilities.voters {
+        } else if voters.min(self.capabilities.voters) < 2 {
             let message = format!(
-                "Automatic failover between the {voters} voters of EventStore {store} needs a second copy \
-                 (replication: not in this version)"
+                "Automatic failover of EventStore {store} needs a second copy to fail over to, but this version keeps \
+                 one (replication: not in this version); set failover.mode to Manual or Never"
             );
             self.about.refuse(path, FindingCode::NotSupported, message);
         }

@@ -7,4 +7,4 @@ mod settings;
 pub use args::{DevArgs, InvalidPlacement, SourcePlacement};
 pub use manifests::ConfigError;
 pub(crate) use manifests::load;
-pub(crate) use settings::{desired_config, policy_document};
+pub(crate) use settings::{desired_config, policy_document, read_defaults};

@@ -1,12 +1,13 @@
 use polylog_crds::{
     event_store::{self, EnrichWith},
-    replication_strategy::{Divergence, FailoverMode},
+    replication_strategy::{Consistency as DeclaredConsistency, Divergence, FailoverMode},
     resolve::{MaxUnreplicatedAction, ResolvedStore},
     values::AckLevel,
 };
 use polylog_log::{Acks, Limits, SourceName};
-use polylog_replication::DesiredConfig;
+use polylog_replication::{Consistency, DesiredConfig};
 
+use crate::hosted::ReadDefaults;
 use crate::policy::{
     AccessRule, Account, Enrichment, PolicyDocument, UnknownTypes, Validation, ValidationMode, Verb,
 };
@@ -84,6 +85,22 @@ pub(crate) fn desired_config(store: &ResolvedStore) -> DesiredConfig {
             .collect(),
         max_unreplicated_events: (unreplicated.action == MaxUnreplicatedAction::Refuse)
             .then_some(unreplicated.events),
+    }
+}
+
+/// What a store's strategy says of reads that do not say it themselves.
+pub(crate) fn read_defaults(store: &ResolvedStore) -> ReadDefaults {
+    let reads = &store.strategy.reads;
+    ReadDefaults {
+        consistency: match reads.consistency {
+            DeclaredConsistency::Strong => Consistency::Strong,
+            DeclaredConsistency::Session => Consistency::Session,
+            DeclaredConsistency::Bounded => Consistency::Bounded,
+            DeclaredConsistency::Eventual => Consistency::Eventual,
+        },
+        wait: reads.wait.as_std(),
+        max_lag_events: reads.max_lag_events,
+        max_lag: reads.max_lag.as_std(),
     }
 }
 

@@ -15,8 +15,6 @@ use crate::{
 
 /// Longest that a request may take, whatever its caller asks for.
 const LONGEST: Duration = Duration::from_secs(5);
-/// How long a read waits for a token's position.
-const CATCH_UP: Duration = Duration::from_millis(200);
 
 /// A request to one store, as every handler needs it.
 pub(crate) struct Context {
@@ -50,10 +48,11 @@ impl Context {
                 _ => Err("it must be strong, session, bounded or eventual".to_owned()),
             })?;
         let token = self.token()?;
+        let defaults = self.hosted.reads;
         let mut options = ReadOptions {
-            consistency: consistency.unwrap_or_default(),
+            consistency: consistency.unwrap_or(defaults.consistency),
             token: token.map(token_point),
-            wait: CATCH_UP,
+            wait: defaults.wait.min(LONGEST),
             ..ReadOptions::default()
         };
         if let Some(lag) = self.query.text("maxLag") {
@@ -65,6 +64,11 @@ impl Context {
                     options.max_lag = Some(parse_duration(&lag).map_err(no_lag)?);
                 }
             }
+        }
+        let names_lag = options.max_lag.is_some() || options.max_lag_events.is_some();
+        if consistency.is_none() && defaults.consistency == Consistency::Bounded && !names_lag {
+            options.max_lag = Some(defaults.max_lag);
+            options.max_lag_events = Some(defaults.max_lag_events);
         }
         let is_bounded = options.consistency == Consistency::Bounded;
         if is_bounded != (options.max_lag.is_some() || options.max_lag_events.is_some()) {

@@ -102,7 +102,11 @@ pub(crate) fn of_source(failure: &Failure) -> Problem {
         Failure::Unreachable(_) | Failure::Timeout(_) => {
             new(Code::SourceUnavailable).next_step("try again").retry_after(SOURCE_PAUSE)
         }
-        Failure::NotProvisioned(_) => new(Code::NotProvisioned).next_step("provision the source"),
+        Failure::NotProvisioned(_) => new(Code::NotProvisioned)
+            // it was provisioned when the process began
+            .next_step(
+                "stop polylog, restore the source's file together with its -wal file, and start again",
+            ),
         Failure::WrongStore(_) => {
             new(Code::WrongStore).next_step("check which database the source's connection leads to")
         }

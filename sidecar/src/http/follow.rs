@@ -31,7 +31,7 @@ pub(crate) async fn subscribe(mut context: Context) -> Answer {
     let filter = Filter::take(&mut context.query)?;
     let include_system = context.query.flag("includeSystem")?;
     let until = context.query.with("until", Until::parse)?;
-    let (start, last_id) = start(&mut context)?;
+    let Begin { start, last_id, since } = begin(&mut context)?;
     std::mem::replace(&mut context.query, Query::parse(None)?).finish()?;
     let Context { hosted, policy, caller, server, .. } = context;
     let view = View::new(hosted, policy, caller.subject.clone(), Verb::Subscribe, filter)?;
@@ -44,7 +44,7 @@ pub(crate) async fn subscribe(mut context: Context) -> Answer {
     let options = FollowOptions { include_system, wait: CATCH_UP, ..FollowOptions::default() };
     let follower = view.hosted().store.follow(start, options).await.map_err(errors::of_read)?;
     let counted = server.metrics.subscriber(&view.hosted().name);
-    let mut subscription = Subscription::new(view, follower, until, last_id, (place, counted));
+    let mut subscription = Subscription::new(view, follower, until, last_id, (place, counted)).since(since);
     let mut first = subscription.greeting();
     if until.is_some() && last_id.is_some() {
         // whether there is anything left shows in the first step
@@ -68,9 +68,17 @@ pub(crate) async fn subscribe(mut context: Context) -> Answer {
     Ok(response)
 }
 
+/// Where a subscription begins.
+struct Begin {
+    start: Start,
+    last_id: Option<Token>,
+    /// Nothing that was recorded before is shown, also after a pause: the time may be one to come.
+    since: Option<Timestamp>,
+}
+
 /// Where to begin. The id of the last event wins, for that is what a browser sends when it connects again to the
 /// address that it was given first.
-fn start(context: &mut Context) -> Result<(Start, Option<Token>), Problem> {
+fn begin(context: &mut Context) -> Result<Begin, Problem> {
     let query = &mut context.query;
     let read_from = |text: &str| match text {
         "beginning" => Ok(Start::Beginning),
@@ -80,17 +88,19 @@ fn start(context: &mut Context) -> Result<(Start, Option<Token>), Problem> {
     let from = query.with("from", read_from)?;
     let after = query.number("after", 0, LARGEST)?.map(|after| Start::After(Position::new(after)));
     let read_time = |text: &str| Timestamp::parse(text).map_err(|error| error.to_string());
-    let since = query.with("since", read_time)?.map(Start::Since);
+    let since = query.with("since", read_time)?;
     let token: Option<Token> = query.parsed("token")?;
     let token_start = token.map(|token| Start::Token(token_point(token)));
-    let given: Vec<Start> = [from, after, since, token_start].into_iter().flatten().collect();
+    let given: Vec<Start> =
+        [from, after, since.map(Start::Since), token_start].into_iter().flatten().collect();
     if given.len() > 1 {
         return Err(invalid("from", "only one of from, after, since and token can be given"));
     }
     let is_empty = context.headers.get(headers::LAST_EVENT_ID).is_some_and(|id| id.is_empty());
     let last_id = if is_empty { None } else { header_token(&context.headers, headers::LAST_EVENT_ID)? };
-    match last_id {
-        Some(token) => Ok((Start::Token(token_point(token)), Some(token))),
-        None => Ok((given.first().copied().unwrap_or(Start::Beginning), None)),
-    }
+    let start = match last_id {
+        Some(token) => Start::Token(token_point(token)),
+        None => given.first().copied().unwrap_or(Start::Beginning),
+    };
+    Ok(Begin { start, last_id, since })
 }

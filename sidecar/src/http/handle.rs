@@ -26,9 +26,21 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Respo
         }
         refused.into_response()
     });
+    let response = if method == http::Method::HEAD { without_body(response) } else { response };
     server.metrics.answered(operation, response.status(), begin.elapsed());
     tracing::debug!(%method, operation, status = response.status().as_u16(), "answered");
     response
+}
+
+/// The answer to HEAD: what GET would say of its body, but not the body. A body of unknown length has no length here.
+fn without_body(response: Response) -> Response {
+    use http::header::CONTENT_LENGTH;
+    let (mut parts, body) = response.into_parts();
+    let length = axum::body::HttpBody::size_hint(&body).exact();
+    if let Some(length) = length.filter(|_| parts.status != StatusCode::NO_CONTENT) {
+        parts.headers.entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    Response::from_parts(parts, Body::empty())
 }
 
 async fn dispatch(server: Arc<Server>, request: Request<Body>) -> (&'static str, Answer) {

@@ -7,29 +7,43 @@ use super::path::decode;
 /// The parameters of a request's query, taken one by one; what nobody takes is an error.
 #[derive(Debug)]
 pub(crate) struct Query {
-    parameters: Vec<(String, String)>,
+    parameters: Vec<Parameter>,
+}
+
+#[derive(Debug)]
+struct Parameter {
+    name: String,
+    value: String,
+    /// The value's parts between commas; an encoded comma belongs to its part.
+    parts: Vec<String>,
 }
 
 impl Query {
     /// Decodes a raw query. A parameter that stands twice is refused: one of the two would be ignored silently.
     pub(crate) fn parse(raw: Option<&str>) -> Result<Self, Problem> {
-        let mut parameters: Vec<(String, String)> = Vec::new();
+        let mut parameters: Vec<Parameter> = Vec::new();
         for pair in raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(&name.replace('+', " "), "query")?;
-            let value = decode(&value.replace('+', " "), &name)?;
-            if parameters.iter().any(|(seen, _)| *seen == name) {
+            let value = value.replace('+', " ");
+            let parts = value.split(',').map(|part| decode(part, &name)).collect::<Result<Vec<_>, _>>()?;
+            let value = parts.join(",");
+            if parameters.iter().any(|seen| seen.name == name) {
                 return Err(invalid(&name, "it is given twice"));
             }
-            parameters.push((name, value));
+            parameters.push(Parameter { name, value, parts });
         }
         Ok(Self { parameters })
     }
 
     /// Takes a parameter as text.
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
-        let index = self.parameters.iter().position(|(given, _)| given == name)?;
-        Some(self.parameters.swap_remove(index).1)
+        self.take(name).map(|parameter| parameter.value)
+    }
+
+    fn take(&mut self, name: &str) -> Option<Parameter> {
+        let index = self.parameters.iter().position(|given| given.name == name)?;
+        Some(self.parameters.swap_remove(index))
     }
 
     /// Takes a parameter and parses it.
@@ -67,24 +81,24 @@ impl Query {
         Ok(self.with(name, read)?.unwrap_or(false))
     }
 
-    /// Takes a list separated by commas; absent = empty.
+    /// Takes a list separated by commas; absent = empty. An encoded comma is part of a value.
     pub(crate) fn list<T>(
         &mut self,
         name: &str,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<T>, Problem> {
-        let all = |text: &str| text.split(',').map(&read).collect::<Result<Vec<T>, String>>();
-        let list = self.with(name, all)?.unwrap_or_default();
-        if list.len() > LONGEST_LIST {
+        let parts = self.take(name).map(|parameter| parameter.parts).unwrap_or_default();
+        if parts.len() > LONGEST_LIST {
             return Err(invalid(name, format_args!("it may hold at most {LONGEST_LIST} values")));
         }
-        Ok(list)
+        let list: Result<Vec<T>, String> = parts.iter().map(|part| read(part)).collect();
+        list.map_err(|reason| invalid(name, reason))
     }
 
     /// Refuses what was not taken.
     pub(crate) fn finish(self) -> Result<(), Problem> {
         match self.parameters.first() {
-            Some((name, _)) => Err(invalid(name, "there is no such parameter here")),
+            Some(Parameter { name, .. }) => Err(invalid(name, "there is no such parameter here")),
             None => Ok(()),
         }
     }
@@ -113,6 +127,13 @@ mod tests {
         assert!(query.flag("backward").expect("a flag"));
         assert_eq!(query.text("empty").as_deref(), Some(""));
         query.finish().expect("all taken");
+    }
+
+    #[test]
+    fn an_encoded_comma_is_part_of_a_value() {
+        let mut query = Query::parse(Some("streams=a%2Cb,c%2c+d&filter=x%2Cy,z")).expect("good");
+        assert_eq!(query.list("streams", |text| Ok(text.to_owned())).expect("a list"), ["a,b", "c, d"]);
+        assert_eq!(query.text("filter").as_deref(), Some("x,y,z"));
     }
 
     #[test]

@@ -67,13 +67,15 @@ pub(crate) fn find(method: &Method, raw_path: &str) -> Result<Resource, NoRoute>
         ["v1", ref rest @ ..] => within(None, rest, raw_path)?,
         _ => return Err(not_found(raw_path)),
     };
-    if methods.contains(&method.as_str()) {
+    let asked = if *method == Method::HEAD { "GET" } else { method.as_str() };
+    if methods.contains(&asked) {
         return Ok(resource);
     }
     let detail = format_args!("{method} {}", shown(raw_path));
     let problem =
         Problem::new(Code::MethodNotAllowed, detail).next_step(format!("use {}", methods.join(" or ")));
-    Err(NoRoute { problem: Box::new(problem), allow: Some(methods.join(", ")) })
+    let allow = methods.join(", ").replacen("GET", "GET, HEAD", 1);
+    Err(NoRoute { problem: Box::new(problem), allow: Some(allow) })
 }
 
 fn within(
@@ -151,7 +153,7 @@ mod tests {
         }
         let refused = find(&Method::DELETE, "/v1/streams/x").expect_err("no such method");
         assert_eq!(refused.problem.code, Code::MethodNotAllowed);
-        assert_eq!(refused.allow.as_deref(), Some("GET, POST"));
+        assert_eq!(refused.allow.as_deref(), Some("GET, HEAD, POST"));
         assert!(find(&Method::GET, "/v1/commits").is_err());
     }
 }

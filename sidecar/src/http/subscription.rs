@@ -41,6 +41,8 @@ impl Until {
 pub(crate) struct Subscription<Held> {
     view: View,
     follower: Follower,
+    /// Nothing that was recorded before is shown.
+    since: Option<Timestamp>,
     until: Option<Until>,
     /// What an ending frame names: everything up to here was looked at.
     last: Option<Token>,
@@ -64,6 +66,7 @@ impl<Held> Subscription<Held> {
         Self {
             view,
             follower,
+            since: None,
             until,
             last,
             shown: 0,
@@ -73,6 +76,11 @@ impl<Held> Subscription<Held> {
             is_over: false,
             _held: held,
         }
+    }
+
+    /// The same, without what was recorded before a time.
+    pub(crate) fn since(self, since: Option<Timestamp>) -> Self {
+        Self { since, ..self }
     }
 
     /// What comes before everything else.
@@ -152,6 +160,10 @@ impl<Held> Subscription<Held> {
                 self.is_caught_up = true;
                 self.mark(out, Frame::CaughtUp, place);
                 self.passed(out, place);
+                // a time that lies behind ends it here, so that a reader that connects again learns it at once
+                if !self.is_over && self.remaining().is_some_and(|left| left.is_zero()) {
+                    self.end(out);
+                }
             }
             Ok(FollowStep::FellBehind(place)) => {
                 self.is_caught_up = false;
@@ -179,7 +191,8 @@ impl<Held> Subscription<Held> {
         let token = self.view.hosted().token_of(recorded);
         self.last = Some(token);
         let mut json = Vec::with_capacity(1 << 10);
-        if self.view.write(&mut json, recorded, Framing::Line) {
+        let is_early = self.since.is_some_and(|since| recorded.event.recorded_at < since);
+        if !is_early && self.view.write(&mut json, recorded, Framing::Line) {
             write_frame(out, Frame::Event, Some(token), &json);
             self.shown += 1;
             (self.unmarked, self.marked_at) = (0, Instant::now());

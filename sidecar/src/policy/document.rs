@@ -145,7 +145,7 @@ pub enum UnknownTypes {
 /// What is added to the metadata of each event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Enrichment {
-    /// The trace context of the request, as `$trace`.
+    /// The trace context of the request, as `$traceparent`.
     Trace,
     /// The pod that appended, as `$pod`.
     Pod,

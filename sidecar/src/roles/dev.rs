@@ -14,7 +14,7 @@ use polylog_source_sqlite::{
 
 use super::{Exit, banner, signals::Signals};
 use crate::{
-    config::{self, ConfigError, DevArgs, desired_config, policy_document},
+    config::{self, ConfigError, DevArgs, desired_config, policy_document, read_defaults},
     files::{self, FileError, StoreFolder},
     hosted::{DeclaredSource, Hosted},
     http::{BindError, Bounds},
@@ -166,7 +166,8 @@ async fn open(store: &ResolvedStore, args: &DevArgs, data: &std::path::Path) -> 
     let opened = Store::open(options).await.map_err(|error| DevError::Open { store: name.clone(), error })?;
     let sources = store.sources.iter().map(|source| declared_source(source, &primary.name)).collect();
     let hosted = Hosted::new(store.namespace.to_string(), name.clone(), opened, sources)
-        .map_err(|error| DevError::Policy { store: name, error })?;
+        .map_err(|error| DevError::Policy { store: name, error })?
+        .with_reads(read_defaults(store));
     Ok(Opened { hosted, path, waiting: provisioned.waiting, source, _folder: folder })
 }
 

@@ -137,7 +137,7 @@ fn open(handle: &Handle, role: Role) -> Result<Connection, EngineError> {
 
 /// The write-ahead log beside the path may belong to the old file: SQLite would play it into the new one.
 fn replaced(path: &Path) -> Failure {
-    Failure::Unreachable(format!(
+    Failure::NotProvisioned(format!(
         "{} was replaced while it was open: stop every process that uses it, put it back together with its -wal \
          file or remove that one, and start again",
         path.display()

@@ -73,7 +73,7 @@ fn translate(error: &rusqlite::Error, patience: Duration) -> Failure {
     let refused = |reason| Failure::Refused { reason, message: words.clone() };
     match code.code {
         _ if code.extended_code == rusqlite::ffi::SQLITE_READONLY_DBMOVED => {
-            Failure::Unreachable(format!("the file was moved or deleted: {words}"))
+            Failure::NotProvisioned(format!("the file was moved or deleted: {words}"))
         }
         ErrorCode::DiskFull => refused(RefusedReason::DiskFull),
         ErrorCode::ReadOnly => refused(RefusedReason::ReadOnly),

@@ -44,7 +44,7 @@ async fn a_file_that_was_replaced_or_removed_takes_no_appends() {
     for answer in
         [append(&source, &store.identity, mine()).await, append(&source, &identity(9), mine()).await]
     {
-        let is_told = matches!(&answer, Err(OperationError::Failed(Failure::Unreachable(why))) if why.contains("replaced"));
+        let is_told = matches!(&answer, Err(OperationError::Failed(Failure::NotProvisioned(why))) if why.contains("replaced"));
         assert!(is_told, "{answer:?}");
     }
     assert!(source.head().await.is_err());
