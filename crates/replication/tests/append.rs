@@ -124,6 +124,7 @@ async fn sabotage(remote: Arc<Remote>, is_over: Arc<AtomicBool>) {
     let points = remote.fail_points();
     for turn in 0.. {
         if is_over.load(Ordering::SeqCst) {
+            points.disarm();
             return;
         }
         let (point, fault) = (points.points()[turn % points.points().len()], Fault::ALL[turn % 4]);

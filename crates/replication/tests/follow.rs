@@ -189,7 +189,7 @@ async fn a_history_that_changed_is_told_to_tokens_and_followers() {
     remote.replace_by(&restored);
     let forked =
         |error: &ReadError, at| matches!(error, ReadError::HistoryForked { position, .. } if *position == at);
-    let refused = store.follow(Start::Token(token), with_system()).await.err().expect("refused");
+    let refused = store.follow(Start::Token(token), with_system()).await.expect_err("refused");
     assert!(forked(&refused, token.position), "{refused:?}");
     for (follower, at) in [(&mut behind, Position::new(4)), (&mut at_end, last)] {
         let error = loop {
@@ -201,6 +201,21 @@ async fn a_history_that_changed_is_told_to_tokens_and_followers() {
         };
         assert!(matches!(&error, FollowError::Read(error) if forked(error, at)), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_log_that_became_shorter_is_told_to_a_follower_at_its_end() {
+    let (remote, restored) = (Remote::new(1), Remote::new(2));
+    let store = open(&remote).await;
+    open(&restored).await;
+    let last = fill(&store, 0, 9, 1).await;
+    let mut follower = store.follow(Start::Now, with_system()).await.expect("follows");
+    while !matches!(step(&mut follower).await, FollowStep::CaughtUp(_)) {}
+    remote.replace_by(&restored);
+    let next = follower.next(PageLimits::default());
+    let next = tokio::time::timeout(Duration::from_secs(10), next).await.expect("it notices");
+    let forked = ReadError::HistoryForked { position: last, fork: None };
+    assert_eq!(next, Err(FollowError::Read(forked)));
 }
 
 #[tokio::test]
