@@ -320,3 +320,6 @@ impl Effect {
         Self { head, write: Vec::new(), verdicts: Vec::new(), cut: None }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! An engine implements [`Harness`] and [`Database`] for its tests and runs the whole kit:
 //!
-//! ```ignore
+//! ```text
 //! #[tokio::test(flavor = "multi_thread")]
 //! async fn keeps_the_contract() {
 //!     let report = polylog_log::conformance::run_all(std::sync::Arc::new(MyHarness::default())).await;

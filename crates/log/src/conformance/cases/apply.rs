@@ -65,10 +65,10 @@ pub(super) async fn a_forked_history_is_refused(kit: Kit) -> Checked {
     fork[4].events[0].time = crate::Timestamp::EPOCH;
     reseal(&mut fork, start);
     replica.apply(apply(1, start, entries[..6].to_vec())).await?;
-    let other = apply(1, fork[5].point(), fork[6..].to_vec());
-    replica.refuses("the fork's tail", Refusal::Mismatch, replica.apply(other)).await?;
     let nothing = apply(1, fork[5].point(), Vec::new());
     replica.refuses("the fork's tail, nothing to write", Refusal::Mismatch, replica.apply(nothing)).await?;
+    let other = apply(1, fork[5].point(), fork[6..].to_vec());
+    replica.refuses("the fork's tail", Refusal::Mismatch, replica.apply(other)).await?;
     let mixed = apply(1, entries[5].point(), fork[6..].to_vec());
     replica.refuses("entries of the fork", chain_error(), replica.apply(mixed)).await?;
     let mut other_log = Subject::primary(&kit).await?.entries().await?;
@@ -79,12 +79,14 @@ pub(super) async fn a_forked_history_is_refused(kit: Kit) -> Checked {
     replica.audit().await.map(|_| ())
 }
 
+type Damage = fn(&mut Vec<Entry>);
+
 /// Entries that are not whole, not what their digests say, or not in order: each is refused, and the batch with it.
 pub(super) async fn damaged_entries_are_refused(kit: Kit) -> Checked {
     let (primary, replica) = pair(&kit).await?;
     let entries = primary.entries().await?;
     let start = replica.head().await?.tail;
-    let damages: [(&str, fn(&mut Vec<Entry>)); 12] = [
+    let damages: [(&str, Damage); 12] = [
         ("a flipped byte of data", |entries| {
             let event = &mut entries[3].events[1];
             let mut data = event.data.as_deref().unwrap_or_default().to_vec();

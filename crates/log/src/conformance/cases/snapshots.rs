@@ -6,7 +6,7 @@ use std::sync::{
 use tokio::task::JoinSet;
 
 use crate::{
-    Append, Apply, Entry, Head, LogPage, OperationError, Position, ReadCategory, ReadLog, ReadStream, RecordedEvent, Source, Truncate, Version,
+    Append, Apply, Entry, Fault, Head, LogPage, OperationError, Position, ReadCategory, ReadLog, ReadStream, RecordedEvent, Source, Truncate, Version,
     conformance::{
         Kit, Violation,
         act::{Act, mixed},
@@ -65,8 +65,12 @@ pub(super) async fn late_requests_change_nothing(kit: Kit) -> Checked {
         for _ in 0..5 {
             let (source, of, kit) = (subject.database.open().await?, subject.identity, kit.clone());
             let (is_done, histories) = (is_done.clone(), histories.clone());
+            let fail_points = subject.database.fail_points();
             senders.spawn(async move {
                 while !is_done.load(Ordering::Acquire) {
+                    if !fail_points.points().is_empty() && kit.once_in(2) {
+                        fail_points.arm(kit.pick(fail_points.points()), kit.below(4) as u32, Fault::Delay);
+                    }
                     let head = source.head().await?;
                     let request = late(&kit, &head, &histories);
                     let answer = request.send(&*source, &of).await;
@@ -130,10 +134,11 @@ async fn live(subject: &Subject, histories: &[Vec<Entry>]) -> Checked {
         if shared < own.len() {
             subject.truncate(term, own[shared - 1].point(), tail).await?;
         }
-        for entries in history[shared..].chunks(2) {
+        for entries in history[shared..].chunks(1 + subject.kit.below(7)) {
             let tail = subject.head().await?.tail;
             subject.apply(apply(term, tail, entries.to_vec())).await?;
         }
+        ensure!(subject.entries().await? == *history, "the log after it was filled with history {term}");
     }
     Ok(())
 }

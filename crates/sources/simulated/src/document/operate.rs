@@ -15,7 +15,7 @@ use super::{
 use crate::entries::{Row, entries};
 
 /// How often an operation starts anew because another came first.
-const TRIES: usize = 10_000;
+const TRIES: usize = 300;
 
 /// An operation on the head.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ impl Connection {
         for _ in 0..TRIES {
             let tried = self.attempt(of, request).await;
             match tried {
-                Ok(Tried::Done(effect)) => return Ok(effect),
+                Ok(Tried::Done(effect)) => return Ok(*effect),
                 Ok(Tried::Late) => {}
                 Ok(Tried::Unresolved) => is_unresolved = true,
                 Ok(Tried::Refused(reason, head)) if !is_unresolved => {
@@ -75,7 +75,7 @@ impl Connection {
             Swap::Landed => {
                 // the swap decided; whoever comes next writes out what this leaves
                 let _ = self.write_out(&next).await;
-                Tried::Done(effect)
+                Tried::Done(Box::new(effect))
             }
             Swap::Late => Tried::Late,
             Swap::Unresolved => Tried::Unresolved,
@@ -189,7 +189,7 @@ fn config(row: &Row) -> Option<ConfigPoint> {
 
 /// How one attempt of an operation ended.
 enum Tried {
-    Done(Effect),
+    Done(Box<Effect>),
     Refused(Refusal, Arc<HeadDocument>),
     Late,
     Unresolved,
