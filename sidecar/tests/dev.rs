@@ -80,14 +80,22 @@ impl Dev {
     }
 
     fn ended(mut self) -> Option<i32> {
-        let deadline = Instant::now() + Duration::from_secs(15);
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            std::thread::yield_now();
+        ended(&mut self.child)
+    }
+}
+
+/// Waits for the end of a process; kills what does not end.
+fn ended(child: &mut Child) -> Option<i32> {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
         }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::yield_now();
     }
 }
 
@@ -100,9 +108,10 @@ impl Drop for Dev {
 
 fn refused(folder: &Path, arguments: &[&str]) -> (i32, String) {
     let mut child = dev(folder, arguments).spawn().unwrap();
+    let code = ended(&mut child).unwrap();
     let mut text = String::new();
     child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-    (child.wait().unwrap().code().unwrap(), text)
+    (code, text)
 }
 
 #[tokio::test]

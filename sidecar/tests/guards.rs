@@ -237,7 +237,8 @@ async fn a_stop_refuses_new_work_and_finishes_what_was_taken() {
     });
     while sidecar.client.get("/v1/streams/S-1/head").await.status != 200 {}
     sidecar.running.server().drain.begin();
-    let acknowledged = writer.await.expect("refused at last");
+    let refused = tokio::time::timeout(Duration::from_secs(5), writer).await;
+    let acknowledged = refused.expect("in time").expect("refused at last");
     assert_eq!(admin.get("/readyz").await.status, 503);
     let answer = sidecar.client.get("/v1/events").await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, Some("1")));

@@ -259,6 +259,24 @@ async fn a_new_policy_is_in_force_at_once() {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(2), denied).await.expect("within two seconds");
+    let small = polylog_log::Limits { event_bytes: 10, ..Default::default() };
+    let stricter = PolicyDocument { limits: small, ..with_access(vec![rule(&[Verb::Append], &["*"])]) };
+    sidecar
+        .store()
+        .set_policy(serde_json::to_vec(&stricter).expect("serialises").into())
+        .await
+        .expect("written");
+    let large = r#"{"expectedVersion":"any","events":[{"type":"T","data":"longer than ten bytes"}]}"#;
+    let limited = async {
+        loop {
+            let answer = sidecar.client.post("/v1/streams/Payment-1", large).await;
+            if answer.status != 403 {
+                break answer.problem("limit_exceeded");
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(2), limited).await.expect("within two seconds");
     // a policy that this version cannot read forbids nothing more, but it does not open anything either
     sidecar.store().set_policy(r#"{"future":1}"#.into()).await.expect("written");
     let again = sidecar.client.get("/v1/events").await;
