@@ -67,7 +67,8 @@ pub(crate) fn desired_config(store: &ResolvedStore) -> DesiredConfig {
             AckLevel::Majority => Acks::Majority,
             AckLevel::All => Acks::All,
         },
-        min_in_sync: strategy.min_in_sync,
+        // it counts only with acks All
+        min_in_sync: if strategy.acks == AckLevel::All { strategy.min_in_sync } else { 1 },
         failover: match strategy.failover.mode {
             FailoverMode::Never => polylog_log::Failover::Never,
             FailoverMode::Manual => polylog_log::Failover::Manual,
