@@ -84,6 +84,25 @@ data: {Paid.json: '{\"type\": \"object\"}'}
 }
 
 #[test]
+fn the_first_primary_is_the_first_voter() {
+    let manifests = store(
+        "  strategyRef: {name: s}
+  sources:
+    - {name: ledger, connection: {secretRef: {name: db}}, postgres: {schema: payments}}
+    - {name: search, connection: {url: 'https://search:9200'}, elasticsearch: {}}
+    - {name: archive, connection: {secretRef: {name: db}}, mongodb: {database: payments}}
+---
+apiVersion: polylog.dev/v1alpha1
+kind: ReplicationStrategy
+metadata: {name: s, namespace: shop}
+spec: {type: Priority, order: [search, archive]}
+",
+    );
+    let resolved = ResolvedStore::resolve(&manifests, &key(), 1).expect("the store");
+    assert_eq!(resolved.first_primary().map(|source| source.name.as_str()), Some("archive"));
+}
+
+#[test]
 fn presets() {
     let names: Vec<SourceName> = ["a", "b", "c"].map(|name| name.parse().expect("a name")).to_vec();
     let resolved = |spec: &str, voters: usize| {

@@ -349,6 +349,10 @@ fn right_objects_and_harmless_changes_pass() {
     assert_eq!(schema.check_update(&store(), &both), [], "a source may be added");
     assert_eq!(schema.check_update(&both, &store()), [], "a source may be removed");
     assert_eq!(schema.check_update(&both, &swapped), [], "the order of sources is free");
+    let third =
+        json!({"name": "third", "connection": {"secretRef": {"name": "x"}}, "mysql": {"database": "a"}});
+    let replaced = patched(store(), json!({"spec": {"sources": [third, ledger()]}}));
+    assert_eq!(schema.check_update(&both, &replaced), [], "one source may take the place of another");
     let explicit = patched(store(), json!({"spec": {"lanes": {"count": 1, "by": "Stream"}}}));
     assert_eq!(schema.check_update(&store(), &explicit), [], "a default may be written out");
     assert_eq!(schema.check_update(&explicit, &store()), [], "and left out again");

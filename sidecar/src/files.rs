@@ -166,7 +166,8 @@ fn prepare(
         )));
     }
     let identity = Identity {
-        log: known.or(found.map(|found| found.log)).unwrap_or_else(|| LogId::new(Uuid::now_v7())),
+        // random from its first byte on: tokens carry the first four to tell logs apart, and those of a UUIDv7 are a clock
+        log: known.or(found.map(|found| found.log)).unwrap_or_else(|| LogId::new(Uuid::new_v4())),
         database: found.map_or_else(|| DatabaseId::new(Uuid::now_v7()), |found| found.database),
         incarnation: found.map_or_else(|| Incarnation::new(Uuid::now_v7()), |found| found.incarnation),
     };

@@ -1,4 +1,8 @@
 //! The sidecar: servers, interceptors and roles.
+#![expect(
+    clippy::result_large_err,
+    reason = "a problem is made once per refused request; a box would cost more than the copy"
+)]
 
 pub mod admin;
 pub mod config;

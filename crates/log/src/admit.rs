@@ -204,7 +204,7 @@ impl Head {
         clock: Timestamp,
         rules: Rules,
     ) -> Result<Effect, Refusal> {
-        let leads = term == self.term && term == self.lead;
+        let leads = self.is_primary() && term == self.term;
         let may_write = if rules.on(Rule::AppendNeedsLead) { leads } else { term >= self.term };
         if !may_write {
             return Err(Refusal::Fenced);
@@ -320,3 +320,6 @@ impl Effect {
         Self { head, write: Vec::new(), verdicts: Vec::new(), cut: None }
     }
 }
+
+#[cfg(test)]
+mod tests;

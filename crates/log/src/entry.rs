@@ -141,3 +141,6 @@ impl Entry {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -317,3 +317,6 @@ fn record(
     event.digest = event.compute_digest();
     event
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use polylog_log::{Append, Appended, Commit, Head, Identity, OperationError, Source, Watermarks};
+use polylog_log::{Append, Appended, Commit, Failure, Head, Identity, OperationError, Source, Watermarks};
 use rand::Rng;
 use tokio::{
     sync::{Notify, oneshot},
@@ -19,6 +19,8 @@ use crate::{
     shared::Shared,
 };
 
+/// How long a search for the primary may take before it is begun anew.
+const LONGEST_SEARCH: Duration = Duration::from_secs(5);
 /// Timers are good to a millisecond; what is shorter is waited for by yielding to other tasks.
 const SHORTEST_TIMER: Duration = Duration::from_millis(2);
 
@@ -182,7 +184,8 @@ impl Appender {
     fn find(&self, mut election: Election) -> Pending {
         let (source, asked) = (self.source.clone(), self.heads.ask());
         Box::pin(async move {
-            let result = find_primary(&*source, &mut election).await;
+            let search = tokio::time::timeout(LONGEST_SEARCH, find_primary(&*source, &mut election));
+            let result = search.await.unwrap_or_else(|_| Err(Failure::Timeout(LONGEST_SEARCH).into()));
             Done::Found { election, asked, result }
         })
     }

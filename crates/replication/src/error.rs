@@ -92,7 +92,8 @@ pub enum AppendError {
         /// Number of voters.
         voters: usize,
     },
-    /// `overloaded`: try again after a while.
+    /// `overloaded`: too many appends wait, or the deadline passed before this one could be sent. Try again after a
+    /// while.
     #[error("too many appends are waiting")]
     Overloaded {
         /// When to try again.

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use polylog_log::{Failure, LogPage, Point, Position, ReadLog, RecordedEvent};
 use tokio_util::task::AbortOnDropHandle;
@@ -94,5 +94,11 @@ impl LogReader {
         let read = ReadLog { from, to, max_events, max_bytes };
         let page = tokio::spawn(async move { caught(source.read_log(read)).await? });
         self.ahead = Some(AbortOnDropHandle::new(page));
+    }
+}
+
+impl fmt::Debug for LogReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogReader").field("next_from", &self.next_from).finish_non_exhaustive()
     }
 }

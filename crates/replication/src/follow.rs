@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -144,7 +145,7 @@ impl Follower {
                         (self.is_live, self.is_caught_up) = (false, false);
                         return Ok(FollowStep::FellBehind(self.mark()));
                     }
-                    Found::Gone | Found::OtherHistory => self.read_page(limits).await?,
+                    Found::Gone | Found::Ahead | Found::OtherHistory => self.read_page(limits).await?,
                 };
             if cursor != self.cursor {
                 self.cursor = cursor;
@@ -207,6 +208,12 @@ impl Follower {
             }
         }
         Ok((events, cursor))
+    }
+}
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower").field("cursor", &self.cursor).finish_non_exhaustive()
     }
 }
 

@@ -60,7 +60,10 @@ impl Shared {
             if let Some(chain) = chain {
                 return if token.matches(chain) { Ok(()) } else { Err(self.forked(wanted).await?) };
             }
-            let tail = caught(self.source.head()).await??.tail.position;
+            let asked = self.heads.ask();
+            let head = caught(self.source.head()).await??;
+            self.heads.publish(&head, asked);
+            let tail = head.tail.position;
             if tail >= wanted {
                 continue;
             }
@@ -74,13 +77,14 @@ impl Shared {
     async fn wait_beyond(&self, tail: Position, deadline: Instant) {
         let at_most = deadline.saturating_duration_since(Instant::now()).min(LONGEST_WAIT);
         let mut heads = self.heads.subscribe();
-        // without the borrowed head, whose lock must not be held over the sleep below
-        let own = async { heads.wait_for(|head| head.tail.position > tail).await.map(drop) };
+        let own = async { heads.wait_for(|head| head.tail.position > tail).await.is_ok() };
+        // All of these are hints: the log is asked again in any case.
         tokio::select! {
             _ = own => {}
-            _ = caught(self.source.wait(tail, at_most)) => tokio::time::sleep(ASK_EVERY.min(at_most)).await,
+            _ = caught(self.source.wait(tail, at_most)) => {}
             () = tokio::time::sleep_until(deadline) => {}
         }
+        tokio::time::sleep(ASK_EVERY.min(at_most)).await;
     }
 
     /// The error for a position whose chain is not the log's.

@@ -2,15 +2,20 @@
 //!
 //! Time and randomness come in as arguments, so that every behaviour can be tested by a list of steps.
 
+mod answers;
+mod batches;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use polylog_log::{Appended, Commit, ConfigVersion, Failure, OperationError, Refusal, Term, Verdict};
+use polylog_log::{Commit, ConfigVersion, Term, Verdict};
 
-use crate::{AppendError, QueueBounds, backoff::Backoff, verdict::may_still_land};
+use crate::{AppendError, QueueBounds, backoff::Backoff};
 
 /// Most events in a batch of more than one commit; also most commits.
 const BATCH_EVENTS: usize = 500;
@@ -18,11 +23,6 @@ const BATCH_EVENTS: usize = 500;
 const BATCH_BYTES: usize = 1 << 20;
 /// What an event takes in memory beyond its variable parts; a commit without events counts as one.
 const EVENT_OVERHEAD: usize = 256;
-/// The next batch gathers for at most this part of the time that the last one took: measured, 0.3 ms after commits of
-/// 2 to 4 ms give 40 to 60 % more at 8 to 32 callers, and cost nothing where commits are fast.
-const GATHER_PART: u32 = 10;
-/// It never gathers for longer than this, however slow the last commit was.
-const LONGEST_GATHER: Duration = Duration::from_millis(5);
 /// Bounds of what an overloaded caller is told to wait.
 const RETRY_AFTER: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(5);
 
@@ -194,66 +194,6 @@ impl<T> Group<T> {
         Next::Append(Batch { attempt: self.attempt, primary, commits })
     }
 
-    /// Takes what became of the attempt with this number.
-    pub(crate) fn appended(
-        &mut self,
-        now: Instant,
-        attempt: u64,
-        result: Result<Appended, OperationError>,
-        random: f64,
-    ) {
-        let Phase::Appending { since } = self.phase else { return };
-        if attempt != self.attempt {
-            return;
-        }
-        self.phase = Phase::Ready;
-        let Some(taken) = &mut self.taken else { return };
-        match result {
-            Ok(appended) if appended.verdicts.len() == taken.commits.len() => {
-                self.answered(now, since, appended);
-            }
-            Ok(appended) => {
-                let (verdicts, commits) = (appended.verdicts.len(), taken.commits.len());
-                taken.may_be_written = true;
-                let message = format!("{verdicts} answers to {commits} commits");
-                self.pause(now, Failure::Damaged(message).into(), random);
-            }
-            Err(OperationError::Unknown(failure)) => {
-                taken.may_be_written = true;
-                self.pause(now, failure.into(), random);
-            }
-            Err(OperationError::Failed(failure)) if is_lasting(&failure) => {
-                self.primary = None;
-                self.refuse_taken(failure.into());
-            }
-            Err(OperationError::Failed(failure)) => self.pause(now, failure.into(), random),
-            Err(OperationError::Refused { reason, .. }) => self.refused(now, reason, random),
-        }
-    }
-
-    /// Takes the result of looking for the primary.
-    pub(crate) fn found(&mut self, now: Instant, result: Result<Primary, AppendError>, random: f64) {
-        if self.phase != Phase::Finding {
-            return;
-        }
-        self.phase = Phase::Ready;
-        match result {
-            Ok(primary) => self.primary = Some(primary),
-            Err(error) => {
-                let lasts = match &error {
-                    AppendError::Source(failure) => is_lasting(failure),
-                    AppendError::NotSupported(_) => true,
-                    _ => false,
-                };
-                if lasts {
-                    self.refuse_taken(error.clone());
-                    self.refuse_waiting(&error);
-                }
-                self.pause(now, error, random);
-            }
-        }
-    }
-
     /// Refuses what comes from now on; what was taken is finished.
     pub(crate) fn drain(&mut self) {
         self.is_draining = true;
@@ -286,62 +226,6 @@ impl<T> Group<T> {
     /// What callers are to be told, each once.
     pub(crate) fn take_outcomes(&mut self) -> Vec<(T, Outcome)> {
         std::mem::take(&mut self.outcomes)
-    }
-
-    fn answered(&mut self, now: Instant, since: Instant, appended: Appended) {
-        let Some(taken) = self.taken.take() else { return };
-        self.backoff.succeeded();
-        self.obstacle = None;
-        let head = &appended.head;
-        self.primary = Some(Primary { term: head.term, config: head.config.config.version });
-        let callers = taken.commits.len() + self.waiting.len();
-        self.pace = Pace { took: now.duration_since(since), answered_at: Some(now), callers };
-        let commits = taken.commits.iter().zip(appended.verdicts);
-        for (caller, (commit, verdict)) in taken.callers.into_iter().zip(commits) {
-            let Some(caller) = caller else { continue };
-            let is_unknown = taken.may_be_written && may_still_land(commit, &verdict);
-            let outcome = if is_unknown { Err(AppendError::OutcomeUnknown) } else { Ok(verdict) };
-            self.outcomes.push((caller.handle, outcome));
-        }
-    }
-
-    fn refused(&mut self, now: Instant, reason: Refusal, random: f64) {
-        match reason {
-            Refusal::Fenced | Refusal::ConfigChanged | Refusal::Mismatch => {
-                self.primary = None;
-                self.pause(now, AppendError::NoPrimary, random);
-            }
-            Refusal::BackPressure => {
-                let error = self.overloaded();
-                self.refuse_taken(error);
-            }
-            Refusal::WrongStore => {
-                self.primary = None;
-                self.refuse_taken(Failure::WrongStore(reason.to_string()).into());
-            }
-            Refusal::TermJump | Refusal::Entries(_) | Refusal::EntryAboveTerm | Refusal::BelowStable => {
-                self.refuse_taken(Failure::Damaged(format!("refused an append: {reason}")).into());
-            }
-        }
-    }
-
-    fn pause(&mut self, now: Instant, obstacle: AppendError, random: f64) {
-        self.obstacle = Some(obstacle);
-        self.phase = Phase::Pausing { until: now + self.backoff.failed(random) };
-    }
-
-    /// Answers a batch that will not be sent again: nothing of it was written, unless an earlier attempt may have been.
-    fn refuse_taken(&mut self, error: AppendError) {
-        let Some(taken) = self.taken.take() else { return };
-        let told = if taken.may_be_written { AppendError::OutcomeUnknown } else { error };
-        let callers = taken.callers.into_iter().flatten();
-        self.outcomes.extend(callers.map(|caller| (caller.handle, Err(told.clone()))));
-    }
-
-    fn refuse_waiting(&mut self, error: &AppendError) {
-        (self.waiting_events, self.waiting_bytes) = (0, 0);
-        let callers = self.waiting.drain(..).map(|waiting| waiting.caller.handle);
-        self.outcomes.extend(callers.map(|handle| (handle, Err(error.clone()))));
     }
 
     fn expire(&mut self, now: Instant) {
@@ -377,59 +261,6 @@ impl<T> Group<T> {
         self.earliest = earliest;
     }
 
-    /// The batch to send: the one that was taken before, without those that were refused meanwhile, or the next one.
-    fn take_batch(&mut self) -> Arc<[Commit]> {
-        match &mut self.taken {
-            Some(taken) => {
-                if !taken.may_be_written && taken.callers.iter().any(Option::is_none) {
-                    // Their callers were told that nothing is written, so they must not be sent any more.
-                    let both = taken.commits.iter().zip(&taken.callers);
-                    let kept = both.filter(|(_, caller)| caller.is_some()).map(|(commit, _)| commit.clone());
-                    taken.commits = kept.collect();
-                    taken.callers.retain(Option::is_some);
-                }
-                taken.commits.clone()
-            }
-            None => self.take_next_batch(),
-        }
-    }
-
-    fn take_next_batch(&mut self) -> Arc<[Commit]> {
-        let (mut commits, mut callers) = (Vec::new(), Vec::new());
-        let (mut events, mut bytes) = (0, 0);
-        while let Some(next) = self.waiting.front() {
-            let count = next.commit.event_count().max(1);
-            let is_over = events + count > BATCH_EVENTS || bytes + next.size > BATCH_BYTES;
-            // Nothing travels with a system commit: what follows a `$config` was not made under it.
-            let is_alone = next.commit.is_system();
-            if !commits.is_empty() && (is_over || is_alone) {
-                break;
-            }
-            let Some(Waiting { commit, size, caller }) = self.waiting.pop_front() else { break };
-            self.waiting_events -= commit.event_count();
-            self.waiting_bytes -= size;
-            (events, bytes) = (events + count, bytes + size);
-            commits.push(commit);
-            callers.push(Some(caller));
-            if is_alone {
-                break;
-            }
-        }
-        let commits: Arc<[Commit]> = commits.into();
-        self.taken = Some(Taken { commits: commits.clone(), callers, may_be_written: false });
-        commits
-    }
-
-    /// Until when to wait for callers that were just answered and are about to come back.
-    fn gathers_until(&self, now: Instant) -> Option<Instant> {
-        let is_full = self.waiting_events >= BATCH_EVENTS || self.waiting_bytes >= BATCH_BYTES;
-        if is_full || self.is_draining || self.waiting.len() >= self.pace.callers {
-            return None;
-        }
-        let until = self.pace.answered_at? + (self.pace.took / GATHER_PART).min(LONGEST_GATHER);
-        (now < until).then_some(until)
-    }
-
     fn overloaded(&self) -> AppendError {
         let by_events = self.waiting_events.max(self.waiting.len()).div_ceil(BATCH_EVENTS);
         let batches = by_events.max(self.waiting_bytes.div_ceil(BATCH_BYTES)).max(1);
@@ -438,11 +269,3 @@ impl<T> Group<T> {
         AppendError::Overloaded { retry_after: retry_after.clamp(*RETRY_AFTER.start(), *RETRY_AFTER.end()) }
     }
 }
-
-/// Whether trying again within a caller's deadline is of no use.
-fn is_lasting(failure: &Failure) -> bool {
-    !matches!(failure, Failure::Unreachable(_) | Failure::Timeout(_))
-}
-
-#[cfg(test)]
-mod tests;

@@ -34,8 +34,10 @@ struct Window {
 pub(crate) enum Found {
     /// Events after the cursor that it shows, and where it stands then.
     Events(Vec<Arc<RecordedEvent>>, Point),
-    /// It stands at the window's end, or after it.
+    /// It stands at the window's end.
     End,
+    /// It stands after the window's end: it was read ahead of the window, or the log became shorter.
+    Ahead,
     /// It stands before the window, or there is none.
     Gone,
     /// The window holds another history at its position.
@@ -99,7 +101,7 @@ impl Recent {
         };
         let skip = (cursor.position.get() - window.before.position.get()) as usize;
         if skip > window.events.len() {
-            return Found::End;
+            return Found::Ahead;
         }
         let own_chain = match skip.checked_sub(1) {
             None => window.before.chain,
@@ -154,3 +156,6 @@ pub(crate) fn recorded(entry: Entry) -> impl DoubleEndedIterator<Item = Recorded
 pub(crate) fn place_of(event: &RecordedEvent) -> Point {
     Point { position: event.event.position, term: event.term, chain: event.chain }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 use std::{
     collections::HashSet,
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -101,6 +102,11 @@ impl Store {
     /// What a commit may hold: the manifest's limits and the source's.
     pub fn limits(&self) -> Limits {
         self.inner.shared.limits
+    }
+
+    /// Where the log ended when it was last seen; asks nobody.
+    pub fn tail(&self) -> Point {
+        self.inner.shared.heads.newest().tail
     }
 
     /// Appends a commit, and answers once it has the store's ack level or `acks`, whichever is higher.
@@ -240,4 +246,13 @@ fn check_shape(commit: &Commit) -> Result<(), InvalidCommit> {
         }
     }
     Ok(())
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("name", &self.name())
+            .field("tail", &self.tail())
+            .finish_non_exhaustive()
+    }
 }

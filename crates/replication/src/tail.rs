@@ -15,6 +15,8 @@ const PAGE_BYTES: usize = 512 << 10;
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Without followers, and for `$policy`, the source is asked at most this often.
 const ASK_EVERY: Duration = Duration::from_millis(500);
+/// A source that does not answer for this long counts as failing.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// With followers, what others appended is asked for at most this often; own appends are read at once.
 const ASK_FOR_FOLLOWERS: Duration = Duration::from_millis(5);
 
@@ -34,7 +36,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     loop {
         let work = async {
             heads.mark_unchanged();
-            if let Err(error) = keep_up(&shared, &mut round).await {
+            let kept_up = tokio::time::timeout(PATIENCE, keep_up(&shared, &mut round)).await;
+            if let Err(error) = kept_up.unwrap_or(Err(Failure::Timeout(PATIENCE))) {
                 tracing::warn!(store = %shared.name, %error, "cannot read the end of the log");
                 round.must_ask = true;
                 let pause = backoff.failed(rand::rng().random());

@@ -74,7 +74,7 @@ async fn a_start_that_was_interrupted_anywhere_is_finished_by_the_next() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_that_begin_at_once_one_wins_and_the_others_follow() {
     for seed in 0..20 {
-        let remote = Remote::new(seed);
+        let remote = if seed % 2 == 0 { Remote::new(seed) } else { Remote::document(seed) };
         let opening = (0..4).map(|_| Store::open(with_policy(&remote, "{}")));
         let stores = futures::future::try_join_all(opening).await.expect("all open");
         for (number, store) in (0..).zip(&stores) {

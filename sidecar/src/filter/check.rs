@@ -20,6 +20,9 @@ const FUNCTIONS: &[&str] = &[
 /// Largest number of `+` in an expression: each may copy a whole list or text.
 const MOST_ADDITIONS: usize = 8;
 
+/// Deepest tree of an expression: its evaluation calls itself for each level, with much stack in unoptimised builds.
+const DEEPEST: usize = 24;
+
 /// What was learnt of an expression on the way.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -30,6 +33,7 @@ pub(super) struct Found {
     /// Whether `event.metadata` is used.
     pub(super) uses_metadata: bool,
     additions: usize,
+    depth: usize,
 }
 
 /// Refuses whatever could take more time than linear in the size of an event: macros within macros, macros that come
@@ -44,6 +48,16 @@ pub(super) fn check(expression: &IdedExpr) -> Result<Found, String> {
 }
 
 fn visit<'a>(expression: &'a Expr, in_macro: &mut Vec<&'a str>, found: &mut Found) -> Result<(), String> {
+    if found.depth == DEEPEST {
+        return Err(format!("it may be nested {DEEPEST} deep, this one is deeper"));
+    }
+    found.depth += 1;
+    parts(expression, in_macro, found)?;
+    found.depth -= 1;
+    Ok(())
+}
+
+fn parts<'a>(expression: &'a Expr, in_macro: &mut Vec<&'a str>, found: &mut Found) -> Result<(), String> {
     match expression {
         Expr::Literal(_) => Ok(()),
         Expr::Ident(name) if in_macro.contains(&name.as_str()) => Ok(()),

@@ -94,17 +94,17 @@ impl<Held> Subscription<Held> {
     pub(crate) async fn step(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         while out.is_empty() {
-            let step = match self.remaining() {
-                Some(remaining) => match tokio::time::timeout(remaining, self.follower.next(STEP)).await {
-                    Ok(step) => step,
-                    Err(_) => {
-                        self.end(&mut out);
-                        break;
-                    }
-                },
-                None => self.follower.next(STEP).await,
+            let (end, checkpoint) = (self.remaining(), self.checkpoint_in());
+            let Some(at_most) = end.into_iter().chain(checkpoint).min() else {
+                let step = self.follower.next(STEP).await;
+                self.write(&mut out, step);
+                continue;
             };
-            self.write(&mut out, step);
+            match tokio::time::timeout(at_most, self.follower.next(STEP)).await {
+                Ok(step) => self.write(&mut out, step),
+                Err(_) if self.remaining().is_some_and(|end| end.is_zero()) => self.end(&mut out),
+                Err(_) => self.checkpoint_if_due(&mut out),
+            }
         }
         out
     }
@@ -115,6 +115,11 @@ impl<Held> Subscription<Held> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let until = Duration::from_micros(until.as_micros().max(0).unsigned_abs());
         self.is_caught_up.then(|| until.saturating_sub(now))
+    }
+
+    /// How long until the reader must be given an id again.
+    fn checkpoint_in(&self) -> Option<Duration> {
+        (self.unmarked > 0).then(|| UNMARKED_TIME.saturating_sub(self.marked_at.elapsed()))
     }
 
     fn write(&mut self, out: &mut Vec<u8>, step: Result<FollowStep, FollowError>) {
@@ -152,10 +157,13 @@ impl<Held> Subscription<Held> {
                 self.is_caught_up = false;
                 self.mark(out, Frame::FellBehind, place);
             }
-            Ok(FollowStep::Heartbeat(place)) => match self.unmarked {
-                0 => write_heartbeat(out),
-                _ => self.mark(out, Frame::Checkpoint, place),
-            },
+            Ok(FollowStep::Heartbeat(place)) => {
+                self.is_caught_up = true;
+                match self.unmarked {
+                    0 => write_heartbeat(out),
+                    _ => self.mark(out, Frame::Checkpoint, place),
+                }
+            }
         }
     }
 

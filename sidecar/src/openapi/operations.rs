@@ -252,7 +252,7 @@ fn subscribe(parameters: Vec<&'static str>) -> Operation {
             Success {
                 status: 200,
                 description: "Frames whose id is a token; connect again with the last one to go on",
-                content: Some(json!({"text/event-stream": {"schema": {"type": "string"}}})),
+                content: Some(json!({"text/event-stream": {}})),
                 headers: &[],
             },
             Success {

@@ -31,6 +31,7 @@ pub(super) fn parameters() -> Value {
     let one_of = |words: &[&str]| json!({"type": "string", "enum": words});
     let list = |items: Value| json!({"type": "array", "items": items, "minItems": 1, "maxItems": 100});
     let text = json!({"type": "string", "minLength": 1});
+    let item = json!({"type": "string", "minLength": 1, "pattern": "^[^,]+$"});
     let time = json!({"type": "string", "format": "date-time"});
 
     put("store", "store", "path", "A store's name", text.clone());
@@ -76,14 +77,14 @@ pub(super) fn parameters() -> Value {
     );
     put("since", "since", "query", "Only events that happened at this time or later", time.clone());
     put("until", "until", "query", "Only events that happened before this time", time.clone());
-    put("types", "types", "query", "Only these event types", list(text.clone()));
-    put("typePrefix", "typePrefix", "query", "Only event types that begin so", list(text.clone()));
+    put("types", "types", "query", "Only these event types", list(name_schema()));
+    put("typePrefix", "typePrefix", "query", "Only event types that begin so", list(item.clone()));
     put(
         "categories",
         "categories",
         "query",
         "Only these categories; * stands for any run of characters",
-        list(text.clone()),
+        list(item.clone()),
     );
     put("streams", "streams", "query", "Only these streams", list(name_schema()));
     put("correlationId", "correlationId", "query", "Only events of this correlation", text);

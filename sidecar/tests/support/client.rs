@@ -103,8 +103,13 @@ impl Client {
 
     /// Appends one event with this data, whatever the stream holds.
     pub async fn append(&self, stream: &str, event_type: &str, data: &str) -> Value {
+        self.append_to("payments", stream, event_type, data).await
+    }
+
+    /// The same to one of several stores.
+    pub async fn append_to(&self, store: &str, stream: &str, event_type: &str, data: &str) -> Value {
         let body =
             format!(r#"{{"expectedVersion":"any","events":[{{"type":"{event_type}","data":{data}}}]}}"#);
-        self.post(&format!("/v1/streams/{stream}"), body).await.ok().json()
+        self.post(&format!("/v1/stores/{store}/streams/{stream}"), body).await.ok().json()
     }
 }

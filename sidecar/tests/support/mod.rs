@@ -18,7 +18,7 @@ use polylog_sidecar::{
 use polylog_source_sqlite::provision::Approval;
 use tempfile::TempDir;
 
-pub use client::{Answer, Client};
+pub use client::Client;
 
 /// How a sidecar is set up.
 pub struct Setup {

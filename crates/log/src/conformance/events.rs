@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::Kit;
-use crate::{Commit, DataDigest, EventType, Expected, LogId, NewEvent, StreamAppend, StreamName, Version};
+use crate::{
+    Commit, DataDigest, Entry, EventType, Expected, LogId, NewEvent, Point, StreamAppend, StreamName, Version,
+};
 
 pub(crate) fn stream(name: &str) -> StreamName {
     StreamName::recorded(name)
@@ -24,10 +26,6 @@ impl Kit {
         (0..count).map(|_| self.event()).collect()
     }
 
-    pub(crate) fn event_of(&self, data: impl Into<Bytes>) -> NewEvent {
-        with_data(self.event(), data)
-    }
-
     /// A commit of `count` new events to one stream.
     pub(crate) fn commit(&self, log: LogId, name: &str, expected: Expected, count: usize) -> Commit {
         Commit::new(log, vec![StreamAppend::new(stream(name), expected, self.events(count))])
@@ -37,4 +35,16 @@ impl Kit {
 pub(crate) fn with_data(event: NewEvent, data: impl Into<Bytes>) -> NewEvent {
     let data = data.into();
     NewEvent { data_digest: DataDigest::of(&data), data, ..event }
+}
+
+/// Makes entries follow each other again after a test changed them: recomputes digests and chains from `tail` on.
+pub(crate) fn reseal(entries: &mut [Entry], tail: Point) {
+    let mut chain = tail.chain;
+    for entry in entries {
+        for event in &mut entry.events {
+            event.digest = event.compute_digest();
+        }
+        entry.chain = Entry::compute_chain(chain, entry.term, entry.fingerprint, entry.events.iter());
+        chain = entry.chain;
+    }
 }

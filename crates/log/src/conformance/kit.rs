@@ -43,8 +43,8 @@ impl Kit {
         self.below(n) == 0
     }
 
-    pub(crate) fn pick<'a, T>(&self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
+    pub(crate) fn pick<T: Copy>(&self, from: &[T]) -> T {
+        from[self.below(from.len())]
     }
 
     pub(crate) fn uuid(&self) -> Uuid {

@@ -2,7 +2,7 @@
 //!
 //! An engine implements [`Harness`] and [`Database`] for its tests and runs the whole kit:
 //!
-//! ```ignore
+//! ```text
 //! #[tokio::test(flavor = "multi_thread")]
 //! async fn keeps_the_contract() {
 //!     let report = polylog_log::conformance::run_all(std::sync::Arc::new(MyHarness::default())).await;
@@ -13,6 +13,7 @@
 //! What a case finds comes as a [`Violation`], not as a panic, so that the tests of these tests can assert that a case
 //! fails when a rule is switched off.
 
+mod act;
 mod audit;
 mod cases;
 mod child;
@@ -23,6 +24,7 @@ mod kit;
 mod run;
 mod subject;
 mod violation;
+mod wire;
 
 pub use child::child;
 pub use harness::{Database, Harness, Processes};

@@ -15,10 +15,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use polylog_log::*;
 use polylog_replication::{LogQuery, ReadOptions, Store, StoreOptions};
-use polylog_source_simulated::{
-    Options,
-    transactional::{Connection, Database},
-};
+use polylog_source_simulated::{Options, document, transactional};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -35,6 +32,22 @@ pub fn name(name: &str) -> SourceName {
     SourceName::parse(name).expect("a good name")
 }
 
+/// A database with SQL's atoms, or with a document store's.
+#[derive(Clone)]
+enum Database {
+    Transactional(transactional::Database),
+    Document(document::Database),
+}
+
+impl Database {
+    fn connect(&self) -> Box<dyn Source> {
+        match self {
+            Database::Transactional(database) => Box::new(database.connect()),
+            Database::Document(database) => Box::new(database.connect()),
+        }
+    }
+}
+
 /// A source over a simulated database.
 pub struct Remote {
     database: Mutex<Database>,
@@ -47,8 +60,21 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// Over a database with SQL's atoms.
     pub fn new(seed: u64) -> Arc<Self> {
-        let database = Database::new(identity(), name("ledger"), Options { seed, ..Options::default() });
+        let options = Options { seed, ..Options::default() };
+        let database = transactional::Database::new(identity(), name("ledger"), options);
+        Self::over(Database::Transactional(database))
+    }
+
+    /// Over a database with a document store's atoms.
+    pub fn document(seed: u64) -> Arc<Self> {
+        let options = Options { seed, ..Options::default() };
+        let database = document::Database::new(identity(), name("ledger"), options);
+        Self::over(Database::Document(database))
+    }
+
+    fn over(database: Database) -> Arc<Self> {
         Arc::new(Self {
             database: Mutex::new(database),
             held: watch::Sender::new(false),
@@ -60,7 +86,10 @@ impl Remote {
     }
 
     pub fn fail_points(&self) -> FailPoints {
-        self.database.lock().fail_points()
+        match &*self.database.lock() {
+            Database::Transactional(database) => database.fail_points(),
+            Database::Document(database) => database.fail_points(),
+        }
     }
 
     /// Appends wait before they reach the database.
@@ -87,14 +116,14 @@ impl Remote {
         *self.database.lock() = other.database.lock().clone();
     }
 
-    fn reach(&self) -> Result<Connection, Failure> {
+    fn reach(&self) -> Result<Box<dyn Source>, Failure> {
         match self.is_cut.load(Ordering::SeqCst) {
             true => Err(Failure::Unreachable("cut".into())),
             false => Ok(self.database.lock().connect()),
         }
     }
 
-    fn operate(&self) -> Result<Connection, OperationError> {
+    fn operate(&self) -> Result<Box<dyn Source>, OperationError> {
         self.reach().map_err(OperationError::Failed)
     }
 }

@@ -5,6 +5,7 @@
 //! simulated, let concurrent operations overtake each other between any two steps, by a seed, and can have each rule of
 //! the contract switched off, to test the tests.
 
+pub mod document;
 mod entries;
 mod schedule;
 pub mod transactional;

@@ -2,8 +2,8 @@ use parking_lot::Mutex;
 use polylog_log::Timestamp;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-/// Steps that an operation gives away at a fail point that delays it.
-const DELAY: usize = 60;
+/// Steps that an operation gives away at most, at a fail point that delays it: others get several operations done.
+const LONGEST_DELAY: usize = 800;
 
 /// Lets concurrent operations overtake each other, and tells a time that now and then runs backwards.
 pub(crate) struct Schedule {
@@ -28,7 +28,8 @@ impl Schedule {
 
     /// Lets others go first for long.
     pub(crate) async fn delay(&self) {
-        give_away(DELAY).await;
+        let turns = self.state.lock().0.random_range(0..LONGEST_DELAY);
+        give_away(turns).await;
     }
 
     /// The database's clock.

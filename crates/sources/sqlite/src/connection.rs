@@ -1,7 +1,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -32,58 +32,58 @@ pub(crate) enum Role {
 #[derive(Clone)]
 pub(crate) struct Handle {
     pub(crate) config: SqliteConfig,
+    /// The file that was opened first; no other one is ever taken for it.
+    file: Arc<OnceLock<FileId>>,
+    /// A test stopped this handle.
     crashed: Arc<AtomicBool>,
 }
 
 impl Handle {
     pub(crate) fn new(config: SqliteConfig) -> Self {
-        Self { config, crashed: Arc::default() }
+        Self { config, file: Arc::default(), crashed: Arc::default() }
     }
 }
 
 /// A place for one connection; opens it when needed, and again after an error that broke it.
 pub(crate) struct Slot {
-    config: SqliteConfig,
+    handle: Handle,
     role: Role,
-    open: Option<(Connection, FileId)>,
-    /// Shared by all connections of a source.
-    crashed: Arc<AtomicBool>,
+    open: Option<Connection>,
 }
 
 impl Slot {
     pub(crate) fn new(handle: &Handle, role: Role) -> Self {
-        Self { config: handle.config.clone(), role, open: None, crashed: handle.crashed.clone() }
+        Self { handle: handle.clone(), role, open: None }
     }
 
     /// How long SQLite waits for a lock.
     pub(crate) fn patience(&self) -> Duration {
-        self.config.busy_timeout
+        self.handle.config.busy_timeout
     }
 
-    /// The connection to the file that the path leads to now.
+    /// The connection to the file that was opened first, if the path still leads to it.
     pub(crate) fn connection(&mut self) -> Result<&mut Connection, EngineError> {
-        if self.crashed.load(Ordering::Acquire) {
+        if self.handle.crashed.load(Ordering::Acquire) {
             return Err(EngineError::Crashed);
         }
-        // a file that was replaced lives on without a name: what is written to it is lost
-        let is_current = self.open.as_ref().is_some_and(|(_, id)| FileId::of(&self.config.path) == Some(*id));
+        // a file without a name lives on while it is open: what is written to it is lost
+        let is_current = FileId::of(&self.handle.config.path).as_ref() == self.handle.file.get();
         if !is_current {
             self.open = None;
         }
-        let (connection, _) = match self.open.take() {
-            Some(open) => self.open.insert(open),
-            None => self.open.insert(open(&self.config, self.role)?),
-        };
-        Ok(connection)
+        match self.open.take() {
+            Some(connection) => Ok(self.open.insert(connection)),
+            None => Ok(self.open.insert(open(&self.handle, self.role)?)),
+        }
     }
 
     /// Gives the connection up if `error` broke it, or if it is still in a transaction.
     pub(crate) fn settle(&mut self, error: Option<&EngineError>) {
         if matches!(error, Some(EngineError::Crashed)) {
-            self.crashed.store(true, Ordering::Release);
+            self.handle.crashed.store(true, Ordering::Release);
         }
         let is_broken = error.is_some_and(EngineError::breaks_connection);
-        let is_stuck = self.open.as_ref().is_some_and(|(connection, _)| !connection.is_autocommit());
+        let is_stuck = self.open.as_ref().is_some_and(|connection| !connection.is_autocommit());
         if is_broken || is_stuck {
             self.open = None;
         }
@@ -91,7 +91,7 @@ impl Slot {
 
     /// The fail points, for one operation.
     pub(crate) fn faults(&self) -> Faults {
-        Faults::new(self.config.fail_points.clone())
+        Faults::new(self.handle.config.fail_points.clone())
     }
 
     /// Gives the connection up.
@@ -101,19 +101,23 @@ impl Slot {
 
     /// Gives cached pages back; the next operations read them again.
     pub(crate) fn shrink(&mut self) {
-        let shrunk = self.open.as_ref().map(|(connection, _)| connection.release_memory());
+        let shrunk = self.open.as_ref().map(Connection::release_memory);
         if shrunk.is_some_and(|result| result.is_err()) {
             self.open = None;
         }
     }
 }
 
-fn open(config: &SqliteConfig, role: Role) -> Result<(Connection, FileId), EngineError> {
+fn open(handle: &Handle, role: Role) -> Result<Connection, EngineError> {
+    let config = &handle.config;
     let missing = || Failure::NotProvisioned(format!("there is no file {}", config.path.display()));
     if file::look(&config.path)? == Found::Nothing {
         return Err(missing().into());
     }
-    let before = FileId::of(&config.path).ok_or_else(missing)?;
+    let found = FileId::of(&config.path).ok_or_else(missing)?;
+    if *handle.file.get_or_init(|| found) != found {
+        return Err(replaced(&config.path).into());
+    }
     let connection = connect(&config.path, OpenFlags::empty(), config.busy_timeout)?;
     check_owner(&connection)?;
     let cache = match role {
@@ -125,10 +129,19 @@ fn open(config: &SqliteConfig, role: Role) -> Result<(Connection, FileId), Engin
     if role == Role::Reader {
         set(&connection, "query_only", 1)?;
     }
-    if FileId::of(&config.path) != Some(before) {
-        return Err(Failure::Unreachable("the file was replaced while it was opened".into()).into());
+    if FileId::of(&config.path) != Some(found) {
+        return Err(replaced(&config.path).into());
     }
-    Ok((connection, before))
+    Ok(connection)
+}
+
+/// The write-ahead log beside the path may belong to the old file: SQLite would play it into the new one.
+fn replaced(path: &Path) -> Failure {
+    Failure::Unreachable(format!(
+        "{} was replaced while it was open: stop every process that uses it, put it back together with its -wal \
+         file or remove that one, and start again",
+        path.display()
+    ))
 }
 
 /// A connection with everything that durability and safety rest on; reads nothing yet.

@@ -1,4 +1,7 @@
 //! The database file as the operating system sees it: looked at before SQLite is, for clearer answers than it gives.
+//!
+//! Nothing here opens the file: closing any descriptor of it would take away the POSIX locks that SQLite holds on it in
+//! this process.
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 

@@ -29,8 +29,10 @@ fn attempt<T>(
     let connection = slot.connection()?;
     connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
     let result = work(connection);
-    connection.prepare_cached("COMMIT")?.execute([])?;
-    result
+    let ended = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+    let read = result?;
+    ended?;
+    Ok(read)
 }
 
 /// See [`polylog_log::Source::head`].

@@ -53,6 +53,8 @@ impl Readers {
             let _ = answer.send(result);
         });
         reader.try_send(job).map_err(|_| closed())?;
+        // a caller that waits must not keep the thread from ending
+        drop(reader);
         answered.await.unwrap_or_else(|_| Err(Failure::Unreachable("the reader gave no answer".into())))
     }
 

@@ -208,3 +208,59 @@ impl std::fmt::Display for Column {
         write!(f, "{} {}{}", self.name, self.kind, if self.required { " NOT NULL" } else { "" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    fn plan_of(file: &Connection, statement: &str) -> String {
+        let mut plan = file.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).expect("a statement");
+        let lines = plan.raw_query().mapped(|row| row.get::<_, String>(3));
+        lines.collect::<Result<Vec<_>, _>>().expect("a plan").join("; ")
+    }
+
+    #[test]
+    fn every_lookup_goes_by_its_index_without_sorting() {
+        let file = Connection::open_in_memory().expect("a database");
+        for table in &TABLES {
+            file.execute_batch(&table.definition()).expect("a table");
+        }
+        for index in indexes(IndexOptions { event_type: true, aggregate_id: true }) {
+            file.execute_batch(index.definition).expect("an index");
+        }
+        let by = |index: &str, which: &str| {
+            format!("SEARCH polylog_events USING INDEX polylog_events_{index} ({which})")
+        };
+        let cases = [
+            ("WHERE commit_id = ? AND position = first", by("commit_id", "commit_id=?")),
+            (
+                "WHERE stream = ? AND version >= ? ORDER BY version",
+                by("stream_version", "stream=? AND version>?"),
+            ),
+            (
+                "WHERE stream = ? AND version <= ? ORDER BY version DESC",
+                by("stream_version", "stream=? AND version<?"),
+            ),
+            ("WHERE stream = ? ORDER BY version DESC LIMIT 1", by("stream_version", "stream=?")),
+            ("WHERE id = ?", by("id", "id=?")),
+            (
+                "WHERE category = ? AND position BETWEEN ? AND ? ORDER BY position DESC",
+                by("category", "category=? AND rowid>? AND rowid<?"),
+            ),
+            ("WHERE correlation_id = ? ORDER BY position", by("correlation_id", "correlation_id=?")),
+            ("WHERE type = ? AND position > ? ORDER BY position", by("type", "type=? AND rowid>?")),
+            ("WHERE aggregate_id = ? ORDER BY position", by("aggregate_id", "aggregate_id=?")),
+        ];
+        for (condition, expected) in cases {
+            let statement = format!("SELECT data FROM polylog_events {condition}");
+            let plan = plan_of(&file, &statement);
+            // where the index holds all that is asked for, SQLite says COVERING INDEX
+            assert_eq!(plan, expected, "{condition}");
+        }
+        let quarantine =
+            plan_of(&file, "SELECT data FROM polylog_quarantine WHERE cut > ? ORDER BY cut, position");
+        assert!(quarantine.starts_with("SEARCH") && !quarantine.contains("TEMP"), "{quarantine}");
+    }
+}

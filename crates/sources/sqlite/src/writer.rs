@@ -52,6 +52,8 @@ impl Writer {
             thread.as_ref().map(|thread| thread.jobs.clone()).ok_or_else(closed)?
         };
         jobs.try_send(job).map_err(|_| closed())?;
+        // a caller that waits must not keep the thread from ending
+        drop(jobs);
         answered.await.unwrap_or_else(|_| {
             Err(OperationError::Unknown(Failure::Unreachable("the writer gave no answer".into())))
         })

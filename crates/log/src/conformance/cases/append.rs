@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use crate::{
-    Chain, Commit, Entry, Event, Expected, Position, Refusal, StreamAppend, Term, Timestamp, Verdict,
+    Commit, Expected, Position, Refusal, StreamAppend, Term, Timestamp, Verdict,
     Version, VersionConflict,
     conformance::{
         Kit, Violation,
-        events::{stream, version},
+        events::{reseal, stream, version},
         subject::{Checked, Subject, apply, under},
         violation::{ensure, ensure_eq},
     },
@@ -130,6 +130,11 @@ fn kind(verdict: &Verdict) -> char {
 }
 
 pub(super) async fn only_the_primary_of_the_term_appends(kit: Kit) -> Checked {
+    let fresh = Subject::fresh(&kit).await?;
+    let batch = vec![kit.commit(fresh.log(), "s", Expected::Any, 1)];
+    let append = fresh.source.append(&fresh.identity, under(&fresh.head().await?, batch));
+    fresh.refuses("a source that was never opened, at term zero", Refusal::Fenced, append).await?;
+
     let [primary, replica, _] = Subject::three(&kit).await?;
     replica.follow(&primary, 1).await?;
     let head = replica.head().await?;
@@ -154,13 +159,12 @@ pub(super) async fn the_time_of_recording_never_falls(kit: Kit) -> Checked {
     let source = Subject::primary(&kit).await?;
     let replica = Subject::of(&kit, source.log(), "b").await?;
     let ahead = source.fill("s", 1).await?.recorded_at.as_micros() + Duration::from_secs(86_400).as_micros() as i64;
-    let mut previous = replica.head().await?.tail;
     let mut entries = source.entries().await?;
-    for entry in &mut entries {
-        record_at(entry, previous.chain, Timestamp::from_micros(ahead));
-        previous = entry.point();
+    for event in entries.iter_mut().flat_map(|entry| &mut entry.events) {
+        event.recorded_at = Timestamp::from_micros(ahead);
     }
     let start = replica.head().await?.tail;
+    reseal(&mut entries, start);
     replica.apply(apply(1, start, entries)).await?;
     replica.lead(2).await?;
     replica.fill("s", 3).await?;
@@ -171,13 +175,4 @@ pub(super) async fn the_time_of_recording_never_falls(kit: Kit) -> Checked {
     let head = replica.head().await?;
     ensure_eq!(head.tail.position, Position::new(2 + 1 + 1 + 3), "the tail");
     Ok(())
-}
-
-/// Another history: the same entry, recorded at another time.
-fn record_at(entry: &mut Entry, previous: Chain, time: Timestamp) {
-    for event in &mut entry.events {
-        event.recorded_at = time;
-        event.digest = Event::compute_digest(event);
-    }
-    entry.chain = Entry::compute_chain(previous, entry.term, entry.fingerprint, entry.events.iter());
 }

@@ -74,9 +74,9 @@ pub(super) async fn a_term_is_opened_once(kit: Kit) -> Checked {
     subject.promise(1, nonce).await?;
     let open = subject.opening(1, nonce).await?;
     subject.open(open.clone()).await?;
-    subject.refuses("the same request again", Refusal::Fenced, subject.open(open)).await?;
     let now = subject.opening(1, nonce).await?;
     subject.refuses("at the tail of now", Refusal::Fenced, subject.open(now)).await?;
+    subject.refuses("the same request again", Refusal::Fenced, subject.open(open)).await?;
     let entries = subject.audit().await?;
     ensure_eq!(entries.len(), 1, "entries after one opening");
     ensure_eq!(entries[0].events[0].version, Version::FIRST, "the version of the first $term");

@@ -252,9 +252,12 @@ impl World {
             let outcome = offered.outcome.as_ref().expect("answered");
             let held = self.log.positions_of(&offered.commit);
             assert!(held.len() <= 1, "written twice");
+            let is_unconditional = offered.commit.appends[0].expected == Expected::Any;
             let is_only_try = tries[&offered.commit.id] == 1;
             match outcome {
-                Ok(Verdict::Committed(_) | Verdict::Duplicate(_)) if is_only_try => {
+                // A commit whose condition did not hold in a try without a reply may be written by the next one, after
+                // those that went through in the first; one without a condition keeps its place.
+                Ok(Verdict::Committed(_) | Verdict::Duplicate(_)) if is_only_try && is_unconditional => {
                     let stream = offered.commit.appends[0].stream.as_str();
                     let before = last.insert(stream, held[0]);
                     assert!(
@@ -273,7 +276,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_everybody_is_told_the_truth_once(steps in prop::collection::vec(step(), 1..80)) {

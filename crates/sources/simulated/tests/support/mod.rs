@@ -10,32 +10,63 @@ use polylog_log::{
     FailPoints, Identity, Rules, Source, SourceName,
     conformance::{Database, Harness, Violation},
 };
-use polylog_source_simulated::{Options, transactional};
+use polylog_source_simulated::{Options, document, transactional};
 
-/// Makes databases with a transaction.
-pub(crate) struct Transactional {
+/// What a simulated database is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Transactional,
+    Document,
+}
+
+/// Makes simulated databases; each with a seed of its own.
+pub(crate) struct Simulated {
+    kind: Kind,
     rules: Rules,
     seed: AtomicU64,
 }
 
-impl Transactional {
-    pub(crate) fn new(rules: Rules) -> Arc<Self> {
-        Arc::new(Self { rules, seed: AtomicU64::new(1) })
+impl Simulated {
+    pub(crate) fn new(kind: Kind, rules: Rules) -> Arc<Self> {
+        Arc::new(Self { kind, rules, seed: AtomicU64::new(1) })
     }
 }
 
 #[async_trait]
-impl Harness for Transactional {
+impl Harness for Simulated {
     async fn create(&self, identity: Identity, voter: SourceName) -> Result<Box<dyn Database>, Violation> {
         let options = Options { rules: self.rules, seed: self.seed.fetch_add(1, Ordering::Relaxed) };
-        Ok(Box::new(TransactionalDatabase(transactional::Database::new(identity, voter, options))))
+        Ok(match self.kind {
+            Kind::Transactional => {
+                Box::new(Transactional(transactional::Database::new(identity, voter, options)))
+            }
+            Kind::Document => Box::new(Document(document::Database::new(identity, voter, options))),
+        })
     }
 }
 
-struct TransactionalDatabase(transactional::Database);
+struct Transactional(transactional::Database);
 
 #[async_trait]
-impl Database for TransactionalDatabase {
+impl Database for Transactional {
+    async fn open(&self) -> Result<Arc<dyn Source>, Violation> {
+        Ok(Arc::new(self.0.connect()))
+    }
+
+    async fn crash(&self) -> Result<(), Violation> {
+        self.0.crash();
+        Ok(())
+    }
+
+    fn fail_points(&self) -> FailPoints {
+        self.0.fail_points()
+    }
+}
+
+struct Document(document::Database);
+
+#[async_trait]
+impl Database for Document {
     async fn open(&self) -> Result<Arc<dyn Source>, Violation> {
         Ok(Arc::new(self.0.connect()))
     }

@@ -100,3 +100,61 @@ fn changed(error: EngineError) -> EngineError {
         _ => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use polylog_log::{DatabaseId, Fault, Identity, Incarnation, LogId, SourceName};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        POINTS,
+        provision::{Actual, Desired, IndexOptions, inspect, plan},
+    };
+
+    fn desired() -> Desired {
+        let id = Uuid::from_u128;
+        Desired {
+            identity: Identity {
+                log: LogId::new(id(1)),
+                database: DatabaseId::new(id(2)),
+                incarnation: Incarnation::new(id(3)),
+            },
+            source: SourceName::parse("main").expect("a good name"),
+            indexes: IndexOptions::default(),
+        }
+    }
+
+    /// Every step of provisioning is where it may end; what it leaves is nothing, or what a new plan completes.
+    #[test]
+    fn a_provisioning_that_ends_anywhere_is_completed_by_the_next() {
+        let all = Approval::up_to(StepClass::Slow);
+        let mut passed = 0;
+        for point in POINTS {
+            for skip in 0.. {
+                let folder = tempfile::tempdir().expect("a folder");
+                let path = folder.path().join("log.db");
+                let fail_points = FailPoints::new(POINTS);
+                fail_points.arm(point, skip, Fault::Crash);
+                let first = plan(&desired(), &Actual::Absent).expect("a plan");
+                let outcome = apply_with(&path, &first, &all, &fail_points);
+                if !fail_points.disarm() {
+                    assert_eq!(outcome.map(|applied| applied.waiting.len()), Ok(0));
+                    break;
+                }
+                passed += 1;
+                assert!(outcome.is_err(), "{point}, {skip}");
+                let left = inspect(&path).expect("nothing, or a file of ours");
+                let rest = plan(&desired(), &left).expect("a plan");
+                match &left {
+                    Actual::Absent | Actual::Empty => assert_eq!(rest, first),
+                    Actual::Ours(_) => assert!(rest.is_empty() && *point == faults::COMMITTED),
+                }
+                apply(&path, &rest, &all).expect("the rest");
+                let whole = plan(&desired(), &inspect(&path).expect("a file of ours"));
+                assert!(whole.expect("a plan").is_empty(), "{point}, {skip}");
+            }
+        }
+        assert!(passed > 15, "only {passed} places");
+    }
+}

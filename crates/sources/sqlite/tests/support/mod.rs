@@ -26,7 +26,11 @@ pub(crate) struct Store {
 impl Store {
     /// Provisioned and empty.
     pub(crate) fn new() -> Self {
-        let store = Self { folder: tempfile::tempdir().expect("a folder"), identity: identity(1) };
+        Self::of(identity(1))
+    }
+
+    pub(crate) fn of(identity: Identity) -> Self {
+        let store = Self { folder: tempfile::tempdir().expect("a folder"), identity };
         store.provision();
         store
     }

@@ -1,0 +1,84 @@
+use std::{ops::RangeInclusive, time::Duration};
+
+use async_trait::async_trait;
+use polylog_log::{
+    Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
+    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
+    ReadCategory, ReadLog, ReadStream, Refusal, Rule, Source, StreamPage, Term, Truncate,
+};
+
+use super::{Connection, Lost, operate::Request};
+use crate::LIMITS;
+
+#[async_trait]
+impl Source for Connection {
+    async fn head(&self) -> Result<Head, Failure> {
+        Ok(self.head_document().await?.head.clone())
+    }
+
+    async fn promise(&self, of: &Identity, term: Term, nonce: Nonce) -> Result<Head, OperationError> {
+        self.operate(of, &Request::Promise(term, nonce)).await.map(|effect| effect.head)
+    }
+
+    async fn open(&self, of: &Identity, open: Open) -> Result<Head, OperationError> {
+        self.operate(of, &Request::Open(open)).await.map(|effect| effect.head)
+    }
+
+    async fn append(&self, of: &Identity, append: Append) -> Result<Appended, OperationError> {
+        let effect = self.operate(of, &Request::Append(append)).await?;
+        Ok(Appended { verdicts: effect.verdicts, head: effect.head })
+    }
+
+    async fn apply(&self, of: &Identity, apply: Apply) -> Result<Head, OperationError> {
+        self.operate(of, &Request::Apply(apply)).await.map(|effect| effect.head)
+    }
+
+    async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
+        self.operate(of, &Request::Truncate(truncate)).await.map(|effect| effect.head)
+    }
+
+    async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
+        self.log_page(read).await
+    }
+
+    async fn read_stream(&self, read: ReadStream) -> Result<StreamPage, Failure> {
+        self.stream_page(read).await
+    }
+
+    async fn read_category(&self, read: ReadCategory) -> Result<CategoryPage, Failure> {
+        self.category_page(read).await
+    }
+
+    async fn find(&self, id: EventId) -> Result<FoundEvent, Failure> {
+        self.found(id).await
+    }
+
+    async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
+        self.digests_of(range).await
+    }
+
+    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+        self.quarantined(after, limit).await
+    }
+
+    async fn wait(&self, after: Position, at_most: Duration) {
+        let mut tail = self.server.tail.subscribe();
+        // a timeout is an answer, too; and the sender lives as long as the server
+        let _ = tokio::time::timeout(at_most, tail.wait_for(|tail| *tail > after)).await;
+    }
+
+    async fn lease(&self, of: &Identity, swap: LeaseSwap) -> Result<LeaseAnswer, OperationError> {
+        let document = self.head_document().await.map_err(|lost| OperationError::Failed(lost.into()))?;
+        if self.server.is_on(Rule::Identity) && *of != document.head.identity {
+            let (reason, head) = (Refusal::WrongStore, Box::new(document.head.clone()));
+            return Err(OperationError::Refused { reason, head });
+        }
+        let unknown = |lost: Lost| OperationError::Unknown(lost.into());
+        let (swapped, lease) = self.replace_lease(&swap).await.map_err(unknown)?;
+        Ok(LeaseAnswer { swapped, lease })
+    }
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+}
