@@ -24,6 +24,9 @@ fn an_interrupted_export_goes_on_where_it_was() {
         dev.run(&["export", &path]);
         assert!(std::fs::read_to_string(&file).expect("it is read") == whole, "{kept} bytes were kept");
     }
+    std::fs::write(&file, format!("{whole}{{\"half")).expect("it is written");
+    dev.run(&["export", &path]);
+    assert!(std::fs::read_to_string(&file).expect("it is read") == whole, "half a line is removed");
     dev.run(&["append", "a-1", "-e", "any", "-t", "T"]);
     dev.run(&["export", &path]);
     let longer = std::fs::read_to_string(&file).expect("it is read");
@@ -34,6 +37,8 @@ fn an_interrupted_export_goes_on_where_it_was() {
 fn a_file_of_something_else_is_left_as_it_is() {
     let (dev, other) = (filled(), filled());
     let foreign = other.run(&["export"]);
+    // the same ids in another log are other events
+    assert!(dev.feed(&["import", "-", "--renumber"], &foreign).status.success());
     for content in ["no export\n", foreign.as_str()] {
         let file = dev.file("log.ndjson", content);
         let (code, _, stderr) =

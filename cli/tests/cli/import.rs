@@ -224,6 +224,28 @@ fn other_content_under_an_imported_id_is_told() {
 }
 
 #[test]
+fn what_another_import_left_half_done_is_completed() {
+    let dev = Dev::start();
+    let line = |number: u64, version: &str| {
+        format!(
+            "{{\"stream\":\"s\",\"type\":\"t\",\"id\":\"00000000-0000-0000-0000-00000000000{number}\"{version}}}\n"
+        )
+    };
+    let import = |numbers: &[u64], version: &dyn Fn(u64) -> String| {
+        let lines: String = numbers.iter().map(|number| line(*number, &version(*number))).collect();
+        outcome(&dev.feed(&["import", "-"], &lines))
+    };
+    let (free, fixed) = (|_| String::new(), |number| format!(",\"version\":{number}"));
+    assert_eq!(import(&[1, 2, 3], &free).1, "3 events written, 0 already there\n");
+    assert_eq!(import(&[1, 2, 3, 4, 5], &free).1, "2 events written, 3 already there\n");
+    assert_eq!(import(&[1, 2, 3, 4, 5, 6], &fixed).1, "1 events written, 5 already there\n");
+    assert_eq!(import(&[2, 3], &free).1, "0 events written, 2 already there\n");
+    let (code, _, stderr) = import(&[7, 6], &free);
+    assert!(code == 1 && stderr.contains("lines 1 to 2:") && stderr.contains("id_conflict"), "{stderr}");
+    assert_eq!(dev.events(&["s"]).len(), 6);
+}
+
+#[test]
 fn lines_from_a_pipe_need_ids() {
     let dev = Dev::start();
     let (code, _, stderr) = outcome(&dev.feed(&["import", "-"], &lines(1, 1)));
