@@ -5,14 +5,16 @@ set -euo pipefail
 . tests/lib/sidecar.sh
 need_python
 work=$(mktemp -d)
+config=$PWD/tests/lib/schemathesis.toml
 start_sidecar examples/payments "$work/data"
 trap 'stop_sidecar; rm -rf "$work"' EXIT
 cd "$work"
 fuzz() {
-  "$python_env/bin/schemathesis" run "$POLYLOG_URL/openapi.json" \
+  "$python_env/bin/schemathesis" --config-file "$config" run "$POLYLOG_URL/openapi.json" \
     --checks not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance \
     --exclude-tag later --request-timeout 10 "$@"
 }
-fuzz --phases fuzzing,stateful --max-examples "${POLYLOG_FUZZ_EXAMPLES:-25}"
+# A subscription that is accepted does not end by itself: the second run has its bounds alone.
+fuzz --phases fuzzing,stateful --exclude-path-regex subscribe --max-examples "${POLYLOG_FUZZ_EXAMPLES:-25}"
 # The generator of this phase fails by itself on the nested body of a commit; the phases above cover that.
 fuzz --phases coverage --exclude-path-regex commits
