@@ -2,7 +2,7 @@
 # The README's first command gives a running store, and its lines answer as shown.
 set -euo pipefail
 . tests/lib/tools.sh
-command='cargo run --release -p polylog -- dev examples/payments'
+command='cargo run --release --bin polylog -- dev examples/payments'
 grep -qxF "$command" README.md || { echo "the README shows another first command" >&2; exit 1; }
 work=$(mktemp -d)
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
