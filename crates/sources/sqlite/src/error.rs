@@ -121,7 +121,7 @@ mod tests {
         assert!(matches!(meaning(ffi::SQLITE_NOTADB), Failure::Damaged(_)));
         assert!(matches!(meaning(ffi::SQLITE_CONSTRAINT_UNIQUE), Failure::Damaged(_)));
         assert!(matches!(meaning(ffi::SQLITE_IOERR_WRITE), Failure::Unreachable(_)));
-        assert!(matches!(meaning(ffi::SQLITE_READONLY_DBMOVED), Failure::Unreachable(_)));
+        assert!(matches!(meaning(ffi::SQLITE_READONLY_DBMOVED), Failure::NotProvisioned(_)));
         assert!(matches!(meaning(ffi::SQLITE_NOMEM), Failure::Unreachable(_)));
     }
 
