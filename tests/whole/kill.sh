@@ -7,4 +7,4 @@ polylog-whole-tests kill --rounds "$1"
 cargo build --workspace --all-features --bins
 broken=$POLYLOG_TARGET/debug/polylog
 POLYLOG_MUTANT=sequence polylog-whole-tests kill --rounds 10 --expect-violation --binary "$broken"
-POLYLOG_MUTANT=early-answer polylog-whole-tests kill --rounds 10 --expect-violation --binary "$broken"
+POLYLOG_MUTANT=early-answer polylog-whole-tests kill --rounds 20 --expect-violation --binary "$broken"

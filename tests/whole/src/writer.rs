@@ -45,14 +45,22 @@ pub fn write(port: u16, seed: u64, stop: &AtomicBool) -> Result<Written> {
         let body = json!({"expectedVersion": expected, "events": events}).to_string();
         let path = format!("/v1/streams/{stream}");
         let mut first_answer: Option<Acknowledged> = None;
-        // A second try of the same commit is sent, now and then, while the first is still on its way: both must be
+        // A second try of the same commit is sent, now and then, without waiting for the first's answer: both must be
         // answered alike.
+        let impatience = [Duration::ZERO, Duration::from_millis(random.random_range(0..30))];
         let tries = if random.random_ratio(1, 3) { 2 } else { 1 };
         let answers = std::thread::scope(|scope| -> Vec<Result<(Option<Acknowledged>, usize)>> {
             let threads: Vec<_> = connections
                 .iter_mut()
+                .zip(impatience)
                 .take(tries)
-                .map(|connection| scope.spawn(|| insist(connection, port, &path, &body, &stream, &ids)))
+                .map(|(connection, impatience)| {
+                    let (path, body, stream, ids) = (&path, &body, &stream, &ids);
+                    scope.spawn(move || {
+                        pause(impatience);
+                        insist(connection, port, path, body, stream, ids)
+                    })
+                })
                 .collect();
             threads.into_iter().map(|thread| thread.join().expect("a writer does not panic")).collect()
         });
