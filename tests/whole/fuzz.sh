@@ -12,7 +12,7 @@ cd "$work"
 fuzz() {
   "$python_env/bin/schemathesis" --config-file "$config" run "$POLYLOG_URL/openapi.json" \
     --checks not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance \
-    --exclude-tag later --request-timeout 10 "$@"
+    --exclude-tag later --request-timeout 10 --seed "${POLYLOG_FUZZ_SEED:-1}" "$@"
 }
 # A subscription that is accepted does not end by itself: the second run has its bounds alone.
 fuzz --phases fuzzing,stateful --exclude-path-regex subscribe --max-examples "${POLYLOG_FUZZ_EXAMPLES:-25}"
