@@ -34,6 +34,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<()> {
     sidecar.start()?;
     Load { clients: 8, events: 50 }.fill(sidecar.port, 10_000)?;
 
+    let cases = if args.cases.is_empty() { &CASES } else { args.cases.as_slice() };
     println!(
         "| stored | clients × events | batch | HTTP events/s | raw events/s | ratio (quartiles) | p50 ms | p99 ms |"
     );
@@ -44,7 +45,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<()> {
         }
         let file = database(&data)?;
         let mut raw = Raw::copy(&file, &folder.join(format!("{stage}.db")))?;
-        for load in CASES {
+        for &load in cases {
             let stored = position(sidecar.port)?;
             let pairs: Vec<Pair> = (0..args.pairs)
                 .map(|_| pair(load, &sidecar, args.window, &mut raw))

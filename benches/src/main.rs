@@ -10,6 +10,7 @@ mod raw;
 mod read;
 
 use clap::Parser;
+use load::Load;
 use polylog_whole_tests::sidecar::SidecarArgs;
 
 #[derive(Parser)]
@@ -23,6 +24,9 @@ struct Args {
     /// Events that are stored before the last cases.
     #[arg(long, default_value_t = 2_000_000)]
     stored: u64,
+    /// Only these cases, for example `128x1,8x50`; all of them by default.
+    #[arg(long = "case", value_delimiter = ',')]
+    cases: Vec<Load>,
     #[command(flatten)]
     sidecar: SidecarArgs,
 }

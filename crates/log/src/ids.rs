@@ -67,15 +67,26 @@ id!(
     Nonce
 );
 
+/// A UUIDv7 begins with this many bytes of time.
+const TIME_BYTES: usize = 6;
+
 impl CommitId {
-    /// The identity of a commit that came without an idempotency key: a hash of its event ids in their order.
+    /// The identity of a commit that came without an idempotency key: a hash of its event ids in their order, whose
+    /// first 48 bits are those of the first event's id. Where that is a UUIDv7 they are its time: so the ids of new
+    /// commits stand side by side in a database's index, instead of touching a page of their own each.
     pub fn from_events(ids: impl ExactSizeIterator<Item = EventId>) -> Self {
         let mut encoder = Encoder::new("polylog v1 commit");
         encoder.number(ids.len() as u64);
+        let mut first = None;
         for id in ids {
+            first = first.or(Some(id));
             encoder.bytes(id.as_bytes());
         }
-        Self(Uuid::new_v8(encoder.hash128()))
+        let mut bytes = encoder.hash128();
+        if let Some(first) = first {
+            bytes[..TIME_BYTES].copy_from_slice(&first.as_bytes()[..TIME_BYTES]);
+        }
+        Self(Uuid::new_v8(bytes))
     }
 
     /// The identity of a commit that came with an idempotency key: UUIDv5 under the log's id of operation, the caller's
@@ -121,5 +132,22 @@ mod tests {
     fn a_commit_id_depends_on_the_order_of_events() {
         let (a, b) = (EventId::new(Uuid::from_u128(1)), EventId::new(Uuid::from_u128(2)));
         assert_ne!(CommitId::from_events([a, b].into_iter()), CommitId::from_events([b, a].into_iter()));
+        let c = EventId::new(Uuid::from_u128(3));
+        assert_ne!(CommitId::from_events([a, b].into_iter()), CommitId::from_events([a, c].into_iter()));
+    }
+
+    #[test]
+    fn commit_ids_rise_with_the_time_of_version_7_ids() {
+        let id = |millis: u64| {
+            EventId::new(Uuid::new_v7(uuid::Timestamp::from_unix(
+                uuid::NoContext,
+                millis / 1000,
+                u32::try_from(millis % 1000).expect("below 1000") * 1_000_000,
+            )))
+        };
+        let ids: Vec<_> =
+            (0..100).map(|n| CommitId::from_events([id(1_800_000_000_000 + n)].into_iter())).collect();
+        assert!(ids.is_sorted());
+        assert_eq!(Uuid::from_bytes(*ids[0].as_bytes()).get_version_num(), 8);
     }
 }

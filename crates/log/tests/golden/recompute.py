@@ -36,6 +36,7 @@ def hash128(*parts):
 def commit_id(ids):
     parts = [b"polylog v1 commit", number(len(ids))] + [field(i.bytes) for i in ids]
     raw = bytearray(hash128(*parts))
+    raw[:6] = ids[0].bytes[:6]
     raw[6] = raw[6] & 0x0F | 0x80
     raw[8] = raw[8] & 0x3F | 0x80
     return uuid.UUID(bytes=bytes(raw))

@@ -1,6 +1,6 @@
 use polylog_log::{
-    Append, Appended, CommitId, CommitReceipt, Entry, EventId, Facts, Identity, Operation, OperationError,
-    Position, RecordedCommit, Rules, StreamHead, StreamName, Wanted,
+    Append, Appended, CommitId, CommitReceipt, Effect, Entry, EventId, Facts, Identity, Operation,
+    OperationError, Position, RecordedCommit, Rules, StreamHead, StreamName, Verdict, Wanted,
 };
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -11,35 +11,92 @@ use crate::{
     error::EngineError,
     operation,
     rows::{EntryBuilder, RowReader, columns, number, text},
+    stream_heads::StreamHeads,
 };
 
 /// See [`polylog_log::Source::append`].
+///
+/// Nearly every batch is new, and its indexes would refuse what is not: so ids are first left to them. Only where a
+/// commit would not simply be written, or where an index refused it, is everything looked up and decided again.
 pub(crate) fn append(
     slot: &mut Slot,
     of: &Identity,
     append: &Append,
     tail: &watch::Sender<Position>,
 ) -> Result<Appended, OperationError> {
-    let effect = operation::execute(slot, tail, |connection, head| {
-        let facts = look_up(connection, &Wanted::by_batch(&append.batch))?;
+    // taken out while the tail moves: what fails half-way leaves nothing that could be trusted
+    let mut streams = slot.take_streams();
+    let effect = match decide_and_write(slot, of, append, tail, Ids::LeftToIndexes, &mut streams)? {
+        Ok(effect) => effect,
+        Err(_clash) => decide_and_write(slot, of, append, tail, Ids::LookedUp, &mut streams)?
+            .map_err(|error| OperationError::Failed(error.failure(slot.patience())))?,
+    };
+    streams.wrote(&effect);
+    slot.put_streams(streams);
+    Ok(Appended { verdicts: effect.verdicts, head: effect.head })
+}
+
+/// How it is found out whether ids stand in the log already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ids {
+    LeftToIndexes,
+    LookedUp,
+}
+
+fn decide_and_write(
+    slot: &mut Slot,
+    of: &Identity,
+    append: &Append,
+    tail: &watch::Sender<Position>,
+    ids: Ids,
+    streams: &mut StreamHeads,
+) -> Result<Result<Effect, EngineError>, OperationError> {
+    let mut wanted = Wanted::by_batch(&append.batch);
+    operation::execute_or_clash(slot, tail, |connection, head| {
         #[cfg(feature = "mutants")]
         let head = &crate::mutants::numbered_by_sequence(connection, head, &append.batch)?;
-        let operation = Operation::Append {
-            term: append.term,
-            config: append.config,
-            batch: &append.batch,
-            facts: &facts,
-            watermarks: append.watermarks,
-            clock: clock::now(),
+        let admit = |facts: &Facts| {
+            let operation = Operation::Append {
+                term: append.term,
+                config: append.config,
+                batch: &append.batch,
+                facts,
+                watermarks: append.watermarks,
+                clock: clock::now(),
+            };
+            head.admit(of, operation, Rules::ALL)
         };
-        Ok(head.admit(of, operation, Rules::ALL))
-    })?;
-    Ok(Appended { verdicts: effect.verdicts, head: effect.head })
+        streams.hold_at(&head.tail);
+        let mut facts = Facts::default();
+        for stream in std::mem::take(&mut wanted.streams) {
+            if let Some(head) = streams.find(&stream, || stream_head(connection, &stream))? {
+                facts.streams.insert(stream, head);
+            }
+        }
+        if ids == Ids::LeftToIndexes {
+            let decision = admit(&facts);
+            if decision.as_ref().is_ok_and(|effect| effect.verdicts.iter().all(is_simple)) {
+                return Ok(decision);
+            }
+        }
+        look_up_into(connection, &wanted, &mut facts)?;
+        Ok(admit(&facts))
+    })
+}
+
+/// Whether a verdict is the same whatever ids are in the log, as long as the commit can be written.
+fn is_simple(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Committed(_) | Verdict::Checked(_))
 }
 
 /// What the log holds of the things that are wanted.
 pub(crate) fn look_up(connection: &Connection, wanted: &Wanted) -> Result<Facts, EngineError> {
     let mut facts = Facts::default();
+    look_up_into(connection, wanted, &mut facts)?;
+    Ok(facts)
+}
+
+fn look_up_into(connection: &Connection, wanted: &Wanted, facts: &mut Facts) -> Result<(), EngineError> {
     for &id in &wanted.commits {
         if let Some(recorded) = recorded_commit(connection, id)? {
             facts.commits.insert(id, recorded);
@@ -55,7 +112,7 @@ pub(crate) fn look_up(connection: &Connection, wanted: &Wanted) -> Result<Facts,
             facts.events.insert(id, place);
         }
     }
-    Ok(facts)
+    Ok(())
 }
 
 fn recorded_commit(connection: &Connection, id: CommitId) -> Result<Option<RecordedCommit>, EngineError> {

@@ -16,6 +16,7 @@ use crate::{
     faults::Faults,
     file::{self, FileId, Found},
     schema,
+    stream_heads::StreamHeads,
 };
 
 /// The oldest SQLite whose write-ahead log is free of the reset bug that was fixed in 3.51.3.
@@ -49,11 +50,12 @@ pub(crate) struct Slot {
     handle: Handle,
     role: Role,
     open: Option<Connection>,
+    streams: StreamHeads,
 }
 
 impl Slot {
     pub(crate) fn new(handle: &Handle, role: Role) -> Self {
-        Self { handle: handle.clone(), role, open: None }
+        Self { handle: handle.clone(), role, open: None, streams: StreamHeads::default() }
     }
 
     /// How long SQLite waits for a lock.
@@ -99,8 +101,19 @@ impl Slot {
         self.open = None;
     }
 
-    /// Gives cached pages back; the next operations read them again.
+    /// What the last append knew of streams, to be put back when the next one is done.
+    pub(crate) fn take_streams(&mut self) -> StreamHeads {
+        std::mem::take(&mut self.streams)
+    }
+
+    /// See [`Slot::take_streams`].
+    pub(crate) fn put_streams(&mut self, streams: StreamHeads) {
+        self.streams = streams;
+    }
+
+    /// Gives what is cached back; the next operations read it again.
     pub(crate) fn shrink(&mut self) {
+        self.streams = StreamHeads::default();
         let shrunk = self.open.as_ref().map(Connection::release_memory);
         if shrunk.is_some_and(|result| result.is_err()) {
             self.open = None;

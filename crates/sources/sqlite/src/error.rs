@@ -32,6 +32,15 @@ impl EngineError {
         }
     }
 
+    /// Whether a row was refused because an index that allows each value once holds its value already. The statement
+    /// that wrote the row did nothing; the transaction goes on.
+    pub(crate) fn is_clash(&self) -> bool {
+        let EngineError::Sqlite(error) = self else { return false };
+        error
+            .sqlite_error()
+            .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
+    }
+
     /// Whether the connection must be opened again: after an I/O error its view of the write-ahead log may be wrong.
     pub(crate) fn breaks_connection(&self) -> bool {
         let EngineError::Sqlite(error) = self else { return matches!(self, EngineError::Crashed) };
@@ -82,7 +91,7 @@ fn translate(error: &rusqlite::Error, patience: Duration) -> Failure {
         }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Failure::Timeout(patience),
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Failure::Damaged(words),
-        // every rule was checked under the lock before the rows were written
+        // what the rules need was looked up under the lock before the rows were written
         ErrorCode::ConstraintViolation => {
             Failure::Damaged(format!("what should be written contradicts what is stored: {words}"))
         }

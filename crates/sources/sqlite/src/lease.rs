@@ -10,10 +10,10 @@ use crate::{
 
 /// See [`polylog_log::Source::lease`].
 pub(crate) fn lease(slot: &mut Slot, of: &Identity, swap: &LeaseSwap) -> Result<LeaseAnswer, OperationError> {
-    operation::transact(slot, |connection, faults| {
+    let answer = operation::transact(slot, |connection, faults| {
         let head = head::load(connection)?;
         if head.identity != *of {
-            return Ok(Err((Refusal::WrongStore, Box::new(head))));
+            return Ok(Err(Box::new(head)));
         }
         let lease = read(connection, &swap.name)?;
         faults.pass(faults::LOOKED_UP)?;
@@ -23,7 +23,8 @@ pub(crate) fn lease(slot: &mut Slot, of: &Identity, swap: &LeaseSwap) -> Result<
         write(connection, &swap.name, swap.set.as_ref())?;
         faults.pass(faults::ROWS_WRITTEN)?;
         Ok(Ok(LeaseAnswer { swapped: true, lease: swap.set.clone() }))
-    })
+    })?;
+    answer.map_err(|head| OperationError::Refused { reason: Refusal::WrongStore, head })
 }
 
 fn read(connection: &Connection, name: &str) -> Result<Option<Lease>, EngineError> {

@@ -1,7 +1,8 @@
 //! SQLite as a source: one file, which several processes may use at once.
 //!
 //! Correctness rests on SQLite's own locks: every operation that writes is one transaction between `BEGIN IMMEDIATE`
-//! and `COMMIT`, decided by [`polylog_log::Head::admit`] on what was read inside it. Nothing is cached between two.
+//! and `COMMIT`, decided by [`polylog_log::Head::admit`] on what was read inside it. Only stream heads are kept between
+//! two, for the very tail that they were left at.
 
 mod append;
 mod apply;
@@ -24,6 +25,7 @@ mod readers;
 mod rows;
 mod schema;
 mod source;
+mod stream_heads;
 mod wait;
 mod worker;
 mod writer;

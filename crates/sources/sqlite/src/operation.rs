@@ -11,95 +11,125 @@ use crate::{
     head, rows, wait,
 };
 
-/// Why a transaction did not end with an answer.
-enum Stopped {
+/// Why a transaction did not end with an answer; `R` is why its work wanted it rolled back.
+enum Stopped<R> {
     /// Before COMMIT: nothing was written.
     Before(EngineError),
-    /// By a rule; nothing was written.
-    Refused(Refusal, Box<Head>),
+    /// By the work itself; nothing was written.
+    RolledBack(R),
     /// At COMMIT, or before its answer was given.
     AtCommit { error: EngineError, left_nothing: bool },
 }
 
-impl From<EngineError> for Stopped {
+impl<R> From<EngineError> for Stopped<R> {
     fn from(error: EngineError) -> Self {
         Self::Before(error)
     }
 }
 
-impl From<rusqlite::Error> for Stopped {
+impl<R> From<rusqlite::Error> for Stopped<R> {
     fn from(error: rusqlite::Error) -> Self {
         Self::Before(error.into())
     }
 }
 
-/// Takes the write lock, decides on the head and what `decide` looked up, and stores the effect.
+/// Why an operation wrote nothing, though nothing failed.
+pub(crate) enum Declined {
+    /// A rule refused it on this head.
+    Refused(Refusal, Box<Head>),
+    /// A row contradicts an index that allows each value once.
+    Clash(EngineError),
+}
+
+/// Takes the write lock, decides on the head and what `decide` looked up, and stores the effect. `decide` must have
+/// looked up whatever a rule needs.
 pub(crate) fn execute(
     slot: &mut Slot,
     tail: &watch::Sender<Position>,
     decide: impl FnOnce(&Connection, &Head) -> Result<Result<Effect, Refusal>, EngineError>,
 ) -> Result<Effect, OperationError> {
-    let effect = transact(slot, |connection, faults| {
+    execute_or_clash(slot, tail, decide)?
+        .map_err(|error| OperationError::Failed(error.failure(slot.patience())))
+}
+
+/// As [`execute`], for a `decide` that leaves it to the indexes to find what is there already: then the inner error
+/// tells that they did, and nothing was written.
+pub(crate) fn execute_or_clash(
+    slot: &mut Slot,
+    tail: &watch::Sender<Position>,
+    decide: impl FnOnce(&Connection, &Head) -> Result<Result<Effect, Refusal>, EngineError>,
+) -> Result<Result<Effect, EngineError>, OperationError> {
+    let outcome = transact(slot, |connection, faults| {
         let head = head::load(connection)?;
         let decision = decide(connection, &head)?;
         faults.pass(faults::LOOKED_UP)?;
         let effect = match decision {
             Ok(effect) => effect,
-            Err(refusal) => return Ok(Err((refusal, Box::new(head)))),
+            Err(refusal) => return Ok(Err(Declined::Refused(refusal, Box::new(head)))),
         };
-        store(connection, &effect)?;
+        match store(connection, &effect) {
+            Err(error) if error.is_clash() => return Ok(Err(Declined::Clash(error))),
+            stored => stored?,
+        }
         faults.pass(faults::ROWS_WRITTEN)?;
         head::store(connection, &effect.head)?;
         #[cfg(feature = "mutants")]
         polylog_log::mutants::before_commit(&effect);
         Ok(Ok(effect))
     })?;
-    wait::publish(tail, effect.head.tail.position);
-    Ok(effect)
+    match outcome {
+        Ok(effect) => {
+            wait::publish(tail, effect.head.tail.position);
+            Ok(Ok(effect))
+        }
+        Err(Declined::Refused(reason, head)) => Err(OperationError::Refused { reason, head }),
+        Err(Declined::Clash(error)) => Ok(Err(error)),
+    }
 }
 
 /// Runs `work` between BEGIN IMMEDIATE and COMMIT, and tells apart what was certainly not executed from what may have
-/// been.
-pub(crate) fn transact<T>(
+/// been. Where `work` gives an inner error, everything is rolled back.
+pub(crate) fn transact<T, R>(
     slot: &mut Slot,
-    work: impl FnOnce(&Connection, &mut Faults) -> Result<Result<T, (Refusal, Box<Head>)>, EngineError>,
-) -> Result<T, OperationError> {
+    work: impl FnOnce(&Connection, &mut Faults) -> Result<Result<T, R>, EngineError>,
+) -> Result<Result<T, R>, OperationError> {
     let mut faults = slot.faults();
     let result = attempt(slot, &mut faults, work);
     let error = match &result {
         Err(Stopped::Before(error) | Stopped::AtCommit { error, .. }) => Some(error),
-        Ok(_) | Err(Stopped::Refused(..)) => None,
+        Ok(_) | Err(Stopped::RolledBack(_)) => None,
     };
     slot.settle(error);
     let patience = slot.patience();
     if faults.lost_reply {
         return Err(OperationError::Unknown(Failure::Unreachable("injected: the reply is lost".into())));
     }
-    result.map_err(|stopped| match stopped {
-        Stopped::Refused(reason, head) => OperationError::Refused { reason, head },
-        Stopped::Before(error @ EngineError::Crashed) | Stopped::AtCommit { error, left_nothing: false } => {
-            OperationError::Unknown(error.failure(patience))
+    match result {
+        Ok(done) => Ok(Ok(done)),
+        Err(Stopped::RolledBack(reason)) => Ok(Err(reason)),
+        Err(
+            Stopped::Before(error @ EngineError::Crashed) | Stopped::AtCommit { error, left_nothing: false },
+        ) => Err(OperationError::Unknown(error.failure(patience))),
+        Err(Stopped::Before(error) | Stopped::AtCommit { error, left_nothing: true }) => {
+            Err(OperationError::Failed(error.failure(patience)))
         }
-        Stopped::Before(error) | Stopped::AtCommit { error, left_nothing: true } => {
-            OperationError::Failed(error.failure(patience))
-        }
-    })
+    }
 }
 
-fn attempt<T>(
+fn attempt<T, R>(
     slot: &mut Slot,
     faults: &mut Faults,
-    work: impl FnOnce(&Connection, &mut Faults) -> Result<Result<T, (Refusal, Box<Head>)>, EngineError>,
-) -> Result<T, Stopped> {
+    work: impl FnOnce(&Connection, &mut Faults) -> Result<Result<T, R>, EngineError>,
+) -> Result<T, Stopped<R>> {
     faults.pass(faults::BEFORE_BEGIN)?;
     let connection = slot.connection()?;
     run(connection, "BEGIN IMMEDIATE")?;
     let worked = work(connection, faults).and_then(|done| faults.pass(faults::HEAD_WRITTEN).map(|()| done));
     let done = match worked {
         Ok(Ok(done)) => done,
-        Ok(Err((refusal, head))) => {
+        Ok(Err(reason)) => {
             roll_back(connection);
-            return Err(Stopped::Refused(refusal, head));
+            return Err(Stopped::RolledBack(reason));
         }
         Err(error) => {
             roll_back(connection);
