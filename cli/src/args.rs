@@ -3,7 +3,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use polylog_api::parse_duration;
-use polylog_client::{Address, Client, Consistency, Filter, Timing};
+use polylog_client::{Address, Client, Consistency, Filter, MaxLag, Timing};
 use polylog_log::Timestamp;
 use polylog_sidecar::config::DevArgs;
 
@@ -157,10 +157,15 @@ pub(crate) fn consistency(text: &str) -> Result<Consistency, String> {
     match text {
         "strong" => Ok(Consistency::Strong),
         "session" => Ok(Consistency::Session),
-        "bounded" => Ok(Consistency::Bounded),
         "eventual" => Ok(Consistency::Eventual),
-        _ => Err("strong, session, bounded or eventual".to_owned()),
+        _ => Err("strong, session or eventual (bounded: give --max-lag)".to_owned()),
     }
+}
+
+/// Reads a lag for clap.
+pub(crate) fn max_lag(text: &str) -> Result<MaxLag, String> {
+    let events = text.parse().map(MaxLag::Events);
+    events.or_else(|_| parse_duration(text).map(MaxLag::Time)).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Every CEL rule of the definitions is broken once, and only that one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use polylog_crds::schema::{KindSchema, Violation, ViolationKind};
 use serde_json::{Value, json};
@@ -63,6 +64,20 @@ fn patched(mut object: Value, patch: Value) -> Value {
     object
 }
 
+/// The checks of each kind, compiled once for all tests.
+static KINDS: LazyLock<BTreeMap<&str, KindSchema>> = LazyLock::new(|| {
+    BTreeMap::from([
+        ("EventStore", KindSchema::event_store()),
+        ("ReplicationStrategy", KindSchema::replication_strategy()),
+        ("Projection", KindSchema::projection()),
+    ])
+});
+
+/// The checks for an object.
+fn schema_of(object: &Value) -> &'static KindSchema {
+    &KINDS[object["kind"].as_str().expect("a kind")]
+}
+
 struct Case {
     schema: &'static KindSchema,
     /// Where the rule stands in the schema.
@@ -76,15 +91,6 @@ struct Case {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    let kinds: [(&str, &'static KindSchema); 3] = [
-        ("EventStore", KindSchema::event_store()),
-        ("ReplicationStrategy", KindSchema::replication_strategy()),
-        ("Projection", KindSchema::projection()),
-    ];
-    let schema_of = |object: &Value| {
-        let kind = object["kind"].as_str().expect("a kind");
-        kinds.iter().find(|(name, _)| *name == kind).expect("our kind").1
-    };
     let mut refused = |at, message, new: Value| {
         cases.push(Case { schema: schema_of(&new), at, message, old: None, new });
     };
@@ -320,7 +326,7 @@ fn every_rule_is_red_once_and_alone() {
         assert_eq!(schema_path(&violations[0]), at);
         red.insert((std::ptr::from_ref(schema) as usize, at.to_owned(), messages[0].to_owned()));
     }
-    for schema in [KindSchema::event_store(), KindSchema::replication_strategy(), KindSchema::projection()] {
+    for schema in KINDS.values() {
         for rule in schema.listed_rules() {
             let message = rule.message.expect("a message");
             let key = (std::ptr::from_ref(schema) as usize, rule.at.clone(), message.clone());
@@ -332,16 +338,11 @@ fn every_rule_is_red_once_and_alone() {
 #[test]
 fn right_objects_and_harmless_changes_pass() {
     for object in [store(), projection(), strategy()] {
-        let kind = object["kind"].as_str().map(str::to_owned);
-        let schema = match kind.as_deref() {
-            Some("EventStore") => KindSchema::event_store(),
-            Some("Projection") => KindSchema::projection(),
-            _ => KindSchema::replication_strategy(),
-        };
+        let schema = schema_of(&object);
         assert_eq!(schema.check(&object), []);
         assert_eq!(schema.check_update(&object, &object), []);
     }
-    let schema = KindSchema::event_store();
+    let schema = &KINDS["EventStore"];
     let archive = archive("elasticsearch", json!({"role": null}));
     let archive = patched(archive, json!({"elasticsearch": null, "mongodb": {"database": "a"}}));
     let both = patched(store(), json!({"spec": {"sources": [ledger(), archive]}}));
@@ -357,7 +358,7 @@ fn right_objects_and_harmless_changes_pass() {
     assert_eq!(schema.check_update(&store(), &explicit), [], "a default may be written out");
     assert_eq!(schema.check_update(&explicit, &store()), [], "and left out again");
 
-    let schema = KindSchema::projection();
+    let schema = &KINDS["Projection"];
     let next = patched(projection(), json!({"spec": {"version": "v2", "key": "event.stream"}}));
     assert_eq!(schema.check_update(&projection(), &next), [], "a new version may differ");
     let mut turned = projection();

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use polylog_crds::{event_store::EventIndex, resolve::ResolvedStore, validate::TargetEngine};
 use polylog_log::{DatabaseId, Failure, Identity, Incarnation, LogId, Plan, SourceName};
 use polylog_source_sqlite::{
     SqliteConfig, SqliteSource,
@@ -13,6 +14,8 @@ use polylog_source_sqlite::{
 };
 use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
+
+use crate::config::{ConfigError, SourcePlacement};
 
 /// Why a store's files cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +44,64 @@ pub enum FileError {
         /// What is wrong with it.
         failure: Failure,
     },
+}
+
+/// Where `polylog dev` keeps the log of a store.
+#[derive(Debug, Clone)]
+pub struct StorePlace {
+    /// The source that holds it.
+    pub source: SourceName,
+    /// The store's folder.
+    pub folder: PathBuf,
+    /// The source's file.
+    pub file: PathBuf,
+    /// Indexes that the store asks for.
+    pub indexes: IndexOptions,
+}
+
+impl StorePlace {
+    /// The place below the folder `data`, or where `placements` say.
+    ///
+    /// # Errors
+    /// A store without a source that this version can serve; the capabilities refuse it before.
+    pub fn of(
+        store: &ResolvedStore,
+        data: &Path,
+        placements: &[SourcePlacement],
+    ) -> Result<Self, ConfigError> {
+        let ResolvedStore { namespace, name, .. } = store;
+        let primary = store
+            .first_primary()
+            .ok_or_else(|| ConfigError::Refused(format!("store {namespace}/{name} has no voter")))?;
+        let source = SourceName::recorded(primary.name.as_str());
+        let folder = data.join(format!("{namespace}.{name}"));
+        let file = match placements.iter().find(|placement| placement.name == primary.name) {
+            None => folder.join(format!("{source}.db")),
+            Some(SourcePlacement { engine: TargetEngine::Sqlite, path, .. }) => path.clone(),
+            Some(SourcePlacement { engine, .. }) => {
+                let reason =
+                    format!("--source {source}: {engine} is not in this version (EngineNotSupported)");
+                return Err(ConfigError::Refused(reason));
+            }
+        };
+        let indexes = IndexOptions {
+            event_type: store.indexes.contains(&EventIndex::Type),
+            aggregate_id: store.indexes.contains(&EventIndex::AggregateId),
+        };
+        Ok(Self { source, folder, file, indexes })
+    }
+
+    /// What a start would do to the file; nothing is changed.
+    ///
+    /// # Errors
+    /// What would keep `polylog dev` from starting.
+    pub fn plan(&self) -> Result<Plan, FileError> {
+        let known = known_log(&self.folder)?;
+        let planned = plan(&self.file, self.source.clone(), self.indexes, known);
+        planned
+            .map(|(_, plan)| plan)
+            .map_err(|failure| FileError::Source { path: self.file.clone(), failure })
+    }
 }
 
 /// The folder of one store; no other process can claim it while this lives.
@@ -79,26 +140,6 @@ impl StoreFolder {
         Ok(Self { path, _lock: lock })
     }
 
-    /// The file of a source.
-    pub fn file(&self, source: &SourceName) -> PathBuf {
-        self.path.join(format!("{source}.db"))
-    }
-
-    /// The log that this folder belongs to, if one was ever provisioned here.
-    fn log(&self) -> Result<Option<LogId>, FileError> {
-        let path = self.path.join("store-id");
-        match fs::read_to_string(&path) {
-            Ok(text) => match Uuid::try_parse(text.trim()) {
-                Ok(id) => Ok(Some(LogId::new(id))),
-                Err(error) => {
-                    Err(FileError::Io { path, error: io::Error::new(io::ErrorKind::InvalidData, error) })
-                }
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(FileError::Io { path, error }),
-        }
-    }
-
     fn remember(&self, log: LogId) -> Result<(), FileError> {
         let path = self.path.join("store-id");
         let whole_or_absent = || {
@@ -128,15 +169,14 @@ pub struct Provisioned {
 /// A file of another log than the one that the folder belongs to is refused.
 pub async fn provision(
     folder: &StoreFolder,
-    path: &Path,
-    source: &SourceName,
-    indexes: IndexOptions,
+    place: &StorePlace,
     approval: Approval,
 ) -> Result<Provisioned, FileError> {
-    let known = folder.log()?;
-    let (at, name) = (path.to_owned(), source.clone());
-    let prepared = tokio::task::spawn_blocking(move || prepare(&at, name, indexes, &approval, known)).await;
-    let failed = |failure| FileError::Source { path: path.to_owned(), failure };
+    let known = known_log(&folder.path)?;
+    let StorePlace { source, file, indexes, .. } = place.clone();
+    let prepared =
+        tokio::task::spawn_blocking(move || prepare(&file, source, indexes, &approval, known)).await;
+    let failed = |failure| FileError::Source { path: place.file.clone(), failure };
     let (identity, waiting) = match prepared {
         Ok(prepared) => prepared.map_err(failed)?,
         Err(error) => return Err(failed(Failure::Unreachable(error.to_string()))),
@@ -144,7 +184,7 @@ pub async fn provision(
     if known.is_none() {
         folder.remember(identity.log)?;
     }
-    let source = SqliteSource::open(SqliteConfig::new(path)).await.map_err(failed)?;
+    let source = SqliteSource::open(SqliteConfig::new(&place.file)).await.map_err(failed)?;
     Ok(Provisioned { source, identity, waiting })
 }
 
@@ -155,12 +195,27 @@ fn prepare(
     approval: &Approval,
     known: Option<LogId>,
 ) -> Result<(Identity, Plan), Failure> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = folder_of(path) {
         fs::create_dir_all(folder).map_err(|error| {
             Failure::Unreachable(format!("the folder {} cannot be made: {error}", folder.display()))
         })?;
     }
-    let actual = provision::inspect(path)?;
+    let (identity, plan) = plan(path, source, indexes, known)?;
+    let applied = provision::apply(path, &plan, approval)?;
+    Ok((identity, Plan { steps: applied.waiting }))
+}
+
+/// What a file is to be, and the steps to there.
+fn plan(
+    path: &Path,
+    source: SourceName,
+    indexes: IndexOptions,
+    known: Option<LogId>,
+) -> Result<(Identity, Plan), Failure> {
+    let actual = match folder_of(path) {
+        Some(folder) if !folder.exists() => Actual::Absent,
+        _ => provision::inspect(path)?,
+    };
     let found = match &actual {
         Actual::Ours(inventory) => inventory.identity,
         Actual::Absent | Actual::Empty => None,
@@ -179,6 +234,24 @@ fn prepare(
         incarnation: found.map_or_else(|| Incarnation::new(Uuid::now_v7()), |found| found.incarnation),
     };
     let plan = provision::plan(&Desired { identity, source, indexes }, &actual)?;
-    let applied = provision::apply(path, &plan, approval)?;
-    Ok((identity, Plan { steps: applied.waiting }))
+    Ok((identity, plan))
+}
+
+fn folder_of(path: &Path) -> Option<&Path> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty())
+}
+
+/// The log that a store's folder belongs to, if one was ever provisioned there.
+fn known_log(folder: &Path) -> Result<Option<LogId>, FileError> {
+    let path = folder.join("store-id");
+    match fs::read_to_string(&path) {
+        Ok(text) => match Uuid::try_parse(text.trim()) {
+            Ok(id) => Ok(Some(LogId::new(id))),
+            Err(error) => {
+                Err(FileError::Io { path, error: io::Error::new(io::ErrorKind::InvalidData, error) })
+            }
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::Io { path, error }),
+    }
 }

@@ -1,6 +1,6 @@
 //! `polylog-sidecar`: one binary, one role per process.
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use polylog_sidecar::{
@@ -42,8 +42,14 @@ fn main() -> ExitCode {
             }
         },
         Role::Openapi => {
-            print!("{}", openapi::text());
-            ExitCode::SUCCESS
+            match std::io::stdout().lock().write_all(openapi::text().as_bytes()) {
+                // whoever reads it has seen enough
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    eprintln!("error: {error}");
+                    ExitCode::FAILURE
+                }
+                _ => ExitCode::SUCCESS,
+            }
         }
         Role::Sidecar => {
             ClusterRole::Sidecar.run().map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use http::Method;
 use polylog_sidecar::{
     identity::Subject,
     policy::{
-        AccessRule, Account, Enrichment, PolicyDocument, UnknownTypes, Validation, ValidationMode, Verb,
+        AccessRule, Account, EnrichWith, PolicyDocument, UnknownTypes, Validation, ValidationMode, Verb,
     },
 };
 use serde_json::{Value, json};
@@ -166,7 +166,7 @@ async fn data_is_checked_against_the_schema_of_its_type() {
 #[tokio::test]
 async fn metadata_says_who_and_where_and_the_rest_stays_verbatim() {
     let policy = PolicyDocument {
-        enrich: vec![Enrichment::Trace, Enrichment::ServiceAccount, Enrichment::Pod],
+        enrich: vec![EnrichWith::Trace, EnrichWith::ServiceAccount, EnrichWith::Pod],
         ..support::policy()
     };
     let sidecar = Sidecar::with(checkout(policy)).await;

@@ -258,6 +258,40 @@ async fn a_stalled_reader_holds_nobody_up() {
 }
 
 #[tokio::test]
+async fn a_reader_that_fell_behind_is_told_and_misses_nothing() {
+    const MANY: u64 = 100;
+    let sidecar = Sidecar::start().await;
+    let mut reader = Reader::open(&sidecar, "/v1/subscribe?from=now", None).await;
+    reader.next_of("caught-up").await;
+    // more than memory and the connection's buffers hold together
+    let large = format!("\"{}\"", "x".repeat(240_000));
+    for _ in 0..MANY {
+        sidecar.client.append("Big-1", "T", &large).await;
+    }
+    let mut versions = Vec::new();
+    let behind = loop {
+        let frame = reader.next().await.expect("a frame");
+        match frame.event.as_str() {
+            "event" => versions.push(frame.json()["version"].as_u64().expect("a version")),
+            "fell-behind" => break frame,
+            other => panic!("{other} before fell-behind"),
+        }
+    };
+    assert_eq!(behind.json()["token"].as_str(), behind.id.as_deref());
+    assert!(behind.json()["position"].as_u64() < behind.json()["head"].as_u64(), "{}", behind.data);
+    let caught_up = loop {
+        let frame = reader.next().await.expect("a frame");
+        match frame.event.as_str() {
+            "event" => versions.push(frame.json()["version"].as_u64().expect("a version")),
+            "caught-up" => break frame,
+            other => assert_eq!(other, "checkpoint", "told once"),
+        }
+    };
+    assert_eq!(caught_up.json()["position"], caught_up.json()["head"]);
+    assert_eq!(versions, (1..=MANY).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_stop_ends_subscriptions_with_a_word() {
     let sidecar = Sidecar::start().await;
     append(&sidecar, 0..1).await;

@@ -1,10 +1,10 @@
 use clap::Args;
 use polylog_api::Token;
-use polylog_client::{Client, Consistency, Filter, Lines, ReadOptions};
+use polylog_client::{Client, Consistency, Filter, Lines, MaxLag, ReadOptions};
 use polylog_log::{CONFIG, NameError, POLICY, Position, StreamName, TERM, Timestamp, Version};
 
 use crate::{
-    args::{FilterArgs, consistency, time},
+    args::{FilterArgs, consistency, max_lag, time},
     exit::{Failure, Outcome},
     output::{EVENT_COLUMNS, Format, Output, event_cells, rendered, table},
 };
@@ -37,9 +37,12 @@ pub(crate) struct ReadArgs {
     until: Option<Timestamp>,
     #[command(flatten)]
     filter: FilterArgs,
-    /// strong, session, bounded or eventual; default: as the store says
+    /// strong, session or eventual; default: as the store says
     #[arg(long, value_parser = consistency)]
     consistency: Option<Consistency>,
+    /// From a source that is at most so many events, or as long (2s), behind: consistency bounded
+    #[arg(long, value_parser = max_lag, value_name = "LAG", conflicts_with = "consistency")]
+    max_lag: Option<MaxLag>,
     /// What the answer must have seen: the token of an append or a read
     #[arg(long)]
     token: Option<Token>,
@@ -126,7 +129,8 @@ fn lines(client: &Client, args: ReadArgs) -> Result<Lines, Failure> {
     let number = |error: polylog_log::NumberError| Failure::Usage(format!("--from: {error}"));
     let limit = (!args.all).then(|| args.limit.saturating_add(1));
     let filter = args.filter.into_filter(args.since, args.until);
-    let (backward, consistency, token) = (args.backward, args.consistency, args.token);
+    let consistency = args.max_lag.map(Consistency::Bounded).or(args.consistency);
+    let (backward, token) = (args.backward, args.token);
     Ok(match args.stream {
         Some(stream) => {
             // a stream is the log's own or it is not

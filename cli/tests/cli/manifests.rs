@@ -1,7 +1,7 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Dev, outcome, polylog, succeed};
+use crate::support::{Dev, STORE, outcome, polylog, succeed};
 
 fn validate(content: &str, options: &[&str]) -> (i32, String, String) {
     let folder = TempDir::new().expect("a temporary folder");
@@ -9,16 +9,6 @@ fn validate(content: &str, options: &[&str]) -> (i32, String, String) {
     let path = folder.path().display().to_string();
     outcome(&polylog(&[&["validate", &path], options].concat()).output().expect("it starts"))
 }
-
-const STORE: &str = "apiVersion: polylog.dev/v1alpha1
-kind: EventStore
-metadata: {name: shop}
-spec:
-  sources:
-    - name: ledger
-      connection: {url: 'postgres://ledger:5432/shop'}
-      postgres: {schema: shop}
-";
 
 #[test]
 fn good_manifests_are_valid() {

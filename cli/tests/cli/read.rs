@@ -33,6 +33,8 @@ fn parts_of_the_log_are_chosen() {
     assert_eq!(data(&["Order-1", "--from", "9"]), [8, 9]);
     assert_eq!(data(&["Order-1", "--from", "2", "--backward"]), [1, 0]);
     assert_eq!(data(&["--type", "T1", "--from", "8"]), [5, 7, 9]);
+    assert_eq!(data(&["--type", "T1", "--type", "T0", "--type", "a,b", "--from", "11"]), [7, 8, 9]);
+    assert_eq!(data(&["--max-lag", "2s", "--from", "13"]), [9]);
     assert_eq!(data(&["--filter", "event.data > 7"]), [8, 9]);
     assert_eq!(data(&["--category", "Payment"]), [0; 0]);
     let system = dev.events(&["--include-system"]);

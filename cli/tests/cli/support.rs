@@ -15,8 +15,8 @@ use tempfile::TempDir;
 /// Longer than anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-const STORE: &str = "
-apiVersion: polylog.dev/v1alpha1
+/// A manifest of a store; further lines of its `spec` can follow.
+pub(crate) const STORE: &str = "apiVersion: polylog.dev/v1alpha1
 kind: EventStore
 metadata: {name: shop}
 spec:

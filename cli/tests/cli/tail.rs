@@ -1,15 +1,17 @@
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, ChildStdout, Stdio},
+    process::{Child, Stdio},
+    sync::mpsc,
+    thread,
 };
 
 use serde_json::Value;
 
-use crate::support::Dev;
+use crate::support::{Dev, PATIENCE};
 
 struct Tail {
     process: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
+    lines: mpsc::Receiver<String>,
 }
 
 impl Tail {
@@ -17,12 +19,14 @@ impl Tail {
         let arguments = [&["tail", "-o", "ndjson"], options].concat();
         let mut process =
             dev.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
-        let lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
+        let stdout = BufReader::new(process.stdout.take().expect("it is piped"));
+        let (sender, lines) = mpsc::sync_channel(0);
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         Self { process, lines }
     }
 
     fn next(&mut self) -> Value {
-        let line = self.lines.next().expect("there is more").expect("it is read");
+        let line = self.lines.recv_timeout(PATIENCE).expect("it is shown at once");
         serde_json::from_str(&line).expect("JSON")
     }
 }
@@ -52,6 +56,18 @@ fn each_event_is_shown_once_though_the_sidecar_is_killed() {
         append(&dev, 5 + round);
         assert_eq!(tail.next()["data"], 5 + round);
     }
+}
+
+#[test]
+fn a_live_tail_shows_each_event_at_once() {
+    let dev = Dev::start();
+    append(&dev, 1);
+    let mut tail = Tail::start(&dev, &["--from", "beginning"]);
+    // nothing else comes that could push it out
+    (1..=3).for_each(|number| {
+        assert_eq!(tail.next()["data"], number);
+        append(&dev, number + 1);
+    });
 }
 
 #[test]

@@ -21,6 +21,6 @@ pub use append::AppendOptions;
 pub use client::{Client, Timing};
 pub use error::ClientError;
 pub use lines::EventLine;
-pub use query::{Consistency, Filter, ReadOptions};
+pub use query::{Consistency, Filter, MaxLag, ReadOptions};
 pub use read::Lines;
 pub use subscription::{Received, Start, SubscribeOptions, Subscription};

@@ -1,7 +1,9 @@
-use polylog_api::{Code, Problem, Token};
+use std::time::Duration;
+
+use polylog_api::Token;
 use polylog_log::Timestamp;
 
-use crate::{ClientError, address::encode};
+use crate::address::encode;
 
 /// How new an answer must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,10 +12,28 @@ pub enum Consistency {
     Strong,
     /// What the token, or else this sidecar, has seen.
     Session,
-    /// At most the store's bound behind.
-    Bounded,
+    /// From a source that is at most so far behind.
+    Bounded(MaxLag),
     /// Whatever a healthy source has.
     Eventual,
+}
+
+/// How far behind a source may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaxLag {
+    /// So many events.
+    Events(u64),
+    /// As long; counted in whole milliseconds.
+    Time(Duration),
+}
+
+impl MaxLag {
+    fn text(self) -> String {
+        match self {
+            MaxLag::Events(events) => events.to_string(),
+            MaxLag::Time(time) => format!("{}ms", time.as_millis()),
+        }
+    }
 }
 
 impl Consistency {
@@ -21,8 +41,15 @@ impl Consistency {
         match self {
             Consistency::Strong => "strong",
             Consistency::Session => "session",
-            Consistency::Bounded => "bounded",
+            Consistency::Bounded(_) => "bounded",
             Consistency::Eventual => "eventual",
+        }
+    }
+
+    fn max_lag(self) -> Option<MaxLag> {
+        match self {
+            Consistency::Bounded(max_lag) => Some(max_lag),
+            _ => None,
         }
     }
 }
@@ -79,14 +106,15 @@ impl<N> Default for ReadOptions<N> {
 }
 
 impl<N: Into<u64> + Copy> ReadOptions<N> {
-    pub(crate) fn query(&self) -> Result<String, ClientError> {
+    pub(crate) fn query(&self) -> String {
         let query = Query::new()
             .add("from", self.from.map(|from| number(from.into())))
             .add("direction", self.backward.then(|| "backward".into()))
             .add("limit", self.limit.map(number))
             .add("consistency", self.consistency.map(|consistency| consistency.text().into()))
+            .add("maxLag", self.consistency.and_then(Consistency::max_lag).map(MaxLag::text))
             .add("token", self.token.map(|token| token.to_string()));
-        Ok(query.filter(&self.filter)?.finish())
+        query.filter(&self.filter).finish()
     }
 }
 
@@ -99,26 +127,31 @@ impl Query {
         Self(String::new())
     }
 
-    pub(crate) fn add(mut self, name: &str, value: Option<String>) -> Self {
-        if let Some(value) = value {
+    pub(crate) fn add(self, name: &str, value: Option<String>) -> Self {
+        self.list(name, value.as_slice())
+    }
+
+    /// Values are separated by commas; an encoded comma belongs to its value.
+    fn list(mut self, name: &str, values: &[String]) -> Self {
+        if !values.is_empty() {
             if !self.0.is_empty() {
                 self.0.push('&');
             }
-            self.0.extend([name, "=", &encode(&value)]);
+            let values: Vec<_> = values.iter().map(|value| encode(value)).collect();
+            self.0.extend([name, "=", &values.join(",")]);
         }
         self
     }
 
-    pub(crate) fn filter(self, filter: &Filter) -> Result<Self, ClientError> {
-        Ok(self
-            .add("types", list("types", &filter.types)?)
-            .add("typePrefix", list("typePrefix", &filter.type_prefixes)?)
-            .add("categories", list("categories", &filter.categories)?)
+    pub(crate) fn filter(self, filter: &Filter) -> Self {
+        self.list("types", &filter.types)
+            .list("typePrefix", &filter.type_prefixes)
+            .list("categories", &filter.categories)
             .add("correlationId", filter.correlation_id.clone())
             .add("since", filter.since.map(|time| time.to_string()))
             .add("until", filter.until.map(|time| time.to_string()))
             .add("filter", filter.expression.clone())
-            .add("includeSystem", filter.include_system.then(|| "true".into())))
+            .add("includeSystem", filter.include_system.then(|| "true".into()))
     }
 
     pub(crate) fn finish(self) -> String {
@@ -131,16 +164,6 @@ pub(crate) fn number(number: impl Into<u64>) -> String {
     number.into().to_string()
 }
 
-fn list(name: &str, values: &[String]) -> Result<Option<String>, ClientError> {
-    if let Some(value) = values.iter().find(|value| value.contains(',')) {
-        let detail = format_args!("{name}: {value:?} has a comma, which separates values");
-        let problem = Problem::new(Code::InvalidFilter, detail)
-            .next_step("use a filter expression, like type == 'a,b'");
-        return Err(ClientError::Refused(Box::new(problem)));
-    }
-    Ok((!values.is_empty()).then(|| values.join(",")))
-}
-
 #[cfg(test)]
 mod tests {
     use polylog_log::Position;
@@ -149,7 +172,7 @@ mod tests {
 
     #[test]
     fn options_become_a_query() {
-        assert_eq!(ReadOptions::<Position>::default().query().expect("good"), "");
+        assert_eq!(ReadOptions::<Position>::default().query(), "");
         let options = ReadOptions {
             from: Some(Position::new(7)),
             backward: true,
@@ -165,16 +188,26 @@ mod tests {
             token: None,
         };
         assert_eq!(
-            options.query().expect("good"),
-            "from=7&direction=backward&limit=5&consistency=strong&types=a%5Cb%2Cc%20d&since=1970-01-01T00%3A00%3A00Z\
+            options.query(),
+            "from=7&direction=backward&limit=5&consistency=strong&types=a%5Cb,c%20d&since=1970-01-01T00%3A00%3A00Z\
              &filter=type%20%3D%3D%20%27x%27&includeSystem=true"
         );
     }
 
     #[test]
-    fn a_comma_in_a_name_is_refused_instead_of_meaning_two() {
-        let filter = Filter { categories: vec!["a,b".into()], ..Filter::default() };
+    fn a_comma_in_a_name_is_not_one_between_names() {
+        let filter = Filter { categories: vec!["a,b".into(), "c".into()], ..Filter::default() };
         let options = ReadOptions::<Position> { filter, ..ReadOptions::default() };
-        assert!(matches!(options.query(), Err(ClientError::Refused(_))));
+        assert_eq!(options.query(), "categories=a%2Cb,c");
+    }
+
+    #[test]
+    fn bounded_reads_say_their_bound() {
+        let query = |max_lag| {
+            let consistency = Some(Consistency::Bounded(max_lag));
+            ReadOptions::<Position> { consistency, ..ReadOptions::default() }.query()
+        };
+        assert_eq!(query(MaxLag::Events(5)), "consistency=bounded&maxLag=5");
+        assert_eq!(query(MaxLag::Time(Duration::from_secs(2))), "consistency=bounded&maxLag=2000ms");
     }
 }

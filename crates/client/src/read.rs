@@ -23,12 +23,12 @@ impl Client {
         stream: &StreamName,
         options: &ReadOptions<Version>,
     ) -> Result<ReadPage<Version>, ClientError> {
-        self.page(&["streams", stream.as_str()], &options.query()?).await
+        self.page(&["streams", stream.as_str()], &options.query()).await
     }
 
     /// One page of the log.
     pub async fn read_log(&self, options: &ReadOptions<Position>) -> Result<ReadPage<Position>, ClientError> {
-        self.page(&["events"], &options.query()?).await
+        self.page(&["events"], &options.query()).await
     }
 
     async fn page<T: DeserializeOwned>(&self, parts: &[&str], query: &str) -> Result<T, ClientError> {
@@ -150,7 +150,7 @@ impl Lines {
             Some(stream) => vec!["streams", stream.as_str()],
             None => vec!["events"],
         };
-        let url = self.client.address.in_store(&parts, &self.options.query()?);
+        let url = self.client.address.in_store(&parts, &self.options.query());
         let call = Call::get(url, headers::NDJSON);
         let answer: Response<Incoming> = self.client.open(&call, self.client.timing.deadline).await?;
         self.body = Some(answer.into_body());

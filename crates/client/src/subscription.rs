@@ -87,7 +87,7 @@ impl Client {
         let filter = Filter { since: None, until: None, ..options.filter };
         let mut subscription = Subscription {
             client: self.clone(),
-            query: query.filter(&filter)?.finish(),
+            query: query.filter(&filter).finish(),
             start_id,
             give_up_after: options.give_up_after,
             parser: Parser::default(),

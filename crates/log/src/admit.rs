@@ -118,6 +118,9 @@ pub enum Refusal {
     /// The configuration changed: read it and send the same batch again.
     #[error("the configuration in the log changed")]
     ConfigChanged,
+    /// A commit follows a `$config` in its batch: send it afterwards, under the new configuration.
+    #[error("a commit follows a change of the configuration in its batch")]
+    AfterConfig,
     /// Too much is in the primary alone: wait until replicas follow.
     #[error("too many events are in the primary alone")]
     BackPressure,
@@ -211,6 +214,10 @@ impl Head {
         }
         if rules.on(Rule::AppendNeedsConfig) && config != self.config.config.version {
             return Err(Refusal::ConfigChanged);
+        }
+        let is_followed = batch.iter().rev().skip(1).any(Commit::configures);
+        if rules.on(Rule::ConfigEndsBatch) && is_followed {
+            return Err(Refusal::AfterConfig);
         }
         if rules.on(Rule::BackPressure)
             && self.is_ahead_of_replicas(watermarks)

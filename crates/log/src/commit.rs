@@ -87,6 +87,11 @@ impl Commit {
         self.events().map(NewEvent::size).sum()
     }
 
+    /// Whether it puts a configuration in force.
+    pub fn configures(&self) -> bool {
+        self.events().any(|event| event.event_type.as_str() == crate::CONFIG)
+    }
+
     /// Whether the log itself made it.
     pub fn is_system(&self) -> bool {
         self.appends.iter().any(|append| append.stream.is_system())

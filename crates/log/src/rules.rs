@@ -32,10 +32,14 @@ rules! {
     AppendNeedsLead,
     /// `append` names the configuration it was made under.
     AppendNeedsConfig,
+    /// Nothing follows a `$config` in its batch: it would have been made under the configuration before.
+    ConfigEndsBatch,
     /// Client appends stop while too much is in the primary alone.
     BackPressure,
     /// The expected version is compared under the lock.
     VersionCheck,
+    /// A commit names each stream once.
+    StreamOnce,
     /// A commit's identity is looked up before it is written.
     CommitLookup,
     /// A recorded identity with another content is refused.

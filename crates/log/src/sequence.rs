@@ -107,6 +107,13 @@ pub enum Verdict {
         /// The tail on which this rests.
         at: Point,
     },
+    /// The commit names a stream twice; nothing was written. Put the stream's events together.
+    StreamTwice {
+        /// The stream.
+        stream: StreamName,
+        /// The tail on which this rests.
+        at: Point,
+    },
 }
 
 /// A batch put in order after a head: pure, so that every engine decides alike.
@@ -136,6 +143,9 @@ impl<'a> Sequencer<'a> {
     pub(crate) fn commit(&mut self, commit: &Commit) -> Verdict {
         if let Some(verdict) = self.recognise(commit) {
             return verdict;
+        }
+        if let Some(stream) = self.stream_twice(commit) {
+            return Verdict::StreamTwice { stream: stream.clone(), at: self.head.tail };
         }
         let conflicts = self.conflicts(commit);
         if let Some((id, (stream, position))) = self.known_id(commit) {
@@ -168,6 +178,12 @@ impl<'a> Sequencer<'a> {
         let stream = recorded.receipt.streams.first()?.stream.clone();
         let (id, position) = (recorded.first_event, recorded.receipt.first);
         Some(Verdict::IdConflict { id, stream, position, at: self.head.tail })
+    }
+
+    fn stream_twice<'c>(&self, commit: &'c Commit) -> Option<&'c StreamName> {
+        let mut seen = HashSet::with_capacity(commit.appends.len());
+        let twice = commit.appends.iter().map(|append| &append.stream).find(|stream| !seen.insert(*stream));
+        twice.filter(|_| self.rules.on(Rule::StreamOnce))
     }
 
     fn stream(&self, stream: &StreamName) -> Option<&StreamHead> {

@@ -9,7 +9,7 @@ use polylog_log::{Identity, Limits, Position, Source, SourceName, Verdict, Versi
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Acknowledged, AppendError, appender::Queue, heads::Heads, recent::Recent};
+use crate::{Acknowledged, AppendError, InvalidCommit, appender::Queue, heads::Heads, recent::Recent};
 
 /// Followers that are behind read pages of their own; only this many at once, whatever their number.
 const PAGES_AT_ONCE: usize = 4;
@@ -85,6 +85,7 @@ impl Shared {
             Verdict::OtherAttributes { stream, recorded, .. } => {
                 return Err(AppendError::OtherAttributes { stream, recorded: Box::new(recorded) });
             }
+            Verdict::StreamTwice { stream, .. } => return Err(InvalidCommit::StreamTwice(stream).into()),
         };
         let point = receipt.point();
         self.acknowledged.fetch_max(point.position.get(), Ordering::AcqRel);

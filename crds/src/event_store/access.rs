@@ -1,5 +1,7 @@
 //! Who may do what.
 
+use std::fmt;
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +38,7 @@ pub struct ServiceAccountRef {
 }
 
 /// What a caller may do.
+// Its names are part of the stored format: policy events hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
@@ -69,4 +72,24 @@ impl Verb {
         Self::Reveal,
         Self::Admin,
     ];
+
+    /// As written in manifests and policies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::Read => "read",
+            Self::Subscribe => "subscribe",
+            Self::Search => "search",
+            Self::Query => "query",
+            Self::Consume => "consume",
+            Self::Reveal => "reveal",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }

@@ -70,9 +70,11 @@ pub struct EventsValidation {
 }
 
 /// What happens to data that breaks its schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+// Its names are part of the stored format: policy events hold them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum ValidationMode {
     /// Nothing is checked.
+    #[default]
     Ignore,
     /// It is taken, and counted and logged.
     Warn,
@@ -81,15 +83,18 @@ pub enum ValidationMode {
 }
 
 /// What happens to event types without a schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+// Its names are part of the stored format: policy events hold them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum UnknownTypes {
     /// They are taken.
+    #[default]
     Allow,
     /// They are treated like data that breaks its schema.
     Refuse,
 }
 
 /// What is added to the metadata of an event.
+// Its names are part of the stored format: policy events hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum EnrichWith {
     /// The trace context of the request.

@@ -1,5 +1,6 @@
 //! Finds the files of a folder and sorts their documents by kind.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -65,8 +66,17 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, ReadError> {
 
 #[derive(Default)]
 struct Reading {
+    schemas: Schemas,
     manifests: Manifests,
     problems: Vec<Problem>,
+}
+
+/// The checks of the kinds that were met.
+#[derive(Default)]
+struct Schemas {
+    event_store: OnceCell<KindSchema>,
+    replication_strategy: OnceCell<KindSchema>,
+    projection: OnceCell<KindSchema>,
 }
 
 impl Reading {
@@ -137,13 +147,16 @@ impl Reading {
         let line = root.line;
         let taken = match (api_version.as_str(), kind.as_str()) {
             (API_VERSION, "EventStore") => {
-                load(root, key, KindSchema::event_store(), file, &mut self.manifests.stores)
+                let schema = self.schemas.event_store.get_or_init(KindSchema::event_store);
+                load(root, key, schema, file, &mut self.manifests.stores)
             }
             (API_VERSION, "ReplicationStrategy") => {
-                load(root, key, KindSchema::replication_strategy(), file, &mut self.manifests.strategies)
+                let schema = self.schemas.replication_strategy.get_or_init(KindSchema::replication_strategy);
+                load(root, key, schema, file, &mut self.manifests.strategies)
             }
             (API_VERSION, "Projection") => {
-                load(root, key, KindSchema::projection(), file, &mut self.manifests.projections)
+                let schema = self.schemas.projection.get_or_init(KindSchema::projection);
+                load(root, key, schema, file, &mut self.manifests.projections)
             }
             ("v1", "ConfigMap") => {
                 data::config_map(&root).map(|data| self.manifests.config_maps.insert(key, data).is_none())

@@ -14,6 +14,7 @@ mod scalar;
 mod tree;
 mod yaml;
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -95,16 +96,11 @@ impl Manifests {
     /// Objects that only one of them has are no change.
     pub fn check_update(&self, previous: &Self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        check_updates(&self.stores, &previous.stores, "EventStore", KindSchema::event_store(), &mut problems);
-        let schema = KindSchema::replication_strategy();
+        check_updates(&self.stores, &previous.stores, "EventStore", KindSchema::event_store, &mut problems);
+        let schema = KindSchema::replication_strategy;
         check_updates(&self.strategies, &previous.strategies, "ReplicationStrategy", schema, &mut problems);
-        check_updates(
-            &self.projections,
-            &previous.projections,
-            "Projection",
-            KindSchema::projection(),
-            &mut problems,
-        );
+        let schema = KindSchema::projection;
+        check_updates(&self.projections, &previous.projections, "Projection", schema, &mut problems);
         problems
     }
 }
@@ -135,9 +131,10 @@ fn check_updates<K>(
     new: &BTreeMap<ObjectKey, Loaded<K>>,
     previous: &BTreeMap<ObjectKey, Loaded<K>>,
     kind: &str,
-    schema: &KindSchema,
+    schema: fn() -> KindSchema,
     problems: &mut Vec<Problem>,
 ) {
+    let schema = LazyCell::new(schema);
     for (key, new) in new {
         let Some(previous) = previous.get(key) else { continue };
         problems.extend(schema.check_update(&previous.json, &new.json).into_iter().map(|violation| {

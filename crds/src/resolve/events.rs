@@ -50,10 +50,8 @@ impl ResolvedValidation {
     pub fn resolve(events: Option<&Events>, schemas: EventSchemas) -> Self {
         let validation = events.and_then(|events| events.validation.as_ref());
         Self {
-            mode: validation.and_then(|validation| validation.mode).unwrap_or(ValidationMode::Ignore),
-            unknown_types: validation
-                .and_then(|validation| validation.unknown_types)
-                .unwrap_or(UnknownTypes::Allow),
+            mode: validation.and_then(|validation| validation.mode).unwrap_or_default(),
+            unknown_types: validation.and_then(|validation| validation.unknown_types).unwrap_or_default(),
             schemas,
         }
     }

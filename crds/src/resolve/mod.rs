@@ -1,7 +1,7 @@
 //! Presets and defaults, resolved in one place into plain types.
 //!
 //! The definitions carry no defaults: what a server fills in and Git lacks shows as a difference for ever. These types
-//! are what the sidecar works with and what is written into the log, so the order of their fields is fixed.
+//! are what a process is started with.
 
 mod access;
 mod event_schemas;

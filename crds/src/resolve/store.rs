@@ -22,7 +22,7 @@ pub struct ResolvedStore {
     pub strategy: ResolvedStrategy,
     /// Its sources, as declared.
     pub sources: Vec<ResolvedSource>,
-    /// What travels in the log's policy events.
+    /// What holds for each request.
     pub policy: Policy,
     /// Indexes beyond those that the store needs itself.
     pub indexes: Vec<EventIndex>,
@@ -54,7 +54,7 @@ pub struct ResolvedSource {
     pub provisioned: bool,
 }
 
-/// What travels in the log's policy events: each process follows it, none of it decides who is primary.
+/// What holds for each request. It reaches the processes through the log's policy events, whose form is the sidecar's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {

@@ -7,19 +7,10 @@ mod rules;
 mod structure;
 mod unknown;
 
-use std::sync::LazyLock;
-
-use kube::CustomResourceExt;
-use schemars::JsonSchema;
 use serde_json::Value;
 
 pub use field_path::{FieldPath, Segment};
 pub use rules::ListedRule;
-
-use crate::definition::definition;
-use crate::event_store::EventStore;
-use crate::projection::Projection;
-use crate::replication_strategy::ReplicationStrategy;
 
 /// What kind of demand an object breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,7 +36,7 @@ pub struct Violation {
     pub message: String,
 }
 
-/// The checks of one kind, compiled once.
+/// The checks of one kind. They take about a megabyte: keep them no longer than objects are read.
 pub struct KindSchema {
     document: Value,
     structure: structure::Structure,
@@ -53,11 +44,11 @@ pub struct KindSchema {
 }
 
 impl KindSchema {
-    fn compile<K: CustomResourceExt + JsonSchema>() -> Self {
-        let definition = definition::<K>();
-        let schema = definition.spec.versions.first().and_then(|version| version.schema.as_ref());
-        let schema = schema.and_then(|validation| validation.open_api_v3_schema.as_ref());
-        let document = serde_json::to_value(schema).expect("a schema is JSON");
+    /// From a definition as it is installed: its file is at hand, while making it anew takes a generator.
+    fn compile(definition: &str) -> Self {
+        let documents = crate::manifests::documents_as_json(definition).expect("a checked-in definition");
+        let document = documents[0].pointer("/spec/versions/0/schema/openAPIV3Schema");
+        let document = document.expect("a checked-in definition has a schema").clone();
         let structure =
             structure::Structure::compile(&document).expect("a generated schema, compiled by the tests");
         let rules = rules::Rules::compile(&document);
@@ -65,21 +56,18 @@ impl KindSchema {
     }
 
     /// The checks of EventStore.
-    pub fn event_store() -> &'static Self {
-        static SCHEMA: LazyLock<KindSchema> = LazyLock::new(KindSchema::compile::<EventStore>);
-        &SCHEMA
+    pub fn event_store() -> Self {
+        Self::compile(include_str!("../../yaml/eventstores.yaml"))
     }
 
     /// The checks of ReplicationStrategy.
-    pub fn replication_strategy() -> &'static Self {
-        static SCHEMA: LazyLock<KindSchema> = LazyLock::new(KindSchema::compile::<ReplicationStrategy>);
-        &SCHEMA
+    pub fn replication_strategy() -> Self {
+        Self::compile(include_str!("../../yaml/replicationstrategies.yaml"))
     }
 
     /// The checks of Projection.
-    pub fn projection() -> &'static Self {
-        static SCHEMA: LazyLock<KindSchema> = LazyLock::new(KindSchema::compile::<Projection>);
-        &SCHEMA
+    pub fn projection() -> Self {
+        Self::compile(include_str!("../../yaml/projections.yaml"))
     }
 
     /// The schema as it stands in the definition.

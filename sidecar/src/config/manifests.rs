@@ -26,15 +26,19 @@ pub enum ConfigError {
 }
 
 /// What manifests declare.
-pub(crate) struct Declared {
+#[derive(Debug, Clone)]
+pub struct Declared {
     /// Stores with everything said.
-    pub(crate) stores: Vec<ResolvedStore>,
+    pub stores: Vec<ResolvedStore>,
     /// What their author should know, one line each.
-    pub(crate) warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// Reads and checks manifests for a process that can do what `capabilities` say.
-pub(crate) fn load(
+///
+/// # Errors
+/// Every line says what to change.
+pub fn load(
     path: &Path,
     placements: &[SourcePlacement],
     capabilities: &Capabilities,

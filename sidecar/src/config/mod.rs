@@ -5,6 +5,5 @@ mod manifests;
 mod settings;
 
 pub use args::{DevArgs, InvalidPlacement, SourcePlacement};
-pub use manifests::ConfigError;
-pub(crate) use manifests::load;
+pub use manifests::{ConfigError, Declared, load};
 pub(crate) use settings::{desired_config, policy_document, read_defaults};

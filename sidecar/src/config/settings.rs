@@ -1,5 +1,4 @@
 use polylog_crds::{
-    event_store::{self, EnrichWith},
     replication_strategy::{Consistency as DeclaredConsistency, Divergence, FailoverMode},
     resolve::{MaxUnreplicatedAction, ResolvedStore},
     values::AckLevel,
@@ -8,9 +7,7 @@ use polylog_log::{Acks, Limits, SourceName};
 use polylog_replication::{Consistency, DesiredConfig};
 
 use crate::hosted::ReadDefaults;
-use crate::policy::{
-    AccessRule, Account, Enrichment, PolicyDocument, UnknownTypes, Validation, ValidationMode, Verb,
-};
+use crate::policy::{AccessRule, Account, PolicyDocument, Validation};
 
 /// What a store's manifest says for its `$policy`.
 pub(crate) fn policy_document(store: &ResolvedStore) -> PolicyDocument {
@@ -24,7 +21,7 @@ pub(crate) fn policy_document(store: &ResolvedStore) -> PolicyDocument {
                 name: account.name.to_string(),
             })
             .collect(),
-        verbs: rule.verbs.iter().map(|given| verb(*given)).collect(),
+        verbs: rule.verbs.clone(),
         categories: rule.categories.iter().map(ToString::to_string).collect(),
     });
     let schemas = policy.validation.schemas.0.iter();
@@ -32,18 +29,11 @@ pub(crate) fn policy_document(store: &ResolvedStore) -> PolicyDocument {
         namespace: store.namespace.to_string(),
         access: Some(rules.collect()),
         validation: Validation {
-            mode: match policy.validation.mode {
-                event_store::ValidationMode::Ignore => ValidationMode::Ignore,
-                event_store::ValidationMode::Warn => ValidationMode::Warn,
-                event_store::ValidationMode::Enforce => ValidationMode::Enforce,
-            },
-            unknown_types: match policy.validation.unknown_types {
-                event_store::UnknownTypes::Allow => UnknownTypes::Allow,
-                event_store::UnknownTypes::Refuse => UnknownTypes::Refuse,
-            },
+            mode: policy.validation.mode,
+            unknown_types: policy.validation.unknown_types,
         },
         schemas: schemas.map(|(name, schema)| (name.to_string(), schema.clone())).collect(),
-        enrich: policy.enrich.iter().map(|with| enrichment(*with)).collect(),
+        enrich: policy.enrich.clone(),
         redact: policy.redact.iter().map(ToString::to_string).collect(),
         limits: Limits {
             event_bytes: policy.limits.event_bytes.bytes(),
@@ -102,27 +92,5 @@ pub(crate) fn read_defaults(store: &ResolvedStore) -> ReadDefaults {
         wait: reads.wait.as_std(),
         max_lag_events: reads.max_lag_events,
         max_lag: reads.max_lag.as_std(),
-    }
-}
-
-fn verb(verb: event_store::Verb) -> Verb {
-    match verb {
-        event_store::Verb::Append => Verb::Append,
-        event_store::Verb::Read => Verb::Read,
-        event_store::Verb::Subscribe => Verb::Subscribe,
-        event_store::Verb::Search => Verb::Search,
-        event_store::Verb::Query => Verb::Query,
-        event_store::Verb::Consume => Verb::Consume,
-        event_store::Verb::Reveal => Verb::Reveal,
-        event_store::Verb::Admin => Verb::Admin,
-    }
-}
-
-fn enrichment(with: EnrichWith) -> Enrichment {
-    match with {
-        EnrichWith::Trace => Enrichment::Trace,
-        EnrichWith::Pod => Enrichment::Pod,
-        EnrichWith::Namespace => Enrichment::Namespace,
-        EnrichWith::ServiceAccount => Enrichment::ServiceAccount,
     }
 }

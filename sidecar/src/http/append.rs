@@ -1,4 +1,5 @@
 use axum::body::Body;
+use bytes::Bytes;
 use http::StatusCode;
 use polylog_api::{
     AppendBody, Code, CommitsAnswer, CommitsBody, ExpectedVersion, IdempotencyKey, Keyed, Problem,
@@ -14,6 +15,7 @@ use super::{
     context::{Context, bad_header},
     query::invalid,
     respond::{self, Answer},
+    room::Place,
 };
 use crate::{
     pipeline::{Incoming, check_append, intercept, require_any},
@@ -30,38 +32,40 @@ struct Asked {
     expected: Option<ExpectedVersion>,
 }
 
+/// A request to append, as it came.
+struct Received {
+    kind: Kind,
+    asked: Asked,
+    bytes: Bytes,
+    /// What `bytes` take of the process's room.
+    place: Place,
+    key: Option<IdempotencyKey>,
+    scope: String,
+}
+
+impl Received {
+    fn keyed(&self) -> Option<Keyed<'_>> {
+        self.key.as_ref().map(|key| Keyed { scope: &self.scope, key })
+    }
+}
+
 /// `POST streams/{stream}`
 pub(crate) async fn to_stream(mut context: Context, stream: &str, body: Body) -> Answer {
     let stream = StreamName::parse(stream)
         .map_err(|error| RequestError::from(error).within("stream"))
         .map_err(Problem::from)?;
-    let kind = body::kind(&context.headers)?;
-    let asked = asked(&mut context, &kind)?;
-    let policy = context.policy.clone();
-    let largest = body::largest(policy.limits);
-    let (bytes, place) =
-        body::read(body, &context.headers, context.server.room(), largest, context.deadline).await?;
-    let key = key(&context)?;
-    let scope = context.caller.subject.to_string();
-    let keyed = key.as_ref().map(|key| Keyed { scope: &scope, key });
-    let log = context.hosted.store.identity().log;
-    let commit = match kind {
-        Kind::Json => {
-            let body = AppendBody::parse(&bytes).map_err(Problem::from)?;
-            body.into_commit(stream.clone(), log, keyed, new_id)
-        }
+    let received = receive(&mut context, body).await?;
+    let body = match &received.kind {
+        Kind::Json => AppendBody::parse(&received.bytes),
         kind => {
-            let events =
-                cloud_events::of_stream(&kind, &context.headers, &bytes, &stream).map_err(Problem::from)?;
-            let body =
-                AppendBody { expected_version: asked.expected, events, category: None, aggregate_id: None };
-            body.into_commit(stream.clone(), log, keyed, new_id)
+            let expected_version = received.asked.expected;
+            cloud_events::of_stream(kind, &context.headers, &received.bytes, &stream)
+                .map(|events| AppendBody { expected_version, events, category: None, aggregate_id: None })
         }
     };
-    drop(bytes);
-    let acknowledged = append(&context, commit.map_err(Problem::from)?, &asked).await?;
-    drop(place);
-    let (status, answer) = answer(&context, acknowledged);
+    let log = context.hosted.store.identity().log;
+    let commit = body.and_then(|body| body.into_commit(stream.clone(), log, received.keyed(), new_id));
+    let (status, answer) = append(&context, received, commit.map_err(Problem::from)?).await?;
     let token = answer.token.to_string();
     let mut response = respond::json(status, &answer.into_append(stream));
     respond::set(&mut response, headers::TOKEN, &token);
@@ -70,38 +74,37 @@ pub(crate) async fn to_stream(mut context: Context, stream: &str, body: Body) ->
 
 /// `POST commits`
 pub(crate) async fn commit(mut context: Context, body: Body) -> Answer {
-    let kind = body::kind(&context.headers)?;
-    let asked = asked(&mut context, &kind)?;
-    let policy = context.policy.clone();
-    let largest = body::largest(policy.limits);
-    let (bytes, place) =
-        body::read(body, &context.headers, context.server.room(), largest, context.deadline).await?;
-    let key = key(&context)?;
-    let scope = context.caller.subject.to_string();
-    let keyed = key.as_ref().map(|key| Keyed { scope: &scope, key });
-    let log = context.hosted.store.identity().log;
-    let body = match kind {
-        Kind::Json => CommitsBody::parse(&bytes).map_err(Problem::from)?,
-        kind => {
-            let streams = cloud_events::by_subject(&kind, &context.headers, &bytes).map_err(Problem::from)?;
+    let received = receive(&mut context, body).await?;
+    let body = match &received.kind {
+        Kind::Json => CommitsBody::parse(&received.bytes),
+        kind => cloud_events::by_subject(kind, &context.headers, &received.bytes).map(|streams| {
             let part = |(stream, events)| StreamAppendBody {
                 stream,
-                expected_version: asked.expected,
+                expected_version: received.asked.expected,
                 events,
                 category: None,
                 aggregate_id: None,
             };
             CommitsBody { appends: streams.into_iter().map(part).collect() }
-        }
+        }),
     };
-    drop(bytes);
-    let commit = body.into_commit(log, keyed, new_id).map_err(Problem::from)?;
-    let acknowledged = append(&context, commit, &asked).await?;
-    drop(place);
-    let (status, answer) = answer(&context, acknowledged);
+    let log = context.hosted.store.identity().log;
+    let commit = body.and_then(|body| body.into_commit(log, received.keyed(), new_id));
+    let (status, answer) = append(&context, received, commit.map_err(Problem::from)?).await?;
     let mut response = respond::json(status, &answer);
     respond::set(&mut response, headers::TOKEN, &answer.token.to_string());
     Ok(response)
+}
+
+/// Reads what every way to append has in common.
+async fn receive(context: &mut Context, body: Body) -> Result<Received, Problem> {
+    let kind = body::kind(&context.headers)?;
+    let asked = asked(context, &kind)?;
+    let largest = body::largest(context.policy.limits);
+    let (bytes, place) =
+        body::read(body, &context.headers, context.server.room(), largest, context.deadline).await?;
+    let key = key(context)?;
+    Ok(Received { kind, asked, bytes, place, key, scope: context.caller.subject.to_string() })
 }
 
 fn asked(context: &mut Context, kind: &Kind) -> Result<Asked, Problem> {
@@ -130,7 +133,14 @@ fn new_id() -> EventId {
 }
 
 /// Runs a commit through the interceptors and into the log.
-async fn append(context: &Context, mut commit: Commit, asked: &Asked) -> Result<Acknowledged, Problem> {
+async fn append(
+    context: &Context,
+    received: Received,
+    mut commit: Commit,
+) -> Result<(StatusCode, CommitsAnswer), Problem> {
+    let Received { asked, bytes, place, .. } = received;
+    // the commit holds copies, for which the place is kept
+    drop(bytes);
     let Context { hosted, policy, caller, server, deadline, .. } = context;
     check_access(context, &mut commit).await?;
     let incoming = Incoming { policy, caller, source_limits: hosted.source_limits() };
@@ -142,8 +152,9 @@ async fn append(context: &Context, mut commit: Commit, asked: &Asked) -> Result<
     let begin = std::time::Instant::now();
     let outcome = hosted.store.append(commit, asked.acks, deadline.into_std()).await;
     server.metrics.appended(&hosted.name, begin.elapsed(), &outcome);
+    drop(place);
     match outcome {
-        Ok(acknowledged) => Ok(acknowledged),
+        Ok(acknowledged) => Ok(answer(context, acknowledged)),
         Err(error) => Err(conflicts::complete(context, error, asked.missed).await),
     }
 }

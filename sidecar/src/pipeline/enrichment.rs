@@ -4,10 +4,10 @@ use polylog_log::{Commit, NewEvent};
 use serde_json::value::RawValue;
 
 use super::Caller;
-use crate::policy::Enrichment;
+use crate::policy::EnrichWith;
 
 /// Gives events the ids that they lack from the caller's headers, and adds what the policy asks for to their metadata.
-pub(super) fn enrich(enrich: &[Enrichment], caller: &Caller, commit: &mut Commit) {
+pub(super) fn enrich(enrich: &[EnrichWith], caller: &Caller, commit: &mut Commit) {
     let more = members(enrich, caller);
     for event in commit.appends.iter_mut().flat_map(|append| &mut append.events) {
         fill_ids(event, caller);
@@ -29,13 +29,13 @@ fn fill_ids(event: &mut NewEvent, caller: &Caller) {
     }
 }
 
-fn members(enrich: &[Enrichment], caller: &Caller) -> Vec<(&'static str, Box<RawValue>)> {
-    let member = |enrichment: &Enrichment| {
+fn members(enrich: &[EnrichWith], caller: &Caller) -> Vec<(&'static str, Box<RawValue>)> {
+    let member = |enrichment: &EnrichWith| {
         let (key, value) = match enrichment {
-            Enrichment::Trace => (metadata::TRACEPARENT, caller.traceparent.clone()),
-            Enrichment::Pod => (metadata::POD, caller.workload.pod.clone()),
-            Enrichment::Namespace => (metadata::NAMESPACE, caller.workload.namespace.clone()),
-            Enrichment::ServiceAccount => (metadata::BY, Some(caller.subject.to_string())),
+            EnrichWith::Trace => (metadata::TRACEPARENT, caller.traceparent.clone()),
+            EnrichWith::Pod => (metadata::POD, caller.workload.pod.clone()),
+            EnrichWith::Namespace => (metadata::NAMESPACE, caller.workload.namespace.clone()),
+            EnrichWith::ServiceAccount => (metadata::BY, Some(caller.subject.to_string())),
         };
         Some((key, metadata::string(&value?)))
     };
@@ -74,7 +74,7 @@ mod tests {
         let mut enriched = commit(Some(r#"{"a" : 1e400}"#), Some("mine"));
         let before = enriched.fingerprint;
         enrich(
-            &[Enrichment::ServiceAccount, Enrichment::Pod, Enrichment::Namespace],
+            &[EnrichWith::ServiceAccount, EnrichWith::Pod, EnrichWith::Namespace],
             &caller(),
             &mut enriched,
         );

@@ -1,6 +1,6 @@
 use polylog_log::Limits;
 
-use super::{Access, Enrichment, PolicyDocument, Schemas};
+use super::{Access, EnrichWith, PolicyDocument, Schemas};
 use crate::json::Pointers;
 
 /// A policy as the interceptors use it; compiled once per `$policy` event.
@@ -11,7 +11,7 @@ pub struct Policy {
     /// Checks of event data.
     pub schemas: Schemas,
     /// What is added to metadata.
-    pub enrich: Vec<Enrichment>,
+    pub enrich: Vec<EnrichWith>,
     /// What is left out of answers.
     pub(crate) redact: Pointers,
     /// Largest sizes.

@@ -1,5 +1,6 @@
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
+use polylog_crds::event_store::{EnrichWith, UnknownTypes, ValidationMode, Verb};
 use polylog_log::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,7 @@ pub struct PolicyDocument {
     pub schemas: BTreeMap<String, serde_json::Value>,
     /// What is added to metadata.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub enrich: Vec<Enrichment>,
+    pub enrich: Vec<EnrichWith>,
     /// JSON pointers into event data that are left out of answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redact: Vec<String>,
@@ -52,62 +53,6 @@ pub struct Account {
     pub name: String,
 }
 
-/// What a caller may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verb {
-    /// Append events.
-    Append,
-    /// Read streams, the log and single events.
-    Read,
-    /// Follow the log.
-    Subscribe,
-    /// Search events.
-    Search,
-    /// Query read models.
-    Query,
-    /// Take part in a consumer group.
-    Consume,
-    /// See what is redacted for others.
-    Reveal,
-    /// Change configuration and see the log's own events.
-    Admin,
-}
-
-impl Verb {
-    /// Every verb, in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
-        Self::Append,
-        Self::Read,
-        Self::Subscribe,
-        Self::Search,
-        Self::Query,
-        Self::Consume,
-        Self::Reveal,
-        Self::Admin,
-    ];
-
-    /// As written in manifests.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Verb::Append => "append",
-            Verb::Read => "read",
-            Verb::Subscribe => "subscribe",
-            Verb::Search => "search",
-            Verb::Query => "query",
-            Verb::Consume => "consume",
-            Verb::Reveal => "reveal",
-            Verb::Admin => "admin",
-        }
-    }
-}
-
-impl fmt::Display for Verb {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
 /// How data is checked against schemas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -118,39 +63,4 @@ pub struct Validation {
     /// What happens to types without a schema.
     #[serde(default)]
     pub unknown_types: UnknownTypes,
-}
-
-/// What happens to data that breaks its schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum ValidationMode {
-    /// Nothing is checked.
-    #[default]
-    Ignore,
-    /// It is taken, counted and logged.
-    Warn,
-    /// The append is refused.
-    Enforce,
-}
-
-/// What happens to types without a schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum UnknownTypes {
-    /// They are taken.
-    #[default]
-    Allow,
-    /// They are treated like data that breaks its schema.
-    Refuse,
-}
-
-/// What is added to the metadata of each event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Enrichment {
-    /// The trace context of the request, as `$traceparent`.
-    Trace,
-    /// The pod that appended, as `$pod`.
-    Pod,
-    /// The namespace that appended, as `$namespace`.
-    Namespace,
-    /// Who appended, as `$by`.
-    ServiceAccount,
 }

@@ -8,8 +8,7 @@ mod schemas;
 
 pub use access::{Access, Scope};
 pub use compiled::{Policy, PolicyError};
-pub use document::{
-    AccessRule, Account, Enrichment, PolicyDocument, UnknownTypes, Validation, ValidationMode, Verb,
-};
+pub use document::{AccessRule, Account, PolicyDocument, Validation};
 pub use glob::Glob;
+pub use polylog_crds::event_store::{EnrichWith, UnknownTypes, ValidationMode, Verb};
 pub use schemas::{Schemas, Violation};

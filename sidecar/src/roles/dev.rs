@@ -1,21 +1,17 @@
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use polylog_crds::{
-    event_store::EventIndex,
     resolve::{ResolvedSource, ResolvedStore},
-    validate::{Capabilities, TargetEngine},
+    validate::Capabilities,
 };
 use polylog_log::{Failure, Plan, SourceName, StepClass};
 use polylog_replication::{OpenError, Store, StoreOptions};
-use polylog_source_sqlite::{
-    SqliteSource,
-    provision::{Approval, IndexOptions},
-};
+use polylog_source_sqlite::{SqliteSource, provision::Approval};
 
 use super::{Exit, banner, signals::Signals};
 use crate::{
-    config::{self, ConfigError, DevArgs, desired_config, policy_document, read_defaults},
-    files::{self, FileError, StoreFolder},
+    config::{self, ConfigError, Declared, DevArgs, desired_config, policy_document, read_defaults},
+    files::{self, FileError, StoreFolder, StorePlace},
     hosted::{DeclaredSource, Hosted},
     http::{BindError, Bounds},
     identity::Subject,
@@ -90,7 +86,7 @@ pub(super) struct Opened {
 /// Whatever keeps it from starting; every line says what to change. Nothing was appended then.
 pub async fn run(args: DevArgs) -> Result<(), DevError> {
     let mut signals = Signals::new()?;
-    let declared = config::load(&args.manifests, &args.sources, &Capabilities::DEV)?;
+    let declared = declared(&args)?;
     if let Some(name) = &args.default_store
         && !declared.stores.iter().any(|store| store.name.as_str() == name)
     {
@@ -127,33 +123,24 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
     Ok(())
 }
 
+/// Reads the manifests on a thread that ends with it: reading takes megabytes, and what stays of it is copied out, so
+/// that the memory is given back as a whole.
+fn declared(args: &DevArgs) -> Result<Declared, ConfigError> {
+    let load = || config::load(&args.manifests, &args.sources, &Capabilities::DEV);
+    let loaded = std::thread::scope(|scope| scope.spawn(load).join());
+    loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map(|declared| declared.clone())
+}
+
 async fn open(store: &ResolvedStore, args: &DevArgs, data: &std::path::Path) -> Result<Opened, DevError> {
     let name = store.name.to_string();
-    let folder = StoreFolder::claim(data.join(format!("{}.{}", store.namespace, store.name)))?;
-    let Some(primary) = store.first_primary() else {
-        let reason = format!("store {}/{name} has no voter", store.namespace);
-        return Err(ConfigError::Refused(reason).into());
-    };
-    let source_name = SourceName::recorded(primary.name.as_str());
-    let placed = args.sources.iter().find(|placement| placement.name == primary.name);
-    let path = match placed {
-        Some(placement) if placement.engine == TargetEngine::Sqlite => placement.path.clone(),
-        Some(placement) => {
-            // refused by the capabilities already; here only so that no address is ever taken for a path
-            let reason = format!(
-                "--source {}: {} is not in this version (EngineNotSupported)",
-                primary.name, placement.engine
-            );
-            return Err(ConfigError::Refused(reason).into());
-        }
-        None => folder.file(&source_name),
-    };
+    let place = StorePlace::of(store, data, &args.sources)?;
+    let folder = StoreFolder::claim(place.folder.clone())?;
     let approval = Approval::up_to(StepClass::Slow);
     let approval = match &args.approve {
         Some(hash) => approval.and_plan(hash),
         None => approval,
     };
-    let provisioned = files::provision(&folder, &path, &source_name, indexes(store), approval).await?;
+    let provisioned = files::provision(&folder, &place, approval).await?;
     let source = Arc::new(provisioned.source);
     let policy = policy_document(store);
     let options = StoreOptions {
@@ -161,30 +148,24 @@ async fn open(store: &ResolvedStore, args: &DevArgs, data: &std::path::Path) -> 
         policy: Some(serde_json::to_vec(&policy).expect("a policy has only string keys").into()),
         limits: policy.limits,
         ack_timeout: store.strategy.ack_timeout.as_std(),
-        ..StoreOptions::new(&name, source_name, source.clone(), provisioned.identity)
+        ..StoreOptions::new(&name, place.source.clone(), source.clone(), provisioned.identity)
     };
     let opened = Store::open(options).await.map_err(|error| DevError::Open { store: name.clone(), error })?;
-    let sources = store.sources.iter().map(|source| declared_source(source, &primary.name)).collect();
+    let sources = store.sources.iter().map(|source| declared_source(source, &place.source)).collect();
     let hosted = Hosted::new(store.namespace.to_string(), name.clone(), opened, sources)
         .map_err(|error| DevError::Policy { store: name, error })?
         .with_reads(read_defaults(store));
-    Ok(Opened { hosted, path, waiting: provisioned.waiting, source, _folder: folder })
+    Ok(Opened { hosted, path: place.file, waiting: provisioned.waiting, source, _folder: folder })
 }
 
-fn declared_source(source: &ResolvedSource, primary: &polylog_crds::values::SourceName) -> DeclaredSource {
-    let is_kept = source.name == *primary;
+fn declared_source(source: &ResolvedSource, primary: &SourceName) -> DeclaredSource {
+    let name = SourceName::recorded(source.name.as_str());
+    let is_kept = name == *primary;
     DeclaredSource {
-        name: SourceName::recorded(source.name.as_str()),
+        name,
         engine: if is_kept { "sqlite".into() } else { source.engine.field().into() },
         role: format!("{:?}", source.role),
         unprovisioned: (!is_kept).then(|| LATER.into()),
-    }
-}
-
-fn indexes(store: &ResolvedStore) -> IndexOptions {
-    IndexOptions {
-        event_type: store.indexes.contains(&EventIndex::Type),
-        aggregate_id: store.indexes.contains(&EventIndex::AggregateId),
     }
 }
 

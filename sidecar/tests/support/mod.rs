@@ -10,7 +10,7 @@ use polylog_log::{Limits, SourceName};
 use polylog_replication::{Store, StoreOptions};
 use polylog_sidecar::{
     DeclaredSource, Hosted, Running, Server,
-    files::{self, StoreFolder},
+    files::{self, StoreFolder, StorePlace},
     http::Bounds,
     identity::Subject,
     policy::PolicyDocument,
@@ -110,11 +110,12 @@ fn source_name() -> SourceName {
 }
 
 async fn open(folder: &TempDir, name: &str, policy: &PolicyDocument) -> (Store, StoreFolder) {
-    let folder = StoreFolder::claim(folder.path().join(name)).unwrap();
-    let path = folder.file(&source_name());
+    let root = folder.path().join(name);
+    let file = root.join("ledger.db");
+    let place = StorePlace { source: source_name(), folder: root, file, indexes: Default::default() };
+    let folder = StoreFolder::claim(place.folder.clone()).unwrap();
     let approval = Approval::up_to(polylog_log::StepClass::Slow);
-    let provisioned =
-        files::provision(&folder, &path, &source_name(), Default::default(), approval).await.unwrap();
+    let provisioned = files::provision(&folder, &place, approval).await.unwrap();
     let source = std::sync::Arc::new(provisioned.source);
     let mut options = StoreOptions::new(name, source_name(), source, provisioned.identity);
     options.policy = Some(serde_json::to_vec(policy).unwrap().into());

@@ -101,7 +101,11 @@ impl<T> Group<T> {
                 self.primary = None;
                 self.refuse_taken(Failure::WrongStore(reason.to_string()).into());
             }
-            Refusal::TermJump | Refusal::Entries(_) | Refusal::EntryAboveTerm | Refusal::BelowStable => {
+            Refusal::AfterConfig
+            | Refusal::TermJump
+            | Refusal::Entries(_)
+            | Refusal::EntryAboveTerm
+            | Refusal::BelowStable => {
                 self.refuse_taken(Failure::Damaged(format!("refused an append: {reason}")).into());
             }
         }

@@ -97,6 +97,7 @@ pub(super) async fn a_mistake_fails_no_other_commit(kit: Kit) -> Checked {
     let twins = StreamAppend::new(stream("s"), Expected::Any, vec![twin.clone(), twin]);
     let mut other_category = kit.commit(log, "s", Expected::Any, 1);
     other_category.appends[0].category = Some(crate::Category::recorded("other"));
+    let halves = ["t", "u", "t"].map(|name| StreamAppend::new(stream(name), Expected::Any, vec![kit.event()]));
     let batch = vec![
         kit.commit(log, "s", version(1), 2),
         kit.commit(log, "s", version(1), 1),
@@ -108,11 +109,12 @@ pub(super) async fn a_mistake_fails_no_other_commit(kit: Kit) -> Checked {
         Commit::new(log, vec![twins]),
         kit.commit(log, "t", version(1), 1),
         other_category,
+        Commit::new(log, halves.to_vec()),
         kit.commit(log, "s", version(4), 1),
     ];
     let verdicts = subject.append(batch).await?.verdicts;
     let kinds: String = verdicts.iter().map(kind).collect();
-    ensure_eq!(kinds, "CVCIVDCICAC", "the verdicts, one letter each");
+    ensure_eq!(kinds, "CVCIVDCICASC", "the verdicts, one letter each");
     let entries = subject.audit().await?;
     ensure_eq!(entries.len(), 2 + 1 + 5, "entries after the batch");
     Ok(())
@@ -126,6 +128,7 @@ fn kind(verdict: &Verdict) -> char {
         Verdict::VersionConflict { .. } => 'V',
         Verdict::IdConflict { .. } => 'I',
         Verdict::OtherAttributes { .. } => 'A',
+        Verdict::StreamTwice { .. } => 'S',
     }
 }
 

@@ -119,6 +119,24 @@ pub(super) async fn a_stream_keeps_its_attributes(kit: Kit) -> Checked {
     Ok(())
 }
 
+/// Whether or not the stream exists, with events or without, and whatever is expected of it.
+pub(super) async fn a_commit_names_each_stream_once(kit: Kit) -> Checked {
+    let subject = Subject::primary(&kit).await?;
+    let log = subject.log();
+    subject.commit(kit.commit(log, "known", Expected::NoStream, 2)).await?;
+    let before = subject.head().await?.tail;
+    for (name, counts) in [("known", [1, 1]), ("new", [1, 2]), ("known", [0, 1]), ("new", [1, 0]), ("known", [0, 0])] {
+        let part = |count| StreamAppend::new(stream(name), Expected::Any, kit.events(count));
+        let other = StreamAppend::new(stream("other"), Expected::Any, kit.events(1));
+        let commit = Commit::new(log, vec![part(counts[0]), other, part(counts[1])]);
+        let verdicts = subject.append(vec![commit]).await?.verdicts;
+        let twice = Verdict::StreamTwice { stream: stream(name), at: before };
+        ensure_eq!(verdicts, vec![twice], "{name} twice, with {counts:?} events");
+    }
+    ensure_eq!(subject.head().await?.tail, before, "the tail: nothing was written");
+    subject.audit().await.map(|_| ())
+}
+
 pub(super) async fn a_large_commit_is_one_entry(kit: Kit) -> Checked {
     let subject = Subject::primary(&kit).await?;
     let count = 500.min(subject.limits().commit_events as usize);

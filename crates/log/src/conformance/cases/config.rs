@@ -33,6 +33,24 @@ pub(super) async fn a_configuration_is_in_force_where_it_stands(kit: Kit) -> Che
     subject.audit().await.map(|_| ())
 }
 
+/// What follows a `$config` in its batch was made under the configuration before it.
+pub(super) async fn a_configuration_ends_its_batch(kit: Kit) -> Checked {
+    let subject = Subject::primary(&kit).await?;
+    let head = subject.head().await?;
+    let mut config = Config::clone(&head.config.config);
+    config.version = ConfigVersion(config.version.0 + 1);
+    let configure = || Commit::configure(subject.log(), &config);
+    let client = || kit.commit(subject.log(), "s", Expected::Any, 1);
+    let append = |batch| subject.source.append(&subject.identity, under(&head, batch));
+    for batch in [vec![configure(), client()], vec![client(), configure(), client()]] {
+        subject.refuses("a commit after a $config", Refusal::AfterConfig, append(batch)).await?;
+    }
+    let appended = append(vec![client(), configure()]).await?;
+    ensure_eq!(appended.head.config.config.version, config.version, "the version in force");
+    ensure_eq!(appended.head.config.position, appended.head.tail.position, "where it stands");
+    subject.audit().await.map(|_| ())
+}
+
 pub(super) async fn a_replica_takes_over_the_configuration(kit: Kit) -> Checked {
     let [primary, mut replica, _] = Subject::three(&kit).await?;
     let before = replica.head().await?.config;

@@ -23,11 +23,13 @@ cases! {
         a_promise_fences_the_primary;
     append: expected_versions_are_compared, versions_and_positions_are_dense, a_mistake_fails_no_other_commit,
         only_the_primary_of_the_term_appends, the_time_of_recording_never_falls;
-    commits: a_commit_over_streams_is_all_or_nothing, a_commit_may_only_check, a_stream_keeps_its_attributes,
+    commits: a_commit_over_streams_is_all_or_nothing, a_commit_may_only_check, a_commit_names_each_stream_once,
+        a_stream_keeps_its_attributes,
         a_large_commit_is_one_entry;
     idempotency: a_retry_gets_the_first_answer, a_retry_is_recognised_after_a_change_of_primary,
         an_id_with_other_content_conflicts, a_key_names_one_commit, a_batch_may_hold_a_commit_and_its_retry;
-    config: a_configuration_is_in_force_where_it_stands, a_replica_takes_over_the_configuration,
+    config: a_configuration_is_in_force_where_it_stands, a_configuration_ends_its_batch,
+        a_replica_takes_over_the_configuration,
         client_commits_wait_for_replicas, watermarks_are_bounded_and_rise;
     payloads: data_is_kept_byte_for_byte, large_data_is_kept, optional_fields_are_absent_or_kept,
         times_are_kept_to_the_microsecond;
