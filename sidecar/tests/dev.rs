@@ -179,18 +179,30 @@ async fn access_applies_to_whom_it_acts_as() {
 fn what_it_cannot_do_is_refused_before_anything_is_made() {
     let good = folder(STORE);
     let typo = folder(&STORE.replace("spec:", "spec:\n  sorces: []"));
-    let automatic = folder(&format!(
+    let searching = folder(&format!(
         "{}\n---\napiVersion: polylog.dev/v1alpha1\nkind: ReplicationStrategy\nmetadata: {{name: s, namespace: shop}}\nspec: {{type: FullReplication}}\n",
         STORE.replace(
             "spec:",
             "spec:\n  strategyRef: {name: s}\n  delivery: Gateway\n  search: {source: ledger}"
         )
     ));
+    let automatic = with_strategy("{type: Priority, failover: {mode: Automatic}}");
+    let of_three = with_strategy("{type: Priority, failover: {mode: Automatic}}");
+    let sources = ["a", "b"].map(|name| {
+        format!(
+            "    - {{name: {name}, connection: {{url: 'postgres://{name}/x'}}, postgres: {{schema: x}}}}\n"
+        )
+    });
+    let manifest = std::fs::read_to_string(of_three.path().join("store.yaml")).unwrap();
+    let manifest = manifest.replace("  sources:\n", &format!("  sources:\n{}", sources.concat()));
+    std::fs::write(of_three.path().join("store.yaml"), manifest).unwrap();
     let best_effort = with_strategy("{type: BestEffort}");
     let empty = folder("");
     for (folder, arguments, code, words) in [
         (&typo, &[][..], 2, "sorces"),
-        (&automatic, &[], 2, "search"),
+        (&searching, &[], 2, "search"),
+        (&automatic, &[], 2, "spec.failover.mode: Automatic needs 3 voters"),
+        (&of_three, &[], 2, "EventStore shop/payments needs a second copy"),
         (&best_effort, &[], 2, "store.yaml:19: ReplicationStrategy shop/s: spec.type"),
         (&empty, &[], 2, "no EventStore"),
         (&good, &["--default-store", "none"], 2, "none"),

@@ -2,6 +2,7 @@
 
 mod support;
 
+use http::Method;
 use serde_json::Value;
 use support::Sidecar;
 
@@ -58,6 +59,17 @@ async fn answers_are_as_described() {
             .await,
         ),
     ];
+    for (path, asked, status) in [
+        ("/v1/streams/{stream}", "/v1/streams/Payment-1", 200),
+        ("/v1/streams/{stream}", "/v1/streams/none", 404),
+        ("/v1/subscribe", "/v1/subscribe?until=4", 200),
+        ("/openapi.json", "/openapi.json", 200),
+    ] {
+        let answer = sidecar.client.send(Method::HEAD, asked, &[], "").await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (status, String::new()), "{asked}");
+        let response = &document["paths"][path]["head"]["responses"][answer.status.as_str()];
+        assert!(response.is_object() && response.get("content").is_none(), "{asked}: {response}");
+    }
     for (path, method, (asked, answer)) in answers {
         let response = &document["paths"][path][method]["responses"][answer.status.as_str()];
         assert!(response.is_object(), "{asked}: {} is not described", answer.status);

@@ -6,6 +6,8 @@ use polylog_crds::{
     validate::{Capabilities, Severity, validate},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::SourcePlacement;
 
 /// Why no store can be served from manifests. Nothing was written.
@@ -26,7 +28,7 @@ pub enum ConfigError {
 }
 
 /// What manifests declare.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Declared {
     /// Stores with everything said.
     pub stores: Vec<ResolvedStore>,

@@ -14,7 +14,11 @@ use crate::http::LATER;
 pub(super) fn document() -> Value {
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     let mut put = |path: String, method: &str, operation: Value| {
-        paths.entry(path).or_default().insert(method.to_ascii_lowercase(), operation);
+        let methods = paths.entry(path).or_default();
+        if method == "GET" {
+            methods.insert("head".into(), without_body(&operation));
+        }
+        methods.insert(method.to_ascii_lowercase(), operation);
     };
     for operation in operations() {
         if operation.is_of_store {
@@ -47,6 +51,7 @@ pub(super) fn document() -> Value {
         "tags": [
             {"name": "events", "description": "Append, read, follow"},
             {"name": "stores", "description": "What is served here, and how it is"},
+            {"name": "head", "description": "What GET says, without the body"},
             {"name": "later", "description": "Not in this version: 501 is the only answer"},
         ],
         "paths": paths,
@@ -79,6 +84,20 @@ fn described(operation: &Operation, with_store: bool) -> Value {
         described["requestBody"] = json!({"required": true, "content": body});
     }
     described
+}
+
+/// HEAD, where GET is described.
+fn without_body(get: &Value) -> Value {
+    let mut head = get.clone();
+    let id = get["operationId"].as_str().unwrap_or_default();
+    head["operationId"] = format!("{id}_head").into();
+    if get["tags"] != json!(["later"]) {
+        head["tags"] = json!(["head"]);
+    }
+    for response in head["responses"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        response.as_object_mut().map(|response| response.remove("content"));
+    }
+    head
 }
 
 /// What every operation may answer.

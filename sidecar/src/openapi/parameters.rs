@@ -120,7 +120,13 @@ pub(super) fn parameters() -> Value {
     );
     put("fromStart", "from", "query", "Where to begin", one_of(&["beginning", "now"]));
     put("after", "after", "query", "Begin after this position", number(0, LARGEST));
-    put("sinceRecorded", "since", "query", "Begin with what was recorded at this time or later", time);
+    put(
+        "sinceRecorded",
+        "since",
+        "query",
+        "Begin with the first event recorded at this time or later; a time to come: nothing is shown until then",
+        time,
+    );
     put(
         "untilRecorded",
         "until",

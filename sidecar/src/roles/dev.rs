@@ -10,7 +10,7 @@ use polylog_source_sqlite::{SqliteSource, provision::Approval};
 
 use super::{Exit, banner, signals::Signals};
 use crate::{
-    config::{self, ConfigError, Declared, DevArgs, desired_config, policy_document, read_defaults},
+    config::{self, ConfigError, DevArgs, desired_config, policy_document, read_defaults},
     files::{self, FileError, StoreFolder, StorePlace},
     hosted::{DeclaredSource, Hosted},
     http::{BindError, Bounds},
@@ -86,7 +86,8 @@ pub(super) struct Opened {
 /// Whatever keeps it from starting; every line says what to change. Nothing was appended then.
 pub async fn run(args: DevArgs) -> Result<(), DevError> {
     let mut signals = Signals::new()?;
-    let declared = declared(&args)?;
+    let load = || config::load(&args.manifests, &args.sources, &Capabilities::DEV);
+    let Some(declared) = config::load_apart(load)? else { return Ok(()) };
     if let Some(name) = &args.default_store
         && !declared.stores.iter().any(|store| store.name.as_str() == name)
     {
@@ -121,14 +122,6 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
         source.close().await;
     }
     Ok(())
-}
-
-/// Reads the manifests on a thread that ends with it: reading takes megabytes, and what stays of it is copied out, so
-/// that the memory is given back as a whole.
-fn declared(args: &DevArgs) -> Result<Declared, ConfigError> {
-    let load = || config::load(&args.manifests, &args.sources, &Capabilities::DEV);
-    let loaded = std::thread::scope(|scope| scope.spawn(load).join());
-    loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map(|declared| declared.clone())
 }
 
 async fn open(store: &ResolvedStore, args: &DevArgs, data: &std::path::Path) -> Result<Opened, DevError> {

@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, default_value_t = 15)]
     seconds: u64,
     /// Most MB (10^6 bytes) resident when idle.
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, default_value_t = 20)]
     idle: u64,
     /// Most MB (10^6 bytes) resident under load.
     #[arg(long, default_value_t = 100)]

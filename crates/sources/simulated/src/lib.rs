@@ -5,11 +5,13 @@
 //! simulated, let concurrent operations overtake each other between any two steps, by a seed, and can have each rule of
 //! the contract switched off, to test the tests.
 
+mod database;
 pub mod document;
 mod entries;
 mod schedule;
 pub mod transactional;
 
+pub use database::{Connection, Database, Kind};
 use polylog_log::{Limits, Rules};
 
 /// How a simulated database behaves.

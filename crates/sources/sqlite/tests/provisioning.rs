@@ -219,3 +219,50 @@ async fn the_database_and_incarnation_of_a_file_stay() {
     assert!(support::provision(&store.path(), other).expect("a plan").done.is_empty());
     assert_eq!(store.open().await.head().await.expect("a head").identity, store.identity);
 }
+
+/// Two processes meet at an empty file: the other one's transaction ends between our look at the file and our own.
+#[test]
+fn a_file_that_another_application_took_meanwhile_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log.db");
+    let other = Connection::open(&path).expect("a file");
+    let empty = "PRAGMA journal_mode = WAL; CREATE TABLE t (x); DROP TABLE t;";
+    other.execute_batch(empty).expect("an empty database, so that looking at it waits for nobody");
+    let actual = provision::inspect(&path).expect("nothing in it");
+    assert_eq!(actual, Actual::Empty);
+    let plan = provision::plan(&desired(identity(1)), &actual).expect("a plan");
+    let taken = "BEGIN IMMEDIATE; PRAGMA application_id = 77; CREATE TABLE users (y);";
+    other.execute_batch(taken).expect("a transaction under way");
+
+    let applied = std::thread::scope(|scope| {
+        let (told, thread) = std::sync::mpsc::channel();
+        let (path, plan) = (&path, &plan);
+        let applying = scope.spawn(move || {
+            let own = fs::read_link("/proc/thread-self").expect("this thread");
+            told.send(own).expect("it is waited for");
+            provision::apply(path, plan, &Approval::up_to(StepClass::Slow))
+        });
+        let thread = std::path::Path::new("/proc").join(thread.recv().expect("it began"));
+        until_asleep(&thread);
+        other.execute_batch("COMMIT").expect("the other application's transaction");
+        applying.join().expect("no panic")
+    });
+    assert!(matches!(&applied, Err(Failure::WrongStore(_))), "{applied:?}");
+    let tables: String = other
+        .query_row("SELECT group_concat(name) FROM sqlite_schema", [], |row| row.get(0))
+        .expect("the tables");
+    assert_eq!(tables, "users");
+}
+
+/// Waits until a thread sleeps, many looks in a row: here, for the other's lock.
+fn until_asleep(thread: &std::path::Path) {
+    let begin = std::time::Instant::now();
+    let mut asleep = 0;
+    while asleep < 100 {
+        assert!(begin.elapsed() < std::time::Duration::from_secs(5), "it does not wait");
+        let state = fs::read_to_string(thread.join("stat")).expect("its state");
+        let is_asleep = state.rsplit(')').next().is_some_and(|rest| rest.starts_with(" S"));
+        asleep = if is_asleep { asleep + 1 } else { 0 };
+        std::thread::yield_now();
+    }
+}

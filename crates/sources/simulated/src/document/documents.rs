@@ -38,7 +38,7 @@ pub(super) struct EventDocument {
 
 /// What the store holds.
 #[derive(Debug, Clone)]
-pub(super) struct Collections {
+pub struct Collections {
     pub(super) head: Arc<HeadDocument>,
     pub(super) events: BTreeMap<Position, EventDocument>,
     pub(super) quarantine: BTreeMap<(u64, Position), Quarantined>,

@@ -28,7 +28,7 @@ pub(super) enum Change {
 
 /// The database's tables with their indexes.
 #[derive(Clone)]
-pub(super) struct Tables {
+pub struct Tables {
     rules: Rules,
     pub(super) head: Head,
     pub(super) events: BTreeMap<Position, Arc<Row>>,

@@ -6,11 +6,11 @@ use polylog_log::{
 };
 
 use super::{
-    Connection, Server, State, injected,
+    Connection, Server, injected,
     tables::{Change, Tables},
     unknown,
 };
-use crate::entries::rows;
+use crate::{database::State, entries::rows};
 
 /// One operation on its way through its steps.
 struct Passage<'a> {
@@ -49,7 +49,7 @@ impl Connection {
         let server = &self.server;
         let mut passage = Passage { connection: self, is_committed: false, is_reply_lost: false };
         server.schedule.step().await;
-        let _lock = if server.is_on(Rule::OneStep) { Some(server.lock.lock().await) } else { None };
+        let _lock = if server.is_on(Rule::OneStep) { Some(server.shared.lock.lock().await) } else { None };
         passage.pass("locked").await?;
         let clock = server.schedule.clock();
         let decided = self
@@ -136,7 +136,7 @@ impl Announced<'_> {
             let first_event = entry.events.first()?.id;
             Some((entry.commit_id()?, RecordedCommit { receipt, fingerprint, first_event }))
         });
-        let mut uncommitted = self.server.uncommitted.lock();
+        let mut uncommitted = self.server.shared.uncommitted.lock();
         for (id, recorded) in recorded {
             self.ids.push(id);
             uncommitted.insert(id, recorded);
@@ -146,7 +146,7 @@ impl Announced<'_> {
 
 impl Drop for Announced<'_> {
     fn drop(&mut self) {
-        let mut uncommitted = self.server.uncommitted.lock();
+        let mut uncommitted = self.server.shared.uncommitted.lock();
         self.ids.iter().for_each(|id| drop(uncommitted.remove(id)));
     }
 }
@@ -157,7 +157,7 @@ impl Connection {
         if self.server.is_on(Rule::CommittedOnly) || batch.is_empty() {
             return None;
         }
-        let uncommitted = self.server.uncommitted.lock();
+        let uncommitted = self.server.shared.uncommitted.lock();
         let duplicate = |commit: &Commit| {
             let recorded = uncommitted.get(&commit.id)?;
             let is_same = recorded.fingerprint == commit.fingerprint;

@@ -38,35 +38,20 @@ impl Harness for Simulated {
         let options = Options { rules: self.rules, seed: self.seed.fetch_add(1, Ordering::Relaxed) };
         Ok(match self.kind {
             Kind::Transactional => {
-                Box::new(Transactional(transactional::Database::new(identity, voter, options)))
+                Box::new(Simulation(transactional::Database::new(identity, voter, options)))
             }
-            Kind::Document => Box::new(Document(document::Database::new(identity, voter, options))),
+            Kind::Document => Box::new(Simulation(document::Database::new(identity, voter, options))),
         })
     }
 }
 
-struct Transactional(transactional::Database);
+struct Simulation<K: polylog_source_simulated::Kind>(polylog_source_simulated::Database<K>);
 
 #[async_trait]
-impl Database for Transactional {
-    async fn open(&self) -> Result<Arc<dyn Source>, Violation> {
-        Ok(Arc::new(self.0.connect()))
-    }
-
-    async fn crash(&self) -> Result<(), Violation> {
-        self.0.crash();
-        Ok(())
-    }
-
-    fn fail_points(&self) -> FailPoints {
-        self.0.fail_points()
-    }
-}
-
-struct Document(document::Database);
-
-#[async_trait]
-impl Database for Document {
+impl<K: polylog_source_simulated::Kind> Database for Simulation<K>
+where
+    polylog_source_simulated::Connection<K>: Source,
+{
     async fn open(&self) -> Result<Arc<dyn Source>, Violation> {
         Ok(Arc::new(self.0.connect()))
     }
