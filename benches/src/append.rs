@@ -28,36 +28,60 @@ struct Pair {
     raw: f64,
 }
 
+/// Events in the log before each window of the first cases.
+const FEW: u64 = 10_000;
+/// What fills a log.
+const FILL: Load = Load { clients: 8, events: 50 };
+
 pub fn run(args: &Args, folder: &Path) -> Result<()> {
     let data = folder.join("data");
     let mut sidecar = Sidecar::new(&args.sidecar, &data)?;
     sidecar.start()?;
-    Load { clients: 8, events: 50 }.fill(sidecar.port, 10_000)?;
+    FILL.fill(sidecar.port, FEW)?;
+    sidecar.kill()?;
 
     let cases = if args.cases.is_empty() { &CASES } else { args.cases.as_slice() };
     println!(
         "| stored | clients × events | batch | HTTP events/s | raw events/s | ratio (quartiles) | p50 ms | p99 ms |"
     );
     println!("|---|---|---|---|---|---|---|---|");
-    for stage in ["small", "large"] {
-        if stage == "large" {
-            Load { clients: 8, events: 50 }.fill(sidecar.port, args.stored)?;
-        }
-        let file = database(&data)?;
-        let mut raw = Raw::copy(&file, &folder.join(format!("{stage}.db")))?;
-        for &load in cases {
-            let stored = position(sidecar.port)?;
-            let pairs: Vec<Pair> = (0..args.pairs)
-                .map(|_| pair(load, &sidecar, args.window, &mut raw))
-                .collect::<Result<_>>()?;
-            println!("{}", row(stored, load, pairs));
-        }
+    for &load in cases {
+        let pairs = (0..args.pairs).map(|_| pair_of_copies(load, args, &data, folder));
+        println!("{}", row(FEW, load, pairs.collect::<Result<_>>()?));
+    }
+    if args.stored <= FEW {
+        return Ok(());
+    }
+
+    sidecar.start()?;
+    FILL.fill(sidecar.port, args.stored)?;
+    let mut raw = Raw::copy(&database(&data)?, &folder.join("raw.db"))?;
+    for &load in cases {
+        let stored = position(sidecar.port)?;
+        let pairs = (0..args.pairs).map(|_| pair(load, &sidecar, args.window, &mut raw));
+        println!("{}", row(stored, load, pairs.collect::<Result<_>>()?));
     }
     let reads: Vec<(u64, f64)> = (0..3).map(|_| read::whole_log(sidecar.port)).collect::<Result<_>>()?;
     let mut rates: Vec<f64> = reads.iter().map(|(_, rate)| *rate).collect();
     rates.sort_by(f64::total_cmp);
     println!("\nthe log as NDJSON: {:.0} events/s (median of 3 reads of {} events)", rates[1], reads[0].0);
     sidecar.kill()
+}
+
+/// A pair on copies of a small log, so that the log is as small before every window.
+fn pair_of_copies(load: Load, args: &Args, data: &Path, folder: &Path) -> Result<Pair> {
+    let (original, copies) = (database(data)?, folder.join("copies"));
+    let ours = copies.join("data").join(original.strip_prefix(data)?);
+    std::fs::create_dir_all(ours.parent().context("a folder")?)?;
+    Raw::copy(&original, &ours)?;
+    let mut raw = Raw::copy(&original, &copies.join("raw.db"))?.from(&ours)?;
+    let mut sidecar = Sidecar::new(&args.sidecar, &copies.join("data"))?;
+    sidecar.start()?;
+    let pair = pair(load, &sidecar, args.window, &mut raw)?;
+    sidecar.kill()?;
+    drop(raw);
+    std::fs::remove_dir_all(&copies)?;
+    Ok(pair)
 }
 
 fn pair(load: Load, sidecar: &Sidecar, window: f64, raw: &mut Raw) -> Result<Pair> {

@@ -16,12 +16,12 @@ use polylog_whole_tests::sidecar::SidecarArgs;
 #[derive(Parser)]
 struct Args {
     /// Pairs of windows for each case.
-    #[arg(long, default_value_t = 9)]
+    #[arg(long, default_value_t = 20)]
     pairs: usize,
     /// Seconds of one window.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 1.0)]
     window: f64,
-    /// Events that are stored before the last cases.
+    /// Events that are stored before the last cases; 10,000 or fewer: only the first cases, on a small log.
     #[arg(long, default_value_t = 2_000_000)]
     stored: u64,
     /// Only these cases, for example `128x1,8x50`; all of them by default.

@@ -18,13 +18,19 @@ impl Raw {
         let connection = Connection::open(copy)?;
         // The settings that make a commit durable, and a cache as large as the sidecar's.
         connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192;
              PRAGMA wal_autocheckpoint = 10000;",
         )?;
         let columns = connection.prepare("SELECT * FROM polylog_events")?.column_count();
         let places: Vec<String> = (1..=columns).map(|n| format!("?{n}")).collect();
         let insert = format!("INSERT INTO polylog_events VALUES ({})", places.join(","));
         Ok(Self { connection, theirs, insert })
+    }
+
+    /// Takes the rows from another file from now on.
+    pub fn from(mut self, theirs: &Path) -> Result<Self> {
+        self.theirs = Connection::open_with_flags(theirs, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        Ok(self)
     }
 
     /// Inserts what the sidecar wrote since the last call, `batch` rows in a transaction; gives rows per second.

@@ -10,11 +10,13 @@ use std::process::ExitCode;
 pub use cluster::{ClusterRole, NotInThisVersion};
 pub use dev::{DevError, run as dev};
 
-/// Runs a role on a runtime of its own: two worker threads, whatever the number of cores, because a sidecar must stay
-/// small beside its application.
+/// Runs a role on a runtime of its own: two worker threads at most, because a sidecar must stay small beside its
+/// application, and a core less than there are, because the thread that writes to a database needs one. Measured with
+/// SQLite, 128 callers and two cores: 25 % more events a second with one worker than with two.
 pub fn block_on<T>(role: impl Future<Output = T>) -> std::io::Result<T> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(cores.saturating_sub(1).clamp(1, 2))
         .max_blocking_threads(16)
         .enable_all()
         .build()?;

@@ -33,7 +33,7 @@ impl SqliteConfig {
             busy_timeout: Duration::from_secs(5),
             readers: 2,
             queue: 64,
-            writer_cache: 16 << 20,
+            writer_cache: 8 << 20,
             reader_cache: 1 << 20,
             // 40 MB: with SQLite's own 1,000 the p99 of an append is 2.5 times as long, because a tenth as many
             // commits pay for a checkpoint
