@@ -12,6 +12,7 @@ mod json;
 pub mod logging;
 pub mod metrics;
 pub mod openapi;
+mod operations;
 mod pipeline;
 pub mod policy;
 pub mod roles;

@@ -141,7 +141,7 @@ impl Metrics {
             Ok(Acknowledged { repeated: true, .. }) => "repeated",
             Ok(Acknowledged { receipt: None, .. }) => "checked",
             Ok(_) => "committed",
-            Err(error) => crate::http::append_code(error),
+            Err(error) => crate::operations::errors::append_code(error),
         };
         if let Ok(Acknowledged { acked_by, .. }) = outcome {
             let source = acked_by.first().map_or(String::new(), ToString::to_string);

@@ -1,27 +1,19 @@
 use axum::body::Body;
 use http::StatusCode;
 use polylog_api::{
-    AppendBody, Code, CommitsAnswer, CommitsBody, ExpectedVersion, IdempotencyKey, Keyed, Problem,
-    RequestError, StreamAppendBody, headers,
+    AppendBody, Code, CommitsBody, ExpectedVersion, IdempotencyKey, Keyed, Problem, RequestError,
+    StreamAppendBody, headers,
 };
-use polylog_log::{Acks, Commit, EventId, StreamName};
-use polylog_replication::Acknowledged;
-use uuid::Uuid;
+use polylog_log::{Acks, StreamName};
 
 use super::{
     body::{self, Kind},
-    cloud_events, conflicts,
+    cloud_events,
     context::{Context, bad_header},
     query::invalid,
     respond::{self, Answer},
 };
-use crate::{
-    pipeline::{Incoming, check_append, intercept, require_any},
-    policy::Verb,
-};
-
-/// Most missed events that a conflict shows.
-const MOST_MISSED: u64 = 100;
+use crate::operations::{MOST_MISSED, answer, append, new_id};
 
 /// What an append's query says.
 struct Asked {
@@ -37,14 +29,11 @@ pub(crate) async fn to_stream(mut context: Context, stream: &str, body: Body) ->
         .map_err(Problem::from)?;
     let kind = body::kind(&context.headers)?;
     let asked = asked(&mut context, &kind)?;
-    let policy = context.policy.clone();
-    let largest = body::largest(policy.limits);
-    let (bytes, place) =
-        body::read(body, &context.headers, context.server.room(), largest, context.deadline).await?;
+    let (bytes, place) = body::read(body, &context.headers, &context.call).await?;
     let key = key(&context)?;
-    let scope = context.caller.subject.to_string();
+    let scope = context.call.caller.subject.to_string();
     let keyed = key.as_ref().map(|key| Keyed { scope: &scope, key });
-    let log = context.hosted.store.identity().log;
+    let log = context.call.hosted.store.identity().log;
     let commit = match kind {
         Kind::Json => {
             let body = AppendBody::parse(&bytes).map_err(Problem::from)?;
@@ -59,11 +48,12 @@ pub(crate) async fn to_stream(mut context: Context, stream: &str, body: Body) ->
         }
     };
     drop(bytes);
-    let acknowledged = append(&context, commit.map_err(Problem::from)?, &asked).await?;
+    let commit = commit.map_err(Problem::from)?;
+    let acknowledged = append(&context.call, commit, asked.acks, asked.missed).await?;
     drop(place);
-    let (status, answer) = answer(&context, acknowledged);
+    let (is_new, answer) = answer(&context.call.hosted, acknowledged);
     let token = answer.token.to_string();
-    let mut response = respond::json(status, &answer.into_append(stream));
+    let mut response = respond::json(status(is_new), &answer.into_append(stream));
     respond::set(&mut response, headers::TOKEN, &token);
     Ok(response)
 }
@@ -72,14 +62,11 @@ pub(crate) async fn to_stream(mut context: Context, stream: &str, body: Body) ->
 pub(crate) async fn commit(mut context: Context, body: Body) -> Answer {
     let kind = body::kind(&context.headers)?;
     let asked = asked(&mut context, &kind)?;
-    let policy = context.policy.clone();
-    let largest = body::largest(policy.limits);
-    let (bytes, place) =
-        body::read(body, &context.headers, context.server.room(), largest, context.deadline).await?;
+    let (bytes, place) = body::read(body, &context.headers, &context.call).await?;
     let key = key(&context)?;
-    let scope = context.caller.subject.to_string();
+    let scope = context.call.caller.subject.to_string();
     let keyed = key.as_ref().map(|key| Keyed { scope: &scope, key });
-    let log = context.hosted.store.identity().log;
+    let log = context.call.hosted.store.identity().log;
     let body = match kind {
         Kind::Json => CommitsBody::parse(&bytes).map_err(Problem::from)?,
         kind => {
@@ -96,10 +83,10 @@ pub(crate) async fn commit(mut context: Context, body: Body) -> Answer {
     };
     drop(bytes);
     let commit = body.into_commit(log, keyed, new_id).map_err(Problem::from)?;
-    let acknowledged = append(&context, commit, &asked).await?;
+    let acknowledged = append(&context.call, commit, asked.acks, asked.missed).await?;
     drop(place);
-    let (status, answer) = answer(&context, acknowledged);
-    let mut response = respond::json(status, &answer);
+    let (is_new, answer) = answer(&context.call.hosted, acknowledged);
+    let mut response = respond::json(status(is_new), &answer);
     respond::set(&mut response, headers::TOKEN, &answer.token.to_string());
     Ok(response)
 }
@@ -112,7 +99,7 @@ fn asked(context: &mut Context, kind: &Kind) -> Result<Asked, Problem> {
     if expected.is_some() && *kind == Kind::Json {
         return Err(invalid("expectedVersion", "it belongs into the body; only CloudEvents name it here"));
     }
-    std::mem::replace(query, super::query::Query::parse(None)?).finish()?;
+    context.finish()?;
     Ok(Asked { acks, missed, expected })
 }
 
@@ -125,59 +112,8 @@ fn key(context: &Context) -> Result<Option<IdempotencyKey>, Problem> {
     .transpose()
 }
 
-fn new_id() -> EventId {
-    EventId::new(Uuid::now_v7())
-}
-
-/// Runs a commit through the interceptors and into the log.
-async fn append(context: &Context, mut commit: Commit, asked: &Asked) -> Result<Acknowledged, Problem> {
-    let Context { hosted, policy, caller, server, deadline, .. } = context;
-    check_access(context, &mut commit).await?;
-    let incoming = Incoming { policy, caller, source_limits: hosted.source_limits() };
-    for violation in intercept(&incoming, &mut commit)? {
-        server.metrics.schema_warning(&hosted.name);
-        let crate::policy::Violation { event_type, pointer, keyword } = violation;
-        tracing::warn!(store = hosted.name, event_type, pointer, keyword, "data breaks its schema");
-    }
-    let begin = std::time::Instant::now();
-    let outcome = hosted.store.append(commit, asked.acks, deadline.into_std()).await;
-    server.metrics.appended(&hosted.name, begin.elapsed(), &outcome);
-    match outcome {
-        Ok(acknowledged) => Ok(acknowledged),
-        Err(error) => Err(conflicts::complete(context, error, asked.missed).await),
-    }
-}
-
-/// Refuses an append to a category that the caller may not append to. A stream's category is what its first append
-/// said, so it is looked up where not all are allowed, and named in the commit, so that it cannot turn out another one.
-async fn check_access(context: &Context, commit: &mut Commit) -> Result<(), Problem> {
-    let Context { hosted, policy, caller, .. } = context;
-    let scope = require_any(policy, &caller.subject, Verb::Append)?;
-    if scope.is_all() {
-        return Ok(());
-    }
-    for append in &mut commit.appends {
-        let read = hosted.store.stream_head(&append.stream, &Default::default()).await;
-        let recorded = read.map_err(super::errors::of_read)?.stream.map(|head| head.category);
-        let named = append.category.clone().unwrap_or_else(|| append.stream.default_category());
-        let category = recorded.unwrap_or(named);
-        check_append(&scope, &caller.subject, &category)?;
-        append.category.get_or_insert(category);
-    }
-    Ok(())
-}
-
-fn answer(context: &Context, acknowledged: Acknowledged) -> (StatusCode, CommitsAnswer) {
-    let Acknowledged { receipt, point, acked_by, repeated } = acknowledged;
-    let is_new = receipt.is_some() && !repeated;
-    let answer = CommitsAnswer {
-        results: receipt.into_iter().flat_map(|receipt| receipt.streams).map(Into::into).collect(),
-        term: point.term,
-        acks: acked_by,
-        repeated,
-        token: context.hosted.token_at(point),
-    };
-    (if is_new { StatusCode::CREATED } else { StatusCode::OK }, answer)
+fn status(is_new: bool) -> StatusCode {
+    if is_new { StatusCode::CREATED } else { StatusCode::OK }
 }
 
 /// A problem for requests that name no stream where they must.

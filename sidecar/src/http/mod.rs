@@ -1,11 +1,9 @@
 //! The HTTP server: routes, bodies, answers and streams.
 
 mod append;
-mod body;
+pub(crate) mod body;
 mod cloud_events;
-mod conflicts;
 mod context;
-mod errors;
 mod events;
 mod follow;
 mod guard;
@@ -19,16 +17,13 @@ mod read;
 mod respond;
 mod room;
 mod route;
-mod scan;
+mod server_sent;
 mod stores;
-mod subscription;
-mod view;
 
 use std::sync::Arc;
 
 use axum::{Router, extract::State};
 
-pub(crate) use errors::append_code;
 pub use guard::Guard;
 pub use listen::{BindError, Listeners, Serving};
 pub(crate) use respond::full;
