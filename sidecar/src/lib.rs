@@ -5,6 +5,7 @@ pub mod config;
 mod drain;
 pub mod files;
 mod filter;
+mod grpc;
 mod hosted;
 pub mod http;
 pub mod identity;

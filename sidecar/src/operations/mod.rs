@@ -16,7 +16,7 @@ mod view;
 
 pub(crate) use append::{MOST_MISSED, answer, append, new_id};
 pub(crate) use call::{Call, LARGEST, LONGEST};
-pub(crate) use events::{By, find, locations, stream_head, unreadable};
+pub(crate) use events::{By, Found, find, locations, stream_head, unreadable};
 pub(crate) use options::AskedOptions;
 pub(crate) use pages::Pages;
 pub(crate) use scan::{PAGE_BYTES, Page, Scan, Target};

@@ -15,6 +15,8 @@ pub(crate) struct Pages {
     served: Served,
     next_from: u64,
     at_end: bool,
+    is_stream: bool,
+    backward: bool,
 }
 
 enum Source {
@@ -33,7 +35,11 @@ impl Pages {
     ) -> Result<Self, Problem> {
         let Page { events, next_from, at_end, served, .. } = first;
         scan.go_on(next_from);
-        let pages = |source, served| Self { source, first: Some(events), served, next_from, at_end };
+        let (is_stream, backward) = (matches!(scan.target, Target::Stream(_)), scan.backward);
+        let pages = |source, served| {
+            let first = Some(events);
+            Self { source, first, served, next_from, at_end, is_stream, backward }
+        };
         if is_long && !at_end && matches!(scan.target, Target::Log) && !scan.backward {
             let query = scan.log_query(PAGE);
             let reader = view.hosted().store.read_all(&query, &scan.options).await;
@@ -52,6 +58,12 @@ impl Pages {
     /// Where the next page begins: one past the last that was looked at.
     pub(crate) fn next_from(&self) -> u64 {
         self.next_from
+    }
+
+    /// Where to go on after an event of the page that was given last.
+    pub(crate) fn after_event(&self, recorded: &RecordedEvent) -> u64 {
+        let at = if self.is_stream { recorded.event.version.get() } else { recorded.event.position.get() };
+        if self.backward { at - 1 } else { at + 1 }
     }
 
     /// Whether there is nothing after the pages given so far.

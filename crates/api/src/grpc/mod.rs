@@ -3,11 +3,13 @@
 mod append;
 mod event;
 mod failure;
+mod store;
 mod time;
 
 pub use append::{append_response, commit, expected};
 pub use event::{write_event, write_event_frame};
 pub use failure::{detail_of, error_detail, status_details};
+pub use store::{locations, store};
 pub use time::{duration, from_duration, from_time, time};
 
 use crate::RequestError;
