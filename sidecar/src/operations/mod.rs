@@ -3,7 +3,7 @@
 
 mod append;
 mod call;
-mod conflicts;
+pub(crate) mod conflicts;
 pub(crate) mod errors;
 mod events;
 mod options;

@@ -104,6 +104,11 @@ impl Sidecar {
         Self::within(folder, setup).await
     }
 
+    /// The file that holds the log.
+    pub fn database(&self) -> std::path::PathBuf {
+        self._folders[0].file(&source_name())
+    }
+
     pub fn store(&self) -> &Store {
         &self.running.server().stores["payments"].store
     }
