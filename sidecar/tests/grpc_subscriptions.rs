@@ -27,9 +27,8 @@ impl Reader {
     /// The next event's data, past marks.
     async fn event(&mut self) -> String {
         loop {
-            match self.next().await.expect("open").expect("a frame") {
-                Frame::Event(event) => return String::from_utf8_lossy(&event.data).into_owned(),
-                _ => {}
+            if let Frame::Event(event) = self.next().await.expect("open").expect("a frame") {
+                return String::from_utf8_lossy(&event.data).into_owned();
             }
         }
     }

@@ -25,6 +25,7 @@ pub(super) struct Incoming {
     pub(super) headers: HeaderMap,
     body: Body,
     waiting: Waiting,
+    arrived: Instant,
 }
 
 /// What has arrived and was not taken.
@@ -39,12 +40,12 @@ pub(super) struct Received<M> {
 
 impl Incoming {
     pub(super) fn new(server: Arc<Server>, headers: HeaderMap, body: Body) -> Self {
-        Self { server, headers, body, waiting: Waiting::default() }
+        Self { server, headers, body, waiting: Waiting::default(), arrived: Instant::now() }
     }
 
     /// The only message of the call.
     pub(super) async fn only<M: Message + Default>(&mut self) -> Result<Received<M>, Problem> {
-        let deadline = Instant::now() + self.timeout()?;
+        let deadline = self.deadline()?;
         let largest = self.server.largest_message();
         let read = async {
             let received = self.next(largest).await?.ok_or_else(|| malformed("the message is missing"))?;
@@ -113,11 +114,11 @@ impl Incoming {
         Ok(true)
     }
 
-    /// How long the caller waits, as far as it says, at most as long as anybody may.
-    pub(super) fn timeout(&self) -> Result<Duration, Problem> {
-        let Some(value) = self.headers.get(TIMEOUT) else { return Ok(LONGEST) };
+    /// Until when the caller waits, as far as it says, at most as long as anybody may.
+    fn deadline(&self) -> Result<Instant, Problem> {
+        let Some(value) = self.headers.get(TIMEOUT) else { return Ok(self.arrived + LONGEST) };
         let parsed = value.to_str().ok().and_then(parse_timeout);
-        parsed.map(|timeout| timeout.min(LONGEST)).ok_or_else(|| {
+        parsed.map(|timeout| self.arrived + timeout.min(LONGEST)).ok_or_else(|| {
             Problem::new(Code::InvalidRequest, format_args!("{TIMEOUT}: it must be like 500m or 2S"))
                 .next_step("correct the deadline or leave it out")
                 .fact("header", TIMEOUT)
@@ -127,7 +128,7 @@ impl Incoming {
     /// The call as operations know it; an empty name is that of the default store.
     pub(super) fn call(&self, store: &str) -> Result<Call, Problem> {
         let store = (!store.is_empty()).then_some(store);
-        Call::new(self.server.clone(), store, &self.headers, self.timeout()?)
+        Call::new(self.server.clone(), store, &self.headers, self.deadline()?)
     }
 }
 

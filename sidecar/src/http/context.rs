@@ -3,6 +3,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, request::Parts};
 use polylog_api::{Code, Problem, Token, headers, parse_duration};
 use polylog_replication::{Consistency, ReadOptions};
+use tokio::time::Instant;
 
 use super::query::{Query, invalid};
 use crate::{
@@ -23,7 +24,8 @@ impl Context {
     /// Reads what all requests have in common.
     pub(crate) fn new(server: Arc<Server>, store: Option<&str>, parts: Parts) -> Result<Self, Problem> {
         let query = Query::parse(parts.uri.query())?;
-        let call = Call::new(server, store, &parts.headers, timeout(&parts.headers)?)?;
+        let deadline = Instant::now() + timeout(&parts.headers)?;
+        let call = Call::new(server, store, &parts.headers, deadline)?;
         Ok(Self { call, headers: parts.headers, query })
     }
 

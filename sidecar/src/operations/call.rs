@@ -28,16 +28,15 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Reads what all requests have in common: the store, headers (in gRPC: metadata), how long the caller waits.
+    /// Reads what all requests have in common: the store, headers (in gRPC: metadata), until when the caller waits.
     pub(crate) fn new(
         server: Arc<Server>,
         store: Option<&str>,
         headers: &HeaderMap,
-        timeout: Duration,
+        deadline: Instant,
     ) -> Result<Self, Problem> {
         let hosted = server.store(store)?;
         let caller = Caller::of(server.subject.clone(), server.workload.clone(), headers)?;
-        let deadline = Instant::now() + timeout.min(LONGEST);
         Ok(Self { policy: hosted.policy(), server, hosted, caller, deadline })
     }
 

@@ -31,7 +31,9 @@ pub struct Remote {
 
 impl Remote {
     pub fn new(port: u16) -> Self {
-        let http = legacy::Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        let mut connector = legacy::connect::HttpConnector::new();
+        connector.set_nodelay(true);
+        let http = legacy::Client::builder(TokioExecutor::new()).http2_only(true).build(connector);
         Self { http, origin: format!("http://127.0.0.1:{port}").parse().unwrap() }
     }
 
