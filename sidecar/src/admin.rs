@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{Router, extract::State, response::Response, routing::get};
 use http::StatusCode;
-use polylog_replication::SourceState;
 
 use crate::{http::full, server::Server};
 
@@ -22,17 +21,10 @@ pub fn router(server: Arc<Server>) -> Router {
 
 /// Ready = appends are accepted by every store, and no end is in sight.
 async fn ready(State(server): State<Arc<Server>>) -> Response {
-    if server.drain.has_begun() {
-        return full(StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n");
+    match server.ready().await {
+        Ok(()) => full(StatusCode::OK, TEXT, "ok\n"),
+        Err(reason) => full(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{reason}\n")),
     }
-    for hosted in server.stores.values() {
-        let status = hosted.store.status().await;
-        let is_open = status.sources.iter().any(|source| source.state == SourceState::Primary);
-        if !is_open {
-            return full(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{} has no primary\n", hosted.name));
-        }
-    }
-    full(StatusCode::OK, TEXT, "ok\n")
 }
 
 async fn metrics(State(server): State<Arc<Server>>) -> Response {

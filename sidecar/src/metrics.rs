@@ -47,6 +47,12 @@ struct Request {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RemoteCall {
+    operation: &'static str,
+    code: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Operation {
     operation: &'static str,
 }
@@ -60,6 +66,8 @@ pub struct Metrics {
     schema_warnings: Family<OfStore, Counter>,
     requests: Family<Request, Counter>,
     request_seconds: Family<Operation, Histogram, fn() -> Histogram>,
+    calls: Family<RemoteCall, Counter>,
+    call_seconds: Family<Operation, Histogram, fn() -> Histogram>,
     source_up: Family<OfSource, Gauge>,
     position: Family<OfStore, Gauge>,
     waiting_commits: Family<OfStore, Gauge>,
@@ -101,6 +109,8 @@ impl Metrics {
             schema_warnings: Family::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(histogram),
+            calls: Family::default(),
+            call_seconds: Family::new_with_constructor(histogram),
             source_up: Family::default(),
             position: Family::default(),
             waiting_commits: Family::default(),
@@ -118,6 +128,8 @@ impl Metrics {
             "schema_warnings", metrics.schema_warnings, "Events taken although their data breaks its schema";
             "http_requests", metrics.requests, "Requests by operation and status";
             "http_request_duration_seconds", metrics.request_seconds, "Time until an answer begins";
+            "grpc_requests", metrics.calls, "gRPC calls by operation and code: ok, or the error's";
+            "grpc_request_duration_seconds", metrics.call_seconds, "Time until an answer begins";
             "source_up", metrics.source_up, "1 where the source answers";
             "position", metrics.position, "End of the log";
             "append_queue_commits", metrics.waiting_commits, "Commits that wait to be written";
@@ -135,13 +147,18 @@ impl Metrics {
         self.request_seconds.get_or_create(&Operation { operation }).observe(took.as_secs_f64());
     }
 
+    pub(crate) fn called(&self, operation: &'static str, code: &'static str, took: Duration) {
+        self.calls.get_or_create(&RemoteCall { operation, code }).inc();
+        self.call_seconds.get_or_create(&Operation { operation }).observe(took.as_secs_f64());
+    }
+
     pub(crate) fn appended(&self, store: &str, took: Duration, outcome: &Result<Acknowledged, AppendError>) {
         let store = store.to_owned();
         let word = match outcome {
             Ok(Acknowledged { repeated: true, .. }) => "repeated",
             Ok(Acknowledged { receipt: None, .. }) => "checked",
             Ok(_) => "committed",
-            Err(error) => crate::http::append_code(error),
+            Err(error) => crate::operations::errors::append_code(error),
         };
         if let Ok(Acknowledged { acked_by, .. }) = outcome {
             let source = acked_by.first().map_or(String::new(), ToString::to_string);

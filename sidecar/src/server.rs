@@ -1,11 +1,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use polylog_api::{Code, Problem};
+use polylog_replication::SourceState;
 
 use crate::{
     drain::Drain,
     hosted::Hosted,
-    http::{Bounds, Guard, Room},
+    http::{Bounds, Guard, Room, body},
     identity::{Subject, Workload},
     metrics::Metrics,
 };
@@ -52,6 +53,26 @@ impl Server {
 
     pub(crate) fn room(&self) -> &Room {
         &self.room
+    }
+
+    /// Whether appends are accepted by every store, and no end is in sight; else why not.
+    pub(crate) async fn ready(&self) -> Result<(), String> {
+        if self.drain.has_begun() {
+            return Err("draining".into());
+        }
+        for hosted in self.stores.values() {
+            let status = hosted.store.status().await;
+            if !status.sources.iter().any(|source| source.state == SourceState::Primary) {
+                return Err(format!("{} has no primary", hosted.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Most bytes of a message, before it is known which store it is for.
+    pub(crate) fn largest_message(&self) -> usize {
+        let largest = |hosted: &Arc<Hosted>| body::largest(hosted.policy().limits);
+        self.stores.values().map(largest).max().unwrap_or_default()
     }
 
     /// The store of this name, or that of the short path.

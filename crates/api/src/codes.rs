@@ -12,8 +12,29 @@ pub enum Written {
     PrimaryOnly,
 }
 
+/// A status of gRPC, by its number on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(i32)]
+#[allow(missing_docs, reason = "they are gRPC's")]
+pub enum GrpcStatus {
+    Ok = 0,
+    InvalidArgument = 3,
+    DeadlineExceeded = 4,
+    NotFound = 5,
+    AlreadyExists = 6,
+    PermissionDenied = 7,
+    ResourceExhausted = 8,
+    FailedPrecondition = 9,
+    Aborted = 10,
+    Unimplemented = 12,
+    Internal = 13,
+    Unavailable = 14,
+    DataLoss = 15,
+    Unauthenticated = 16,
+}
+
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal, $written:ident, $retry:literal, $title:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal, $grpc:ident, $written:ident, $retry:literal, $title:literal;)*) => {
         /// What went wrong, as a stable word: for programs to branch on, and to look up in the book.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
@@ -32,6 +53,11 @@ macro_rules! codes {
             /// The HTTP status that goes with it.
             pub const fn status(self) -> u16 {
                 match self { $(Code::$name => $status,)* }
+            }
+
+            /// The gRPC status that goes with it.
+            pub const fn grpc(self) -> GrpcStatus {
+                match self { $(Code::$name => GrpcStatus::$grpc,)* }
             }
 
             /// What it says about the log.
@@ -54,79 +80,79 @@ macro_rules! codes {
 
 codes! {
     /// The request is malformed; `detail` names the field. Correct it.
-    InvalidRequest = "invalid_request", 400, Nothing, false, "the request is not valid";
+    InvalidRequest = "invalid_request", 400, InvalidArgument, Nothing, false, "the request is not valid";
     /// An append without an expected version. Say what is expected of the stream.
-    ExpectedVersionRequired = "expected_version_required", 400, Nothing, false, "an append must say which version it expects";
+    ExpectedVersionRequired = "expected_version_required", 400, InvalidArgument, Nothing, false, "an append must say which version it expects";
     /// A filter that does not parse. Correct it.
-    InvalidFilter = "invalid_filter", 400, Nothing, false, "the filter is not valid";
+    InvalidFilter = "invalid_filter", 400, InvalidArgument, Nothing, false, "the filter is not valid";
     /// The data is not what the schema of its type asks for. Correct the data or the schema.
-    SchemaViolation = "schema_violation", 422, Nothing, false, "the data does not match the schema of its type";
+    SchemaViolation = "schema_violation", 422, InvalidArgument, Nothing, false, "the data does not match the schema of its type";
     /// A limit on size or number. Send less at once.
-    LimitExceeded = "limit_exceeded", 413, Nothing, false, "a limit is exceeded";
+    LimitExceeded = "limit_exceeded", 413, InvalidArgument, Nothing, false, "a limit is exceeded";
     /// No identity was given, or it is not accepted. Send a valid token.
-    Unauthenticated = "unauthenticated", 401, Nothing, false, "the caller is not known";
+    Unauthenticated = "unauthenticated", 401, Unauthenticated, Nothing, false, "the caller is not known";
     /// The store's access list does not allow this. Ask its owner.
-    AccessDenied = "access_denied", 403, Nothing, false, "the caller may not do this";
+    AccessDenied = "access_denied", 403, PermissionDenied, Nothing, false, "the caller may not do this";
     /// The request came from a web page, or was addressed to another host. Call from a program.
-    ForbiddenOrigin = "forbidden_origin", 403, Nothing, false, "requests from this origin are not accepted";
+    ForbiddenOrigin = "forbidden_origin", 403, PermissionDenied, Nothing, false, "requests from this origin are not accepted";
     /// No such path. Look it up in `/openapi.json`.
-    NotFound = "not_found", 404, Nothing, false, "there is nothing at this path";
+    NotFound = "not_found", 404, NotFound, Nothing, false, "there is nothing at this path";
     /// No store of that name here. List the stores.
-    StoreNotFound = "store_not_found", 404, Nothing, false, "there is no such store";
+    StoreNotFound = "store_not_found", 404, NotFound, Nothing, false, "there is no such store";
     /// The stream has no events.
-    StreamNotFound = "stream_not_found", 404, Nothing, false, "there is no such stream";
+    StreamNotFound = "stream_not_found", 404, NotFound, Nothing, false, "there is no such stream";
     /// The log has no such event.
-    EventNotFound = "event_not_found", 404, Nothing, false, "there is no such event";
+    EventNotFound = "event_not_found", 404, NotFound, Nothing, false, "there is no such event";
     /// No read model of that name.
-    ModelNotFound = "model_not_found", 404, Nothing, false, "there is no such read model";
+    ModelNotFound = "model_not_found", 404, NotFound, Nothing, false, "there is no such read model";
     /// No consumer group of that name.
-    GroupNotFound = "group_not_found", 404, Nothing, false, "there is no such consumer group";
+    GroupNotFound = "group_not_found", 404, NotFound, Nothing, false, "there is no such consumer group";
     /// The path does not know this method.
-    MethodNotAllowed = "method_not_allowed", 405, Nothing, false, "the path does not know this method";
+    MethodNotAllowed = "method_not_allowed", 405, Unimplemented, Nothing, false, "the path does not know this method";
     /// None of the asked media types can be given.
-    NotAcceptable = "not_acceptable", 406, Nothing, false, "the answer cannot be given in the media type asked for";
+    NotAcceptable = "not_acceptable", 406, InvalidArgument, Nothing, false, "the answer cannot be given in the media type asked for";
     /// The stream is not at the expected version. Read what was missed and decide again.
-    VersionConflict = "version_conflict", 409, Nothing, false, "the stream is not at the expected version";
+    VersionConflict = "version_conflict", 409, Aborted, Nothing, false, "the stream is not at the expected version";
     /// An id or idempotency key stands in the log with other content. Use new ids for new events.
-    IdConflict = "id_conflict", 409, Nothing, false, "an id was used before with other content";
+    IdConflict = "id_conflict", 409, AlreadyExists, Nothing, false, "an id was used before with other content";
     /// The delivery was given to another consumer meanwhile.
-    AckExpired = "ack_expired", 409, Nothing, false, "the event was delivered again";
+    AckExpired = "ack_expired", 409, FailedPrecondition, Nothing, false, "the event was delivered again";
     /// The database holds another log than expected. Check the connection.
-    WrongStore = "wrong_store", 409, Nothing, false, "the source holds another store";
+    WrongStore = "wrong_store", 409, FailedPrecondition, Nothing, false, "the source holds another store";
     /// The token's position belongs to a tail that lost. Read again without a token.
-    HistoryForked = "history_forked", 410, Nothing, false, "the position belongs to a lost history";
+    HistoryForked = "history_forked", 410, DataLoss, Nothing, false, "the position belongs to a lost history";
     /// The body has another media type than JSON or a CloudEvent.
-    UnsupportedMediaType = "unsupported_media_type", 415, Nothing, false, "the body's media type is not accepted";
+    UnsupportedMediaType = "unsupported_media_type", 415, InvalidArgument, Nothing, false, "the body's media type is not accepted";
     /// Too much at once. Try again after the time given.
-    Overloaded = "overloaded", 429, Nothing, true, "too many requests wait";
+    Overloaded = "overloaded", 429, ResourceExhausted, Nothing, true, "too many requests wait";
     /// A bug, or damage. Look into the log of the sidecar; a retry with the same ids is safe.
-    Internal = "internal", 500, Unknown, false, "something unforeseen went wrong";
+    Internal = "internal", 500, Internal, Unknown, false, "something unforeseen went wrong";
     /// The store has no source that can search.
-    NoSearchSource = "no_search_source", 501, Nothing, false, "the store has no source that can search";
+    NoSearchSource = "no_search_source", 501, Unimplemented, Nothing, false, "the store has no source that can search";
     /// This version or this source cannot do it.
-    NotSupported = "not_supported", 501, Nothing, false, "this is not supported";
+    NotSupported = "not_supported", 501, Unimplemented, Nothing, false, "this is not supported";
     /// The source holds no log yet. Provision it.
-    NotProvisioned = "not_provisioned", 503, Nothing, true, "the store is not provisioned yet";
+    NotProvisioned = "not_provisioned", 503, Unavailable, Nothing, true, "the store is not provisioned yet";
     /// No source is primary now. Try again.
-    NoPrimary = "no_primary", 503, Nothing, true, "there is no primary";
+    NoPrimary = "no_primary", 503, Unavailable, Nothing, true, "there is no primary";
     /// This process is going away. Try another, or this one after its restart.
-    Draining = "draining", 503, Nothing, true, "the sidecar is shutting down";
+    Draining = "draining", 503, Unavailable, Nothing, true, "the sidecar is shutting down";
     /// No source has reached the asked position in time. Try again.
-    NotCaughtUp = "not_caught_up", 503, Nothing, true, "no source has reached the asked position yet";
+    NotCaughtUp = "not_caught_up", 503, Unavailable, Nothing, true, "no source has reached the asked position yet";
     /// No source answers. Try again.
-    SourceUnavailable = "source_unavailable", 503, Nothing, true, "no source answers";
+    SourceUnavailable = "source_unavailable", 503, Unavailable, Nothing, true, "no source answers";
     /// A database refuses its service until somebody changes something there; `facts.reason` says what.
-    SourceRefused = "source_refused", 503, Nothing, false, "the source refuses its service";
+    SourceRefused = "source_refused", 503, FailedPrecondition, Nothing, false, "the source refuses its service";
     /// The source that keeps the data of this type is down. Try again.
-    RouteUnavailable = "route_unavailable", 503, Nothing, true, "the source that keeps this type's data is not available";
+    RouteUnavailable = "route_unavailable", 503, Unavailable, Nothing, true, "the source that keeps this type's data is not available";
     /// The read model stands still.
-    ProjectionStalled = "projection_stalled", 503, Nothing, true, "the projection is stalled";
+    ProjectionStalled = "projection_stalled", 503, Unavailable, Nothing, true, "the projection is stalled";
     /// The stored format is newer than this version. Update the sidecar.
-    SidecarTooOld = "sidecar_too_old", 503, Nothing, false, "the store needs a newer sidecar";
+    SidecarTooOld = "sidecar_too_old", 503, FailedPrecondition, Nothing, false, "the store needs a newer sidecar";
     /// The deadline passed after the write was sent. Send the same ids again to learn what became of it.
-    OutcomeUnknown = "outcome_unknown", 504, Unknown, true, "the deadline passed after the write was sent";
+    OutcomeUnknown = "outcome_unknown", 504, DeadlineExceeded, Unknown, true, "the deadline passed after the write was sent";
     /// In the primary's log, but not held by as many sources as asked. Send the same ids again.
-    AcksTimeout = "acks_timeout", 504, PrimaryOnly, true, "the ack level was not reached in time";
+    AcksTimeout = "acks_timeout", 504, DeadlineExceeded, PrimaryOnly, true, "the ack level was not reached in time";
 }
 
 /// Not a code of this version: a newer one must have sent it.
@@ -167,50 +193,50 @@ mod tests {
     use super::*;
 
     /// The published list: a code that vanishes or changes its meaning breaks programs.
-    const PUBLISHED: &[(&str, u16, Written)] = &[
-        ("invalid_request", 400, Written::Nothing),
-        ("expected_version_required", 400, Written::Nothing),
-        ("invalid_filter", 400, Written::Nothing),
-        ("schema_violation", 422, Written::Nothing),
-        ("limit_exceeded", 413, Written::Nothing),
-        ("unauthenticated", 401, Written::Nothing),
-        ("access_denied", 403, Written::Nothing),
-        ("forbidden_origin", 403, Written::Nothing),
-        ("not_found", 404, Written::Nothing),
-        ("store_not_found", 404, Written::Nothing),
-        ("stream_not_found", 404, Written::Nothing),
-        ("event_not_found", 404, Written::Nothing),
-        ("model_not_found", 404, Written::Nothing),
-        ("group_not_found", 404, Written::Nothing),
-        ("method_not_allowed", 405, Written::Nothing),
-        ("not_acceptable", 406, Written::Nothing),
-        ("version_conflict", 409, Written::Nothing),
-        ("id_conflict", 409, Written::Nothing),
-        ("ack_expired", 409, Written::Nothing),
-        ("wrong_store", 409, Written::Nothing),
-        ("history_forked", 410, Written::Nothing),
-        ("unsupported_media_type", 415, Written::Nothing),
-        ("overloaded", 429, Written::Nothing),
-        ("internal", 500, Written::Unknown),
-        ("no_search_source", 501, Written::Nothing),
-        ("not_supported", 501, Written::Nothing),
-        ("not_provisioned", 503, Written::Nothing),
-        ("no_primary", 503, Written::Nothing),
-        ("draining", 503, Written::Nothing),
-        ("not_caught_up", 503, Written::Nothing),
-        ("source_unavailable", 503, Written::Nothing),
-        ("source_refused", 503, Written::Nothing),
-        ("route_unavailable", 503, Written::Nothing),
-        ("projection_stalled", 503, Written::Nothing),
-        ("sidecar_too_old", 503, Written::Nothing),
-        ("outcome_unknown", 504, Written::Unknown),
-        ("acks_timeout", 504, Written::PrimaryOnly),
+    const PUBLISHED: &[(&str, u16, i32, Written)] = &[
+        ("invalid_request", 400, 3, Written::Nothing),
+        ("expected_version_required", 400, 3, Written::Nothing),
+        ("invalid_filter", 400, 3, Written::Nothing),
+        ("schema_violation", 422, 3, Written::Nothing),
+        ("limit_exceeded", 413, 3, Written::Nothing),
+        ("unauthenticated", 401, 16, Written::Nothing),
+        ("access_denied", 403, 7, Written::Nothing),
+        ("forbidden_origin", 403, 7, Written::Nothing),
+        ("not_found", 404, 5, Written::Nothing),
+        ("store_not_found", 404, 5, Written::Nothing),
+        ("stream_not_found", 404, 5, Written::Nothing),
+        ("event_not_found", 404, 5, Written::Nothing),
+        ("model_not_found", 404, 5, Written::Nothing),
+        ("group_not_found", 404, 5, Written::Nothing),
+        ("method_not_allowed", 405, 12, Written::Nothing),
+        ("not_acceptable", 406, 3, Written::Nothing),
+        ("version_conflict", 409, 10, Written::Nothing),
+        ("id_conflict", 409, 6, Written::Nothing),
+        ("ack_expired", 409, 9, Written::Nothing),
+        ("wrong_store", 409, 9, Written::Nothing),
+        ("history_forked", 410, 15, Written::Nothing),
+        ("unsupported_media_type", 415, 3, Written::Nothing),
+        ("overloaded", 429, 8, Written::Nothing),
+        ("internal", 500, 13, Written::Unknown),
+        ("no_search_source", 501, 12, Written::Nothing),
+        ("not_supported", 501, 12, Written::Nothing),
+        ("not_provisioned", 503, 14, Written::Nothing),
+        ("no_primary", 503, 14, Written::Nothing),
+        ("draining", 503, 14, Written::Nothing),
+        ("not_caught_up", 503, 14, Written::Nothing),
+        ("source_unavailable", 503, 14, Written::Nothing),
+        ("source_refused", 503, 9, Written::Nothing),
+        ("route_unavailable", 503, 14, Written::Nothing),
+        ("projection_stalled", 503, 14, Written::Nothing),
+        ("sidecar_too_old", 503, 9, Written::Nothing),
+        ("outcome_unknown", 504, 4, Written::Unknown),
+        ("acks_timeout", 504, 4, Written::PrimaryOnly),
     ];
 
     #[test]
     fn the_table_is_what_was_published() {
-        let table: Vec<_> =
-            Code::ALL.iter().map(|code| (code.text(), code.status(), code.written())).collect();
+        let row = |code: &Code| (code.text(), code.status(), code.grpc() as i32, code.written());
+        let table: Vec<_> = Code::ALL.iter().map(row).collect();
         assert_eq!(table, PUBLISHED);
     }
 

@@ -24,7 +24,7 @@ impl ExpectedVersion {
         }
     }
 
-    fn number(number: u64) -> Result<Self, InvalidExpectedVersion> {
+    pub(crate) fn number(number: u64) -> Result<Self, InvalidExpectedVersion> {
         let version = Version::try_from(number).map_err(|_| InvalidExpectedVersion(number.to_string()))?;
         Ok(Self(if version.is_zero() { Expected::NoStream } else { Expected::Version(version) }))
     }

@@ -2,15 +2,20 @@
 
 mod cloudevents;
 mod codes;
+mod commit;
 mod durations;
 mod error;
 mod event;
 mod expected;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 pub mod headers;
 mod json;
 pub mod metadata;
 mod page;
 mod problem;
+#[cfg(feature = "grpc")]
+pub mod proto;
 mod received;
 mod requests;
 mod responses;
@@ -20,7 +25,8 @@ mod testing;
 mod token;
 
 pub use cloudevents::{BATCH, BinaryEvent, CloudEvent, STRUCTURED, to_binary, write_structured};
-pub use codes::{Code, UnknownCode, Written};
+pub use codes::{Code, GrpcStatus, UnknownCode, Written};
+pub use commit::Keyed;
 pub use durations::{InvalidDuration, format_duration, parse_duration};
 pub use error::RequestError;
 pub use event::{DataState, Framing, write_event};
@@ -30,7 +36,7 @@ pub use json::{is_json, parse as parse_json};
 pub use page::PageWriter;
 pub use problem::{Conflict, Problem};
 pub use received::{EventJson, ReceivedEvent};
-pub use requests::{AppendBody, CommitsBody, Keyed, NewEventBody, StreamAppendBody};
+pub use requests::{AppendBody, CommitsBody, NewEventBody, StreamAppendBody};
 pub use responses::{
     AppendAnswer, CommitsAnswer, Location, LocationsAnswer, ReadPage, Served, SourceStatus, StoreList,
     StoreStatus, StreamHeadAnswer, StreamResult,

@@ -1,15 +1,16 @@
-use std::collections::HashSet;
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use polylog_log::{
-    AggregateId, Category, Commit, CommitId, DataDigest, EventId, EventType, Fingerprint, JSON, LogId,
-    NewEvent, StreamAppend, StreamName, Timestamp,
+    AggregateId, Category, Commit, EventId, EventType, JSON, LogId, NewEvent, StreamName, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Code, ExpectedVersion, IdempotencyKey, RequestError, is_json, json, metadata};
+use crate::{
+    ExpectedVersion, RequestError,
+    commit::{self, EventDraft, EventParts, Keyed, StreamDraft},
+    is_json, json,
+};
 
 /// Body of an append to one stream.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -90,19 +91,6 @@ pub struct NewEventBody {
 
 json::object_only!(AppendBody, CommitsBody, StreamAppendBody, NewEventBody);
 
-/// What the operation is called where ids derive from an idempotency key. Every way to append is the same operation,
-/// so that one key cannot write twice by two ways.
-const OPERATION: &str = "append";
-
-/// An idempotency key and whose it is: two callers' keys have nothing to do with each other.
-#[derive(Debug, Clone, Copy)]
-pub struct Keyed<'a> {
-    /// The caller's identity.
-    pub scope: &'a str,
-    /// The key.
-    pub key: &'a IdempotencyKey,
-}
-
 impl AppendBody {
     /// Reads a body; see [`parse_json`](crate::parse_json).
     pub fn parse(body: &[u8]) -> Result<Self, RequestError> {
@@ -118,9 +106,8 @@ impl AppendBody {
         new_id: impl FnMut() -> EventId,
     ) -> Result<Commit, RequestError> {
         let Self { expected_version, events, category, aggregate_id } = self;
-        let append = StreamAppendBody { stream, expected_version, events, category, aggregate_id };
-        let ids = Ids::of(std::slice::from_ref(&append), log, key, new_id)?;
-        commit(vec![append], log, ids, |_| String::new())
+        let draft = StreamDraft { stream, expected: expected_version, events, category, aggregate_id };
+        commit::of_stream(draft, log, key, new_id)
     }
 }
 
@@ -140,91 +127,24 @@ impl CommitsBody {
         key: Option<Keyed<'_>>,
         new_id: impl FnMut() -> EventId,
     ) -> Result<Commit, RequestError> {
-        if self.appends.is_empty() {
-            return Err(RequestError::invalid("appends", "must name at least one stream"));
-        }
-        let mut seen = HashSet::new();
-        for (index, append) in self.appends.iter().enumerate() {
-            if !seen.insert(&append.stream) {
-                let message = format!("stream {} stands in this commit twice", append.stream);
-                return Err(RequestError::invalid(format!("appends[{index}].stream"), message));
-            }
-        }
-        let ids = Ids::of(&self.appends, log, key, new_id)?;
-        commit(self.appends, log, ids, |index| format!("appends[{index}]"))
+        commit::of_streams(self.appends.into_iter().map(Into::into).collect(), log, key, new_id)
     }
 }
 
-/// The ids of a commit and of its events in their order.
-struct Ids {
-    commit: CommitId,
-    events: Vec<EventId>,
-}
-
-impl Ids {
-    fn of(
-        appends: &[StreamAppendBody],
-        log: LogId,
-        key: Option<Keyed<'_>>,
-        mut new_id: impl FnMut() -> EventId,
-    ) -> Result<Self, RequestError> {
-        let given: Vec<Option<EventId>> =
-            appends.iter().flat_map(|append| &append.events).map(|event| event.id).collect();
-        let missing = given.iter().filter(|id| id.is_none()).count();
-        if key.is_none() && missing > 0 && missing < given.len() {
-            let message = "give every event of a commit an id, or none (or send an Idempotency-Key)";
-            return Err(RequestError::invalid("", message));
-        }
-        let derive = |index: usize, Keyed { scope, key }: Keyed<'_>| {
-            EventId::from_key(log, OPERATION, scope, key.as_str(), index as u64)
-        };
-        let events: Vec<EventId> = given
-            .into_iter()
-            .enumerate()
-            .map(|(index, id)| id.unwrap_or_else(|| key.map_or_else(&mut new_id, |key| derive(index, key))))
-            .collect();
-        let mut seen = HashSet::with_capacity(events.len());
-        if let Some(twice) = events.iter().find(|id| !seen.insert(**id)) {
-            return Err(RequestError::invalid("", format_args!("id {twice} stands in this commit twice")));
-        }
-        let commit = match key {
-            Some(Keyed { scope, key }) => CommitId::from_key(log, OPERATION, scope, key.as_str()),
-            None => CommitId::from_events(events.iter().copied()),
-        };
-        Ok(Self { commit, events })
+impl From<StreamAppendBody> for StreamDraft<NewEventBody> {
+    fn from(body: StreamAppendBody) -> Self {
+        let StreamAppendBody { stream, expected_version, events, category, aggregate_id } = body;
+        Self { stream, expected: expected_version, events, category, aggregate_id }
     }
 }
 
-fn commit(
-    bodies: Vec<StreamAppendBody>,
-    log: LogId,
-    ids: Ids,
-    place: impl Fn(usize) -> String,
-) -> Result<Commit, RequestError> {
-    let mut event_ids = ids.events.into_iter();
-    let mut appends = Vec::with_capacity(bodies.len());
-    for (index, body) in bodies.into_iter().enumerate() {
-        appends.push(body.into_append(&mut event_ids).map_err(|error| match place(index) {
-            place if place.is_empty() => error,
-            place => error.within(&place),
-        })?);
+impl EventDraft for NewEventBody {
+    fn id(&self) -> Option<EventId> {
+        self.id
     }
-    Ok(Commit { id: ids.commit, fingerprint: Fingerprint::of(log, &appends), appends })
-}
 
-impl StreamAppendBody {
-    fn into_append(self, ids: &mut impl Iterator<Item = EventId>) -> Result<StreamAppend, RequestError> {
-        let expected = self.expected_version.ok_or_else(|| RequestError {
-            code: Code::ExpectedVersionRequired,
-            path: "expectedVersion".into(),
-            message: format!("an append to stream {} needs an expected version", self.stream),
-        })?;
-        let mut events = Vec::with_capacity(self.events.len());
-        for (index, (body, id)) in self.events.into_iter().zip(ids).enumerate() {
-            events.push(body.into_event(id).map_err(|error| error.within(&format!("events[{index}]")))?);
-        }
-        let (category, aggregate_id) = (self.category, self.aggregate_id);
-        Ok(StreamAppend { stream: self.stream, expected: expected.0, category, aggregate_id, events })
+    fn into_event(self, id: EventId) -> Result<NewEvent, RequestError> {
+        NewEventBody::into_event(self, id)
     }
 }
 
@@ -246,36 +166,10 @@ impl NewEventBody {
 
     /// The event, under this id.
     pub fn into_event(self, id: EventId) -> Result<NewEvent, RequestError> {
-        if let Some(metadata) = &self.metadata {
-            metadata::check(metadata.get().as_bytes())
-                .map_err(|error| RequestError::invalid("metadata", error))?;
-        }
-        check_attribute("contentType", self.content_type.as_deref())?;
-        check_attribute("correlationId", self.correlation_id.as_deref())?;
-        check_attribute("causationId", self.causation_id.as_deref())?;
-        let (data, content_type) = data(self.data, self.data_base64, self.content_type)?;
-        Ok(NewEvent {
-            id,
-            event_type: self.event_type,
-            data_digest: DataDigest::of(&data),
-            data,
-            content_type,
-            metadata: self.metadata.map(verbatim),
-            correlation_id: self.correlation_id,
-            causation_id: self.causation_id,
-            time: self.time,
-        })
-    }
-}
-
-/// Attributes travel in headers too, where control characters cannot stand. Their length is a matter of the limits.
-fn check_attribute(name: &str, value: Option<&str>) -> Result<(), RequestError> {
-    match value {
-        Some("") => Err(RequestError::invalid(name, "must not be empty; leave it out")),
-        Some(value) if value.chars().any(char::is_control) => {
-            Err(RequestError::invalid(name, "must not hold control characters"))
-        }
-        _ => Ok(()),
+        let Self { event_type, data_base64, content_type, correlation_id, causation_id, time, .. } = self;
+        let metadata = self.metadata.map(verbatim);
+        let parts = EventParts { event_type, content_type, metadata, correlation_id, causation_id, time };
+        parts.into_event(id, |content_type| data(self.data, data_base64, content_type))
     }
 }
 

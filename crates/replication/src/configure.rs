@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use polylog_log::{
-    Acks, Commit, Config, ConfigVersion, Failover, Failure, Head, Member, POLICY, ReadStream, SourceName,
-    StreamName, Version,
+    Acks, CONFIG, Commit, Config, ConfigVersion, Expected, Failover, Failure, Head, Member, POLICY, Point,
+    ReadStream, SourceName, StreamName, Version, VersionConflict,
 };
 
 use crate::{AppendError, DesiredConfig, OpenError, caught::caught, shared::Shared};
@@ -13,6 +13,24 @@ use crate::{AppendError, DesiredConfig, OpenError, caught::caught, shared::Share
 /// Others may write a version while this process decides on one; more often than this in a row means that two
 /// processes want different things.
 const LONGEST_RACE: usize = 5;
+
+/// What became of a try.
+pub(crate) enum Put<V> {
+    /// What was wanted is in force, under this version.
+    InForce(V),
+    /// The version in force was not the expected one, or another process was faster.
+    Refused(AppendError),
+}
+
+fn not_configured(error: AppendError) -> OpenError {
+    OpenError::Configure { what: "$config", error: Box::new(error) }
+}
+
+fn other_version(stream: &str, expected: Version, actual: Version, at: Point) -> AppendError {
+    let expected = if expected.is_zero() { Expected::NoStream } else { Expected::Version(expected) };
+    let conflict = VersionConflict { stream: StreamName::recorded(stream), expected, actual };
+    AppendError::VersionConflict { conflicts: vec![conflict], at }
+}
 
 impl DesiredConfig {
     /// Whether this version can do what is asked for.
@@ -64,47 +82,80 @@ impl Shared {
         desired: &DesiredConfig,
         deadline: Instant,
     ) -> Result<(), OpenError> {
-        desired.check()?;
-        let failed = |error| OpenError::Configure { what: "$config", error: Box::new(error) };
         let mut error = AppendError::OutcomeUnknown;
         for _ in 0..LONGEST_RACE {
-            let asked = self.heads.ask();
-            let head = caught(self.source.head()).await??;
-            self.heads.publish(&head, asked);
-            let Some(config) = desired.after(&head, &self.source_name) else { return Ok(()) };
-            match self.queue.append(Commit::configure(self.identity.log, &config), deadline).await {
-                Ok(verdict) => match self.judge(verdict) {
-                    Ok(_) => {
-                        tracing::info!(store = %self.name, version = config.version.0, "wrote $config");
-                        return Ok(());
-                    }
-                    Err(conflict) => error = conflict,
-                },
-                Err(refused) => return Err(failed(refused)),
+            match self.put_config(desired, None, deadline).await? {
+                Put::InForce(_) => return Ok(()),
+                Put::Refused(conflict) => error = conflict,
             }
         }
-        Err(failed(error))
+        Err(not_configured(error))
+    }
+
+    /// The same in one try, and only over the version that is `expected`.
+    pub(crate) async fn put_config(
+        &self,
+        desired: &DesiredConfig,
+        expected: Option<ConfigVersion>,
+        deadline: Instant,
+    ) -> Result<Put<ConfigVersion>, OpenError> {
+        desired.check()?;
+        let asked = self.heads.ask();
+        let head = caught(self.source.head()).await??;
+        self.heads.publish(&head, asked);
+        let current = head.config.config.version;
+        let Some(config) = desired.after(&head, &self.source_name) else { return Ok(Put::InForce(current)) };
+        if let Some(expected) = expected.filter(|expected| *expected != current) {
+            let version = |version: ConfigVersion| Version::new(u64::from(version.0));
+            return Ok(Put::Refused(other_version(CONFIG, version(expected), version(current), head.tail)));
+        }
+        let commit = Commit::configure(self.identity.log, &config);
+        let verdict = self.queue.append(commit, deadline).await.map_err(not_configured)?;
+        Ok(match self.judge(verdict) {
+            Ok(_) => {
+                tracing::info!(store = %self.name, version = config.version.0, "wrote $config");
+                Put::InForce(config.version)
+            }
+            Err(conflict) => Put::Refused(conflict),
+        })
     }
 
     /// Makes `policy` the log's policy, if it is not.
     pub(crate) async fn set_policy(&self, policy: Bytes, deadline: Instant) -> Result<(), AppendError> {
         let mut error = AppendError::OutcomeUnknown;
         for _ in 0..LONGEST_RACE {
-            let (version, current) = self.read_policy().await?;
-            if current.as_ref() == Some(&policy) {
-                return Ok(());
-            }
-            let commit = Commit::set_policy(self.identity.log, version.next(), policy.to_vec());
-            match self.judge(self.queue.append(commit, deadline).await?) {
-                Ok(_) => {
-                    tracing::info!(store = %self.name, version = %version.next(), "wrote $policy");
-                    self.publish_policy(version.next(), Some(policy));
-                    return Ok(());
-                }
-                Err(conflict) => error = conflict,
+            match self.put_policy(policy.clone(), None, deadline).await? {
+                Put::InForce(_) => return Ok(()),
+                Put::Refused(conflict) => error = conflict,
             }
         }
         Err(error)
+    }
+
+    /// The same in one try, and only over the version that is `expected`.
+    pub(crate) async fn put_policy(
+        &self,
+        policy: Bytes,
+        expected: Option<Version>,
+        deadline: Instant,
+    ) -> Result<Put<Version>, AppendError> {
+        let (current, content) = self.read_policy().await?;
+        if content.as_ref() == Some(&policy) {
+            return Ok(Put::InForce(current));
+        }
+        if let Some(expected) = expected.filter(|expected| *expected != current) {
+            return Ok(Put::Refused(other_version(POLICY, expected, current, self.heads.newest().tail)));
+        }
+        let version = current.next();
+        let commit = Commit::set_policy(self.identity.log, version, policy.to_vec());
+        Ok(match self.judge(self.queue.append(commit, deadline).await?) {
+            Ok(_) => {
+                tracing::info!(store = %self.name, %version, "wrote $policy");
+                self.publish_policy(version, Some(policy));
+                Put::InForce(version)
+            }
+            Err(conflict) => Put::Refused(conflict),
+        })
     }
 
     /// The last `$policy` and its version.

@@ -7,7 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use polylog_log::{
-    Acks, Category, Commit, CommitReceipt, EventId, Identity, Limits, Point, Position, SourceName, StreamName,
+    Acks, Category, Commit, CommitReceipt, ConfigVersion, EventId, Identity, Limits, Point, Position,
+    SourceName, StreamName, Version,
 };
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -18,6 +19,7 @@ use crate::{
     StreamQuery, StreamRead,
     appender::{Appender, Queue},
     bootstrap::{Election, open_log},
+    configure::Put,
     heads::Heads,
     shared::Shared,
     tail,
@@ -138,6 +140,41 @@ impl Store {
     /// Makes `policy` the log's policy, if it is not.
     pub async fn set_policy(&self, policy: Bytes) -> Result<(), AppendError> {
         self.inner.shared.set_policy(policy, self.deadline()).await
+    }
+
+    /// The same in one try, and only over the version that is expected: else a version conflict. Says the version that
+    /// is in force afterwards.
+    pub async fn put_config(
+        &self,
+        config: &DesiredConfig,
+        expected: ConfigVersion,
+        deadline: Instant,
+    ) -> Result<ConfigVersion, OpenError> {
+        let deadline = deadline.min(self.deadline());
+        match self.inner.shared.put_config(config, Some(expected), deadline).await? {
+            Put::InForce(version) => Ok(version),
+            Put::Refused(error) => Err(OpenError::Configure { what: "$config", error: Box::new(error) }),
+        }
+    }
+
+    /// The same as [`Self::set_policy`] in one try, and only over the version that is expected: else a version conflict.
+    /// Says the version that is in force afterwards.
+    pub async fn put_policy(
+        &self,
+        policy: Bytes,
+        expected: Version,
+        deadline: Instant,
+    ) -> Result<Version, AppendError> {
+        let deadline = deadline.min(self.deadline());
+        match self.inner.shared.put_policy(policy, Some(expected), deadline).await? {
+            Put::InForce(version) => Ok(version),
+            Put::Refused(error) => Err(error),
+        }
+    }
+
+    /// Reads the policy in the log and its version; zero = none was written yet.
+    pub async fn read_policy(&self) -> Result<(Version, Option<Bytes>), ReadError> {
+        Ok(self.inner.shared.read_policy().await?)
     }
 
     /// The log's policy; follows it within a second.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::capabilities::{Capabilities, Feature, TargetEngine};
 use super::finding::{About, Finding, FindingCode, Kind};
-use super::{expressions, replication_strategy};
+use super::{at, expressions, replication_strategy};
 use crate::event_store::{
     Adopt, ApprovedClass, Connection, DeletionPolicy, Delivery, ElasticsearchInterception, Engine,
     EnrichWith, EventStoreSpec, EventsValidation, ProvisioningMode, SourceState, UnknownTypes,
@@ -48,10 +48,6 @@ struct Check<'check> {
     capabilities: &'check Capabilities,
     about: About<'check>,
     spec: &'check EventStoreSpec,
-}
-
-fn at<'a>(names: impl IntoIterator<Item = &'a str>) -> FieldPath {
-    FieldPath::of_fields(std::iter::once("spec").chain(names))
 }
 
 impl Check<'_> {

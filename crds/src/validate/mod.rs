@@ -13,6 +13,7 @@ pub use capabilities::{Capabilities, Feature, Support, TargetEngine};
 pub use finding::{Finding, FindingCode, Kind, Severity};
 
 use crate::manifests::Manifests;
+use crate::schema::FieldPath;
 use crate::values::SourceName;
 
 /// Everything that is wrong or worth knowing about `manifests`, which were read without mistakes.
@@ -33,4 +34,9 @@ pub fn validate(
         projection::check(manifests, key, capabilities, &mut findings);
     }
     findings
+}
+
+/// A field of the spec.
+fn at<'a>(names: impl IntoIterator<Item = &'a str>) -> FieldPath {
+    FieldPath::of_fields(std::iter::once("spec").chain(names))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::at;
 use super::capabilities::{Capabilities, Feature, Support};
 use super::expressions;
 use super::finding::{About, Finding, FindingCode, Kind};
@@ -9,10 +10,6 @@ use crate::manifests::{Manifests, ObjectKey};
 use crate::projection::{Field, FieldType, OnErrorPolicy, ProjectionRule, ProjectionSpec};
 use crate::schema::FieldPath;
 use crate::values::CelExpression;
-
-fn at<'a>(names: impl IntoIterator<Item = &'a str>) -> FieldPath {
-    FieldPath::of_fields(std::iter::once("spec").chain(names))
-}
 
 pub(super) fn check(
     manifests: &Manifests,

@@ -1,5 +1,6 @@
 //! ReplicationStrategies, by themselves and for the stores that use them.
 
+use super::at;
 use super::capabilities::{Capabilities, Feature, Support};
 use super::expressions;
 use super::finding::{About, Finding, FindingCode, Kind};
@@ -8,17 +9,12 @@ use crate::manifests::{Manifests, ObjectKey};
 use crate::replication_strategy::{FailoverMode, ReadPreference, ReplicationStrategySpec, StrategyType};
 use crate::resolve::ResolvedStrategy;
 use crate::resolve::{provisioned, source_names, voter_count};
-use crate::schema::FieldPath;
 use crate::values::{AckLevel, Duration, SourceName};
 
 /// No request takes longer.
 const LONGEST_ACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Variables of a route's condition: what is known of an event without its data.
 const ROUTE_VARIABLES: [&str; 4] = ["type", "stream", "category", "metadata"];
-
-fn at<'a>(names: impl IntoIterator<Item = &'a str>) -> FieldPath {
-    FieldPath::of_fields(std::iter::once("spec").chain(names))
-}
 
 /// What is wrong with a strategy whichever store uses it.
 pub(super) fn check(

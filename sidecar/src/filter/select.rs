@@ -10,28 +10,27 @@ use crate::{
 /// Which events a read or a subscription shows: lists hold if one of them does, and all parts must hold.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
-    types: Vec<EventType>,
-    type_prefixes: Vec<String>,
-    categories: Vec<Glob>,
-    streams: Vec<StreamName>,
-    correlation_id: Option<String>,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-    when: Option<When>,
+    pub(crate) types: Vec<EventType>,
+    pub(crate) type_prefixes: Vec<String>,
+    pub(crate) categories: Vec<Glob>,
+    pub(crate) streams: Vec<StreamName>,
+    pub(crate) correlation_id: Option<String>,
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) when: Option<When>,
 }
+
+/// Longest list in a filter.
+pub(crate) const LONGEST_LIST: usize = 100;
 
 impl Filter {
     /// Takes what every filter has from a query.
     pub(crate) fn take(query: &mut Query) -> Result<Self, Problem> {
-        let not_empty = |text: &str| match text {
-            "" => Err("a value is empty".to_owned()),
-            text => Ok(text.to_owned()),
-        };
         Ok(Self {
-            types: take_types(query)?,
+            types: query.list("types", parse_type)?,
             type_prefixes: query.list("typePrefix", not_empty)?,
-            categories: query.list("categories", |text| not_empty(text).map(|text| Glob::new(&text)))?,
-            streams: query.list("streams", |text| StreamName::parse(text).map_err(|e| e.to_string()))?,
+            categories: query.list("categories", parse_category)?,
+            streams: query.list("streams", parse_stream)?,
             correlation_id: query.with("correlationId", not_empty)?,
             when: take_when(query)?,
             since: None,
@@ -41,7 +40,7 @@ impl Filter {
 
     /// Takes what the filter of a stream has: only types and the expression.
     pub(crate) fn take_of_stream(query: &mut Query) -> Result<Self, Problem> {
-        Ok(Self { types: take_types(query)?, when: take_when(query)?, ..Self::default() })
+        Ok(Self { types: query.list("types", parse_type)?, when: take_when(query)?, ..Self::default() })
     }
 
     /// Takes `since` and `until`, which reads (not subscriptions) compare with the events' own time.
@@ -49,9 +48,15 @@ impl Filter {
         let time = |text: &str| Timestamp::parse(text).map_err(|error| error.to_string());
         self.since = query.with("since", time)?;
         self.until = query.with("until", time)?;
+        self.check_times().map_err(|reason| invalid("until", reason))?;
+        Ok(self)
+    }
+
+    /// Refuses an end before the beginning.
+    pub(crate) fn check_times(&self) -> Result<(), &'static str> {
         match (self.since, self.until) {
-            (Some(since), Some(until)) if since > until => Err(invalid("until", "it lies before since")),
-            _ => Ok(self),
+            (Some(since), Some(until)) if since > until => Err("it lies before since"),
+            _ => Ok(()),
         }
     }
 
@@ -87,21 +92,45 @@ impl Filter {
     }
 }
 
-fn take_types(query: &mut Query) -> Result<Vec<EventType>, Problem> {
-    query.list("types", |text| match text {
+/// A type in a filter.
+pub(crate) fn parse_type(text: &str) -> Result<EventType, String> {
+    match text {
         // the log's own types can be asked for too
         own if own.starts_with('$') => Ok(EventType::recorded(own)),
         text => EventType::parse(text).map_err(|error| error.to_string()),
+    }
+}
+
+/// A category's pattern in a filter.
+pub(crate) fn parse_category(text: &str) -> Result<Glob, String> {
+    not_empty(text).map(|text| Glob::new(&text))
+}
+
+/// A stream in a filter.
+pub(crate) fn parse_stream(text: &str) -> Result<StreamName, String> {
+    StreamName::parse(text).map_err(|error| error.to_string())
+}
+
+/// Another text in a filter.
+pub(crate) fn not_empty(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("a value is empty".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// The expression of a filter, which `place` names.
+pub(crate) fn compile_when(text: &str, place: &str) -> Result<When, Problem> {
+    When::compile(text).map_err(|reason| {
+        Problem::new(Code::InvalidFilter, format_args!("{place}: {reason}"))
+            .next_step("correct the expression; it is CEL over event, like event.data.amount > 100")
     })
 }
 
 fn take_when(query: &mut Query) -> Result<Option<When>, Problem> {
     let compile = |text: String| {
-        When::compile(&text).map_err(|reason| {
-            Problem::new(Code::InvalidFilter, format_args!("query parameter \"filter\": {reason}"))
-                .next_step("correct the expression; it is CEL over event, like event.data.amount > 100")
-                .fact("parameter", "filter")
-        })
+        compile_when(&text, "query parameter \"filter\"")
+            .map_err(|problem| problem.fact("parameter", "filter"))
     };
     query.text("filter").map(compile).transpose()
 }

@@ -5,25 +5,17 @@ use polylog_api::{
     AppendBody, Code, CommitsAnswer, CommitsBody, ExpectedVersion, IdempotencyKey, Keyed, Problem,
     RequestError, StreamAppendBody, headers,
 };
-use polylog_log::{Acks, Commit, EventId, StreamName};
-use polylog_replication::Acknowledged;
-use uuid::Uuid;
+use polylog_log::{Acks, Commit, StreamName};
 
 use super::{
     body::{self, Kind},
-    cloud_events, conflicts,
+    cloud_events,
     context::{Context, bad_header},
     query::invalid,
     respond::{self, Answer},
     room::Place,
 };
-use crate::{
-    pipeline::{Incoming, check_append, intercept, require_any},
-    policy::Verb,
-};
-
-/// Most missed events that a conflict shows.
-const MOST_MISSED: u64 = 100;
+use crate::operations::{MOST_MISSED, answer, append, new_id};
 
 /// What an append's query says.
 struct Asked {
@@ -63,9 +55,9 @@ pub(crate) async fn to_stream(mut context: Context, stream: &str, body: Body) ->
                 .map(|events| AppendBody { expected_version, events, category: None, aggregate_id: None })
         }
     };
-    let log = context.hosted.store.identity().log;
+    let log = context.call.hosted.store.identity().log;
     let commit = body.and_then(|body| body.into_commit(stream.clone(), log, received.keyed(), new_id));
-    let (status, answer) = append(&context, received, commit.map_err(Problem::from)?).await?;
+    let (status, answer) = write(&context, received, commit).await?;
     let token = answer.token.to_string();
     let mut response = respond::json(status, &answer.into_append(stream));
     respond::set(&mut response, headers::TOKEN, &token);
@@ -88,9 +80,9 @@ pub(crate) async fn commit(mut context: Context, body: Body) -> Answer {
             CommitsBody { appends: streams.into_iter().map(part).collect() }
         }),
     };
-    let log = context.hosted.store.identity().log;
+    let log = context.call.hosted.store.identity().log;
     let commit = body.and_then(|body| body.into_commit(log, received.keyed(), new_id));
-    let (status, answer) = append(&context, received, commit.map_err(Problem::from)?).await?;
+    let (status, answer) = write(&context, received, commit).await?;
     let mut response = respond::json(status, &answer);
     respond::set(&mut response, headers::TOKEN, &answer.token.to_string());
     Ok(response)
@@ -100,11 +92,25 @@ pub(crate) async fn commit(mut context: Context, body: Body) -> Answer {
 async fn receive(context: &mut Context, body: Body) -> Result<Received, Problem> {
     let kind = body::kind(&context.headers)?;
     let asked = asked(context, &kind)?;
-    let largest = body::largest(context.policy.limits);
-    let (bytes, place) =
-        body::read(body, &context.headers, context.server.room(), largest, context.deadline).await?;
+    let (bytes, place) = body::read(body, &context.headers, &context.call).await?;
     let key = key(context)?;
-    Ok(Received { kind, asked, bytes, place, key, scope: context.caller.subject.to_string() })
+    Ok(Received { kind, asked, bytes, place, key, scope: context.call.caller.subject.to_string() })
+}
+
+/// Appends what was received.
+async fn write(
+    context: &Context,
+    received: Received,
+    commit: Result<Commit, RequestError>,
+) -> Result<(StatusCode, CommitsAnswer), Problem> {
+    let Received { asked, bytes, place, .. } = received;
+    // the commit holds copies, for which the place is kept
+    drop(bytes);
+    let commit = commit.map_err(Problem::from)?;
+    let acknowledged = append(&context.call, commit, asked.acks, asked.missed).await?;
+    drop(place);
+    let (is_new, answer) = answer(&context.call.hosted, acknowledged);
+    Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, answer))
 }
 
 fn asked(context: &mut Context, kind: &Kind) -> Result<Asked, Problem> {
@@ -115,7 +121,7 @@ fn asked(context: &mut Context, kind: &Kind) -> Result<Asked, Problem> {
     if expected.is_some() && *kind == Kind::Json {
         return Err(invalid("expectedVersion", "it belongs into the body; only CloudEvents name it here"));
     }
-    std::mem::replace(query, super::query::Query::parse(None)?).finish()?;
+    context.finish()?;
     Ok(Asked { acks, missed, expected })
 }
 
@@ -126,69 +132,6 @@ fn key(context: &Context) -> Result<Option<IdempotencyKey>, Problem> {
             .map_err(|error| bad_header(headers::IDEMPOTENCY_KEY, &error.to_string()))
     })
     .transpose()
-}
-
-fn new_id() -> EventId {
-    EventId::new(Uuid::now_v7())
-}
-
-/// Runs a commit through the interceptors and into the log.
-async fn append(
-    context: &Context,
-    received: Received,
-    mut commit: Commit,
-) -> Result<(StatusCode, CommitsAnswer), Problem> {
-    let Received { asked, bytes, place, .. } = received;
-    // the commit holds copies, for which the place is kept
-    drop(bytes);
-    let Context { hosted, policy, caller, server, deadline, .. } = context;
-    check_access(context, &mut commit).await?;
-    let incoming = Incoming { policy, caller, source_limits: hosted.source_limits() };
-    for violation in intercept(&incoming, &mut commit)? {
-        server.metrics.schema_warning(&hosted.name);
-        let crate::policy::Violation { event_type, pointer, keyword } = violation;
-        tracing::warn!(store = hosted.name, event_type, pointer, keyword, "data breaks its schema");
-    }
-    let begin = std::time::Instant::now();
-    let outcome = hosted.store.append(commit, asked.acks, deadline.into_std()).await;
-    server.metrics.appended(&hosted.name, begin.elapsed(), &outcome);
-    drop(place);
-    match outcome {
-        Ok(acknowledged) => Ok(answer(context, acknowledged)),
-        Err(error) => Err(conflicts::complete(context, error, asked.missed).await),
-    }
-}
-
-/// Refuses an append to a category that the caller may not append to. A stream's category is what its first append
-/// said, so it is looked up where not all are allowed, and named in the commit, so that it cannot turn out another one.
-async fn check_access(context: &Context, commit: &mut Commit) -> Result<(), Problem> {
-    let Context { hosted, policy, caller, .. } = context;
-    let scope = require_any(policy, &caller.subject, Verb::Append)?;
-    if scope.is_all() {
-        return Ok(());
-    }
-    for append in &mut commit.appends {
-        let read = hosted.store.stream_head(&append.stream, &Default::default()).await;
-        let recorded = read.map_err(super::errors::of_read)?.stream.map(|head| head.category);
-        let named = append.category.clone().unwrap_or_else(|| append.stream.default_category());
-        let category = recorded.unwrap_or(named);
-        check_append(&scope, &caller.subject, &category)?;
-        append.category.get_or_insert(category);
-    }
-    Ok(())
-}
-
-fn answer(context: &Context, acknowledged: Acknowledged) -> (StatusCode, CommitsAnswer) {
-    let Acknowledged { receipt, point, acked_by, repeated } = acknowledged;
-    let is_new = receipt.is_some() && !repeated;
-    let answer = CommitsAnswer {
-        results: receipt.into_iter().flat_map(|receipt| receipt.streams).map(Into::into).collect(),
-        term: point.term,
-        acks: acked_by,
-        repeated,
-        token: context.hosted.token_at(point),
-    };
-    (if is_new { StatusCode::CREATED } else { StatusCode::OK }, answer)
 }
 
 /// A problem for requests that name no stream where they must.

@@ -4,12 +4,9 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use polylog_api::{BATCH, Code, Problem, STRUCTURED};
 use polylog_log::Limits;
-use tokio::time::Instant;
 
-use super::{
-    context::bad_header,
-    room::{Place, Room},
-};
+use super::{context::bad_header, room::Place};
+use crate::operations::Call;
 
 /// What the body of an append is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,19 +51,14 @@ pub(crate) fn largest(limits: Limits) -> usize {
 }
 
 /// Reads a body into memory, keeping a place for it as long as the caller keeps the place.
-pub(crate) async fn read(
-    body: Body,
-    headers: &HeaderMap,
-    room: &Room,
-    largest: usize,
-    deadline: Instant,
-) -> Result<(Bytes, Place), Problem> {
+pub(crate) async fn read(body: Body, headers: &HeaderMap, call: &Call) -> Result<(Bytes, Place), Problem> {
+    let largest = largest(call.policy.limits);
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > largest) {
         return Err(too_large(largest));
     }
-    let place = room.body(announced.unwrap_or(largest))?;
-    let bytes = tokio::time::timeout_at(deadline, gather(body, announced.unwrap_or(0), largest))
+    let place = call.server.room().body(announced.unwrap_or(largest))?;
+    let bytes = tokio::time::timeout_at(call.deadline, gather(body, announced.unwrap_or(0), largest))
         .await
         .map_err(|_| {
             Problem::new(Code::InvalidRequest, "the body did not arrive in time")
@@ -92,7 +84,8 @@ async fn gather(mut body: Body, announced: usize, largest: usize) -> Result<Byte
     Ok(bytes.freeze())
 }
 
-fn too_large(largest: usize) -> Problem {
+/// A body that is larger than allowed.
+pub(crate) fn too_large(largest: usize) -> Problem {
     Problem::new(Code::LimitExceeded, format_args!("a body may have {largest} bytes"))
         .next_step("send less at once, or have spec.events.limits.commitBytes raised in the EventStore")
         .fact("limit", "commitBytes")

@@ -7,34 +7,26 @@ use tokio::time::Instant;
 
 use super::query::{Query, invalid};
 use crate::{
-    hosted::{Hosted, token_point},
-    pipeline::Caller,
-    policy::Policy,
+    filter::Filter,
+    operations::{AskedOptions, Call, LONGEST, View},
+    policy::Verb,
     server::Server,
 };
 
-/// Longest that a request may take, whatever its caller asks for.
-const LONGEST: Duration = Duration::from_secs(5);
-
 /// A request to one store, as every handler needs it.
 pub(crate) struct Context {
-    pub(crate) server: Arc<Server>,
-    pub(crate) hosted: Arc<Hosted>,
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) caller: Caller,
+    pub(crate) call: Call,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
-    pub(crate) deadline: Instant,
 }
 
 impl Context {
     /// Reads what all requests have in common.
     pub(crate) fn new(server: Arc<Server>, store: Option<&str>, parts: Parts) -> Result<Self, Problem> {
-        let hosted = server.store(store)?;
         let query = Query::parse(parts.uri.query())?;
-        let caller = Caller::of(server.subject.clone(), server.workload.clone(), &parts.headers)?;
         let deadline = Instant::now() + timeout(&parts.headers)?;
-        Ok(Self { policy: hosted.policy(), server, hosted, caller, headers: parts.headers, query, deadline })
+        let call = Call::new(server, store, &parts.headers, deadline)?;
+        Ok(Self { call, headers: parts.headers, query })
     }
 
     /// Takes what a read may ask for beyond its content.
@@ -48,33 +40,29 @@ impl Context {
                 _ => Err("it must be strong, session, bounded or eventual".to_owned()),
             })?;
         let token = self.token()?;
-        let defaults = self.hosted.reads;
-        let mut options = ReadOptions {
-            consistency: consistency.unwrap_or(defaults.consistency),
-            token: token.map(token_point),
-            wait: defaults.wait.min(LONGEST),
-            ..ReadOptions::default()
-        };
+        let mut asked = AskedOptions { consistency, token, ..AskedOptions::default() };
         if let Some(lag) = self.query.text("maxLag") {
             match lag.parse::<u64>() {
-                Ok(events) => options.max_lag_events = Some(events),
+                Ok(events) => asked.max_lag_events = Some(events),
                 Err(_) => {
                     let no_lag =
                         |_| invalid("maxLag", "it must be a number of events, or a duration like 2s");
-                    options.max_lag = Some(parse_duration(&lag).map_err(no_lag)?);
+                    asked.max_lag = Some(parse_duration(&lag).map_err(no_lag)?);
                 }
             }
         }
-        let names_lag = options.max_lag.is_some() || options.max_lag_events.is_some();
-        if consistency.is_none() && defaults.consistency == Consistency::Bounded && !names_lag {
-            options.max_lag = Some(defaults.max_lag);
-            options.max_lag_events = Some(defaults.max_lag_events);
-        }
-        let is_bounded = options.consistency == Consistency::Bounded;
-        if is_bounded != (options.max_lag.is_some() || options.max_lag_events.is_some()) {
-            return Err(invalid("maxLag", "it belongs to consistency=bounded, which needs it"));
-        }
-        Ok(options)
+        asked.with(self.call.hosted.reads).map_err(|reason| invalid("maxLag", reason))
+    }
+
+    /// Refuses what is left in the query, and a caller who may not do this on any category.
+    pub(crate) fn view(&mut self, verb: Verb, filter: Filter) -> Result<View, Problem> {
+        self.finish()?;
+        self.call.view(verb, filter)
+    }
+
+    /// Refuses what is left in the query.
+    pub(crate) fn finish(&mut self) -> Result<(), Problem> {
+        std::mem::replace(&mut self.query, Query::parse(None)?).finish()
     }
 
     /// Takes the token: of the query, else of the header.

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -10,19 +8,18 @@ use polylog_replication::{FollowOptions, Start};
 
 use super::{
     context::{Context, header_token},
-    errors, handle,
+    handle,
     negotiate::{self, Format},
-    query::{Query, invalid},
+    query::invalid,
     respond::{self, Answer},
-    subscription::{Subscription, Until},
-    view::View,
+    server_sent::ServerSent,
 };
-use crate::{filter::Filter, hosted::token_point, policy::Verb};
-
-/// How long a subscription waits at its beginning until the log reaches its token.
-const CATCH_UP: Duration = Duration::from_millis(200);
-/// Largest position.
-const LARGEST: u64 = (1 << 53) - 1;
+use crate::{
+    filter::Filter,
+    hosted::token_point,
+    operations::{CATCH_UP, LARGEST, Subscription, Until, errors},
+    policy::Verb,
+};
 
 /// `GET subscribe`
 pub(crate) async fn subscribe(mut context: Context) -> Answer {
@@ -32,9 +29,8 @@ pub(crate) async fn subscribe(mut context: Context) -> Answer {
     let include_system = context.query.flag("includeSystem")?;
     let until = context.query.with("until", Until::parse)?;
     let Begin { start, last_id, since } = begin(&mut context)?;
-    std::mem::replace(&mut context.query, Query::parse(None)?).finish()?;
-    let Context { hosted, policy, caller, server, .. } = context;
-    let view = View::new(hosted, policy, caller.subject.clone(), Verb::Subscribe, filter)?;
+    let view = context.view(Verb::Subscribe, filter)?;
+    let server = &context.call.server;
     let place = server.room().stream()?;
     if let (Some(Until::Position(end)), Some(last)) = (until, last_id)
         && last.position() >= end
@@ -45,20 +41,24 @@ pub(crate) async fn subscribe(mut context: Context) -> Answer {
     let follower = view.hosted().store.follow(start, options).await.map_err(errors::of_read)?;
     let counted = server.metrics.subscriber(&view.hosted().name);
     let mut subscription = Subscription::new(view, follower, until, last_id, (place, counted)).since(since);
-    let mut first = subscription.greeting();
+    let mut first = ServerSent::greeting();
     if until.is_some() && last_id.is_some() {
         // whether there is anything left shows in the first step
-        first.extend_from_slice(&subscription.step().await);
+        let mut frames = ServerSent::default();
+        subscription.step(&mut frames).await;
+        first.0.extend_from_slice(&frames.0);
         if subscription.is_over_without_events() {
             return Ok(handle::empty(StatusCode::NO_CONTENT));
         }
     }
-    let first = stream::once(async move { Ok::<_, std::convert::Infallible>(Bytes::from(first)) });
+    let first = stream::once(async move { Ok::<_, std::convert::Infallible>(Bytes::from(first.0)) });
     let rest = stream::unfold(subscription, |mut subscription| async move {
         if subscription.is_over() {
             return None;
         }
-        Some((Ok(Bytes::from(subscription.step().await)), subscription))
+        let mut frames = ServerSent::default();
+        subscription.step(&mut frames).await;
+        Some((Ok(Bytes::from(frames.0)), subscription))
     });
     let mut response = Response::new(Body::from_stream(first.chain(rest)));
     let set = response.headers_mut();

@@ -7,12 +7,12 @@ use polylog_api::{Code, Problem};
 use super::{
     append,
     context::Context,
-    errors, events, follow, read, respond,
+    events, follow, read, respond,
     respond::{Answer, Refused},
     route::{self, Resource, StoreResource},
     stores,
 };
-use crate::server::Server;
+use crate::{operations::errors, server::Server};
 
 /// Answers one request; every failure becomes a problem with a code.
 pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Response {

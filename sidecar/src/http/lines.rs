@@ -2,63 +2,26 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures::stream;
 use http::{HeaderValue, StatusCode, header};
-use polylog_api::{Framing, headers};
+use polylog_api::{Framing, Problem, headers};
 use polylog_log::RecordedEvent;
-use polylog_replication::{LogReader, Served};
 
-use super::{
-    errors, read,
-    respond::{Answer, Refused},
-    room::Place,
-    scan::{Page, Scan, Target},
-    view::View,
-};
+use super::{read, respond::Answer, room::Place};
+use crate::operations::{Page, Pages, Scan, View};
 
 /// Bytes of lines that are handed on at once.
 const CHUNK: usize = 128 << 10;
-/// Events of one page of the store.
-const PAGE: usize = 1_000;
 
-/// Streams everything from where the scan stands: one event a line. A reader that does not read stops the scan, for a
-/// page is fetched only when the one before was taken.
-pub(super) async fn answer(
-    view: View,
-    mut scan: Scan,
-    limit: Option<u64>,
-    first: Page,
-    place: Place,
-) -> Answer {
-    let served = first.served.clone();
-    let pages = match scan.target {
-        // read one page ahead
-        Target::Log if !scan.backward => {
-            let reader = view.hosted().store.read_all(&scan.log_query(PAGE), &scan.options).await;
-            Pages::Ahead(reader.map_err(errors::of_read)?)
-        }
-        _ => {
-            scan.go_on(first.next_from);
-            Pages::Scan { scan, is_over: first.at_end }
-        }
-    };
-    let waiting = if matches!(pages, Pages::Ahead(_)) { Vec::new() } else { first.events };
-    let lines = Lines { view, pages, waiting: waiting.into_iter(), left: limit, _place: place };
-    Ok(response(lines, &served))
-}
-
-fn response(lines: Lines, served: &Served) -> Response {
-    let mut head = Response::new(());
-    *head.status_mut() = StatusCode::OK;
-    let (parts, ()) = head.into_parts();
-    let mut stamped = Response::from_parts(parts, Body::empty());
-    read::stamp(&mut stamped, &lines.view, served);
-    stamped.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(headers::NDJSON));
-    *stamped.body_mut() = Body::from_stream(stream::try_unfold(lines, Lines::next));
-    stamped
-}
-
-enum Pages {
-    Ahead(LogReader),
-    Scan { scan: Scan, is_over: bool },
+/// Streams everything from where the scan stands: one event a line. A reader that does not read stops the scan.
+pub(super) async fn answer(view: View, scan: Scan, limit: Option<u64>, first: Page, place: Place) -> Answer {
+    let is_long = limit.is_none_or(|limit| limit > first.events.len() as u64);
+    let pages = Pages::after(&view, scan, first, is_long).await?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::OK;
+    read::stamp(&mut response, &view, pages.served());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(headers::NDJSON));
+    let lines = Lines { view, pages, waiting: Vec::new().into_iter(), left: limit, _place: place };
+    *response.body_mut() = Body::from_stream(stream::try_unfold(lines, Lines::next));
+    Ok(response)
 }
 
 struct Lines {
@@ -86,7 +49,10 @@ impl Lines {
                     return Ok(Some((chunk.into(), self)));
                 }
             }
-            let page = if self.left == Some(0) { None } else { self.page().await.map_err(cut_off)? };
+            let page = match self.left {
+                Some(0) => None,
+                _ => self.pages.next(&mut self.view).await.map_err(cut_off)?,
+            };
             match page {
                 Some(events) => self.waiting = events.into_iter(),
                 None if chunk.is_empty() => return Ok(None),
@@ -97,23 +63,9 @@ impl Lines {
             }
         }
     }
-
-    async fn page(&mut self) -> Result<Option<Vec<RecordedEvent>>, Refused> {
-        self.view.refresh()?;
-        match &mut self.pages {
-            Pages::Ahead(reader) => Ok(reader.next().await.map_err(errors::of_read)?),
-            Pages::Scan { is_over: true, .. } => Ok(None),
-            Pages::Scan { scan, is_over } => {
-                let page = scan.page(&self.view.hosted().store, PAGE).await?;
-                scan.go_on(page.next_from);
-                *is_over = page.at_end;
-                Ok(Some(page.events))
-            }
-        }
-    }
 }
 
-fn cut_off(refused: Refused) -> std::io::Error {
-    tracing::warn!(problem = %refused.problem, "a streamed read was cut off");
-    std::io::Error::other(refused.problem.to_string())
+fn cut_off(problem: Problem) -> std::io::Error {
+    tracing::warn!(%problem, "a streamed read was cut off");
+    std::io::Error::other(problem.to_string())
 }

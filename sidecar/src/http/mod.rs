@@ -1,11 +1,9 @@
 //! The HTTP server: routes, bodies, answers and streams.
 
 mod append;
-mod body;
+pub(crate) mod body;
 mod cloud_events;
-mod conflicts;
 mod context;
-mod errors;
 mod events;
 mod follow;
 mod guard;
@@ -19,27 +17,32 @@ mod read;
 mod respond;
 mod room;
 mod route;
-mod scan;
+mod server_sent;
 mod stores;
-mod subscription;
-mod view;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State};
+use axum::{
+    Router,
+    extract::{Request, State},
+};
 
-pub(crate) use errors::append_code;
 pub use guard::Guard;
 pub use listen::{BindError, Listeners, Serving};
 pub(crate) use respond::full;
 pub use room::Bounds;
-pub(crate) use room::Room;
+pub(crate) use room::{Place, Room};
 pub(crate) use route::LATER;
 
-use crate::server::Server;
+use crate::{grpc, server::Server};
 
-/// The outward service. Paths are taken apart by [`route`], since a router would decode and normalise them.
+/// The outward service: HTTP, and gRPC beside it. Paths are taken apart by [`route`], since a router would decode and normalise them.
 pub fn router(server: Arc<Server>) -> Router {
-    let handle = |State(server): State<Arc<Server>>, request| handle::handle(server, request);
+    let handle = |State(server): State<Arc<Server>>, request: Request| async {
+        if grpc::is_call(&request) {
+            return grpc::handle(server, request).await;
+        }
+        handle::handle(server, request).await
+    };
     Router::new().fallback(handle).with_state(server)
 }

@@ -3,6 +3,7 @@ use std::{fmt::Display, str::FromStr};
 use polylog_api::{Code, Problem};
 
 use super::path::decode;
+use crate::filter::LONGEST_LIST;
 
 /// The parameters of a request's query, taken one by one; what nobody takes is an error.
 #[derive(Debug)]
@@ -103,9 +104,6 @@ impl Query {
         }
     }
 }
-
-/// Longest list in a parameter.
-const LONGEST_LIST: usize = 100;
 
 /// An `invalid_request` that names a parameter.
 pub(crate) fn invalid(name: &str, reason: impl Display) -> Problem {

@@ -1,7 +1,6 @@
 use axum::response::Response;
 use http::StatusCode;
-use polylog_api::{BATCH, Code, Framing, Problem, RequestError, headers};
-use polylog_log::{Category, StreamName};
+use polylog_api::{BATCH, Framing, Problem, headers};
 use polylog_replication::{ReadOptions, Served};
 use tokio::time::Instant;
 
@@ -10,10 +9,12 @@ use super::{
     lines,
     negotiate::{self, Format},
     respond::{self, Answer},
-    scan::{PAGE_BYTES, Page, Scan, Target},
-    view::View,
 };
-use crate::{filter::Filter, policy::Verb};
+use crate::{
+    filter::Filter,
+    operations::{LARGEST, PAGE_BYTES, Page, Scan, Target, View, check_stream, readable_name},
+    policy::Verb,
+};
 
 /// Events in one answer, unless it is streamed.
 const MOST_EVENTS: u64 = 1_000;
@@ -22,8 +23,6 @@ const DEFAULT_EVENTS: u64 = 100;
 const MOST_SCANNED: usize = 20_000;
 /// Events of one page of the store while a filter is at work.
 const SCAN_PAGE: usize = 500;
-/// Largest position or version.
-const LARGEST: u64 = (1 << 53) - 1;
 
 /// `GET events`
 pub(crate) async fn log(mut context: Context) -> Answer {
@@ -33,7 +32,7 @@ pub(crate) async fn log(mut context: Context) -> Answer {
     let target = filter.only_category().map_or(Target::Log, Target::Category);
     let include_system = context.query.flag("includeSystem")?;
     let (scan, limit) = scan(&mut context, target, include_system, format)?;
-    let view = view(&mut context, filter)?;
+    let view = context.view(Verb::Read, filter)?;
     let first = scan.page(&view.hosted().store, first_limit(limit)).await?;
     answer(context, view, scan, limit, format, first).await
 }
@@ -44,41 +43,13 @@ pub(crate) async fn stream(mut context: Context, name: &str) -> Answer {
     let filter = Filter::take_of_stream(&mut context.query)?;
     let stream = readable_name(name)?;
     let (scan, limit) = scan(&mut context, Target::Stream(stream.clone()), true, format)?;
-    let view = view(&mut context, filter)?;
+    let view = context.view(Verb::Read, filter)?;
     let first = scan.page(&view.hosted().store, first_limit(limit)).await?;
-    check_stream(&context, &view, &stream, first.stream.as_ref().map(|head| &head.category))?;
+    check_stream(&context.call, &view, &stream, first.stream.as_ref().map(|head| &head.category))?;
     answer(context, view, scan, limit, format, first).await
 }
 
 const OFFERS: &[Format] = &[Format::Json, Format::Ndjson, Format::CloudEvents, Format::CloudEvent];
-
-/// The name of a stream to be read: also one of the log's own.
-pub(crate) fn readable_name(name: &str) -> Result<StreamName, Problem> {
-    if [polylog_log::TERM, polylog_log::CONFIG, polylog_log::POLICY].contains(&name) {
-        return Ok(StreamName::recorded(name));
-    }
-    StreamName::parse(name).map_err(|error| RequestError::from(error).within("stream").into())
-}
-
-/// Refuses a stream of a category that the caller may not read, and one that does not exist.
-pub(crate) fn check_stream(
-    context: &Context,
-    view: &View,
-    stream: &StreamName,
-    recorded: Option<&Category>,
-) -> Result<(), Problem> {
-    let category = recorded.cloned().unwrap_or_else(|| stream.default_category());
-    if !view.reader().may_see_category(&category) {
-        let verb = if category.is_system() { Verb::Admin } else { Verb::Read };
-        return Err(crate::pipeline::denied(&context.caller.subject, verb, Some(category.as_str())));
-    }
-    if recorded.is_some() {
-        return Ok(());
-    }
-    Err(Problem::new(Code::StreamNotFound, format_args!("stream {stream} has no events"))
-        .next_step("check the name; a stream begins with its first append")
-        .fact("stream", stream))
-}
 
 fn scan(
     context: &mut Context,
@@ -96,13 +67,6 @@ fn scan(
     Ok((Scan { target, from, backward, include_system, options }, limit))
 }
 
-/// Refuses what is left in the query, and a caller who may read nothing.
-fn view(context: &mut Context, filter: Filter) -> Result<View, Problem> {
-    std::mem::replace(&mut context.query, super::query::Query::parse(None)?).finish()?;
-    let Context { hosted, policy, caller, .. } = context;
-    View::new(hosted.clone(), policy.clone(), caller.subject.clone(), Verb::Read, filter)
-}
-
 fn first_limit(limit: Option<u64>) -> usize {
     limit.map_or(SCAN_PAGE, |limit| usize::try_from(limit).unwrap_or(usize::MAX).min(MOST_EVENTS as usize))
 }
@@ -116,7 +80,7 @@ async fn answer(
     first: Page,
 ) -> Answer {
     if format == Format::Ndjson {
-        let place = context.server.room().stream()?;
+        let place = context.call.server.room().stream()?;
         return lines::answer(view, scan, limit, first, place).await;
     }
     let limit = limit.unwrap_or(DEFAULT_EVENTS) as usize;
@@ -164,7 +128,7 @@ async fn gather(
     gathered: &mut Gathered,
 ) -> Result<(u64, bool, Served), Problem> {
     let source = view.hosted().cloud_event_source();
-    let enough_time = context.deadline - (context.deadline - Instant::now()) / 2;
+    let enough_time = context.call.deadline - (context.call.deadline - Instant::now()) / 2;
     let mut page = first;
     loop {
         gathered.scanned += page.events.len();

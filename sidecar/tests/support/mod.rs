@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 pub mod client;
+pub mod remote;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use polylog_source_sqlite::provision::Approval;
 use tempfile::TempDir;
 
 pub use client::Client;
+pub use remote::Remote;
 
 /// How a sidecar is set up.
 pub struct Setup {
@@ -58,6 +60,7 @@ pub fn policy() -> PolicyDocument {
 pub struct Sidecar {
     pub running: Running,
     pub client: Client,
+    pub remote: Remote,
     folder: TempDir,
     _folders: Vec<StoreFolder>,
 }
@@ -89,7 +92,8 @@ impl Sidecar {
         let server = Server::new(hosted, default, setup.subject, setup.bounds);
         let running = Running::start(server, 0, 0).await.unwrap();
         let client = Client::new(running.port());
-        Self { running, client, folder, _folders: folders }
+        let remote = Remote::new(running.port());
+        Self { running, client, remote, folder, _folders: folders }
     }
 
     /// Ends it, and starts it again over the same files with another setup.
@@ -98,6 +102,11 @@ impl Sidecar {
         running.stop(Duration::from_secs(5)).await;
         drop(_folders);
         Self::within(folder, setup).await
+    }
+
+    /// The file that holds the log.
+    pub fn database(&self) -> std::path::PathBuf {
+        self.folder.path().join("payments/ledger.db")
     }
 
     pub fn store(&self) -> &Store {

@@ -235,7 +235,7 @@ fn a_file_that_another_application_took_meanwhile_is_left_alone() {
     other.execute_batch(taken).expect("a transaction under way");
 
     let applied = std::thread::scope(|scope| {
-        let (told, thread) = std::sync::mpsc::channel();
+        let (told, thread) = std::sync::mpsc::sync_channel(1);
         let (path, plan) = (&path, &plan);
         let applying = scope.spawn(move || {
             let own = fs::read_link("/proc/thread-self").expect("this thread");

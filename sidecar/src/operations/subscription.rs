@@ -1,14 +1,14 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use polylog_api::{Frame, Framing, Mark, Token, write_frame, write_heartbeat, write_retry};
+use polylog_api::{DataState, Frame, Mark, Problem, Token};
 use polylog_log::{Position, RecordedEvent, Timestamp};
 use polylog_replication::{FollowError, FollowStep, Follower, Mark as Place, PageLimits};
 use tokio::time::Instant;
 
-use super::{errors, view::View};
+use super::{View, errors};
 
-/// How long a client waits before it connects again.
-const RETRY: Duration = Duration::from_secs(1);
+/// How long a subscription waits at its beginning until the log reaches its token.
+pub(crate) const CATCH_UP: Duration = Duration::from_millis(200);
 /// What one step hands out; small, since a slow reader holds that much.
 const STEP: PageLimits = PageLimits { events: 200, bytes: 64 << 10 };
 /// A checkpoint comes at latest after this many events that were not shown, or after this long.
@@ -37,7 +37,28 @@ impl Until {
     }
 }
 
-/// A subscription as frames of server-sent events. It holds nothing between two steps, so a slow reader costs nothing.
+/// Where a subscription's frames are written.
+pub(crate) trait Frames {
+    /// Whether an event's frame holds a token: then marks need to come only where events are not shown.
+    const EVENTS_HOLD_TOKENS: bool;
+
+    /// Whether nothing was written yet.
+    fn is_empty(&self) -> bool;
+
+    /// An event that the caller sees.
+    fn event(&mut self, token: Token, recorded: &RecordedEvent, state: DataState);
+
+    /// A place; never with [`Frame::Event`] or [`Frame::Error`].
+    fn mark(&mut self, frame: Frame, mark: &Mark);
+
+    /// Nothing happened for a while.
+    fn heartbeat(&mut self, mark: &Mark);
+
+    /// What ends it.
+    fn problem(&mut self, problem: Problem);
+}
+
+/// A subscription as frames. It holds nothing between two steps, so a slow reader costs nothing.
 pub(crate) struct Subscription<Held> {
     view: View,
     follower: Follower,
@@ -83,13 +104,6 @@ impl<Held> Subscription<Held> {
         Self { since, ..self }
     }
 
-    /// What comes before everything else.
-    pub(crate) fn greeting(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        write_retry(&mut out, RETRY);
-        out
-    }
-
     pub(crate) fn is_over(&self) -> bool {
         self.is_over
     }
@@ -98,23 +112,21 @@ impl<Held> Subscription<Held> {
         self.is_over && self.shown == 0
     }
 
-    /// The next frames; waits until there are some.
-    pub(crate) async fn step(&mut self) -> Vec<u8> {
-        let mut out = Vec::new();
+    /// The next frames; waits until there are some. Cancel-safe as long as nothing was written.
+    pub(crate) async fn step(&mut self, out: &mut impl Frames) {
         while out.is_empty() {
             let (end, checkpoint) = (self.remaining(), self.checkpoint_in());
             let Some(at_most) = end.into_iter().chain(checkpoint).min() else {
                 let step = self.follower.next(STEP).await;
-                self.write(&mut out, step);
+                self.write(out, step);
                 continue;
             };
             match tokio::time::timeout(at_most, self.follower.next(STEP)).await {
-                Ok(step) => self.write(&mut out, step),
-                Err(_) if self.remaining().is_some_and(|end| end.is_zero()) => self.end(&mut out),
-                Err(_) => self.checkpoint_if_due(&mut out),
+                Ok(step) => self.write(out, step),
+                Err(_) if self.remaining().is_some_and(|end| end.is_zero()) => self.end(out),
+                Err(_) => self.checkpoint_if_due(out),
             }
         }
-        out
     }
 
     /// How long until the end comes by itself: only where it is a time, and everything before it was seen.
@@ -130,15 +142,14 @@ impl<Held> Subscription<Held> {
         (self.unmarked > 0).then(|| UNMARKED_TIME.saturating_sub(self.marked_at.elapsed()))
     }
 
-    fn write(&mut self, out: &mut Vec<u8>, step: Result<FollowStep, FollowError>) {
+    fn write(&mut self, out: &mut impl Frames, step: Result<FollowStep, FollowError>) {
         let step = match self.view.refresh().map_err(Box::new) {
             Ok(()) => step.map_err(|error| Box::new(errors::of_follow(error))),
             Err(problem) => Err(problem),
         };
         match step {
             Err(problem) => {
-                let data = serde_json::to_vec(&problem).expect("a plain struct serialises into memory");
-                write_frame(out, Frame::Error, None, &data);
+                out.problem(*problem);
                 self.is_over = true;
             }
             Ok(FollowStep::Events(events)) => {
@@ -172,14 +183,14 @@ impl<Held> Subscription<Held> {
             Ok(FollowStep::Heartbeat(place)) => {
                 self.is_caught_up = true;
                 match self.unmarked {
-                    0 => write_heartbeat(out),
+                    0 => out.heartbeat(&self.mark_of(place)),
                     _ => self.mark(out, Frame::Checkpoint, place),
                 }
             }
         }
     }
 
-    fn event(&mut self, out: &mut Vec<u8>, recorded: &RecordedEvent) {
+    fn event(&mut self, out: &mut impl Frames, recorded: &RecordedEvent) {
         let is_beyond = match self.until {
             Some(Until::Position(end)) => recorded.event.position > end,
             Some(Until::Time(end)) => recorded.event.recorded_at >= end,
@@ -190,14 +201,14 @@ impl<Held> Subscription<Held> {
         }
         let token = self.view.hosted().token_of(recorded);
         self.last = Some(token);
-        let mut json = Vec::with_capacity(1 << 10);
         let is_early = self.since.is_some_and(|since| recorded.event.recorded_at < since);
-        if !is_early && self.view.write(&mut json, recorded, Framing::Line) {
-            write_frame(out, Frame::Event, Some(token), &json);
+        self.unmarked += 1;
+        if let Some((event, state)) = self.view.show(recorded).filter(|_| !is_early) {
+            out.event(token, &event, state);
             self.shown += 1;
-            (self.unmarked, self.marked_at) = (0, Instant::now());
-        } else {
-            self.unmarked += 1;
+            if is_marked(out) {
+                (self.unmarked, self.marked_at) = (0, Instant::now());
+            }
         }
         if self.until == Some(Until::Position(recorded.event.position)) {
             self.end(out);
@@ -205,7 +216,7 @@ impl<Held> Subscription<Held> {
     }
 
     /// Ends where the end was passed without an event.
-    fn passed(&mut self, out: &mut Vec<u8>, place: Place) {
+    fn passed(&mut self, out: &mut impl Frames, place: Place) {
         if let Some(Until::Position(end)) = self.until
             && place.point.position >= end
             && !self.is_over
@@ -215,7 +226,7 @@ impl<Held> Subscription<Held> {
         }
     }
 
-    fn checkpoint_if_due(&mut self, out: &mut Vec<u8>) {
+    fn checkpoint_if_due(&mut self, out: &mut impl Frames) {
         let is_due = self.unmarked >= UNMARKED_EVENTS || self.marked_at.elapsed() >= UNMARKED_TIME;
         if self.unmarked > 0 && is_due && !self.is_over {
             let place = self.follower.mark();
@@ -223,21 +234,26 @@ impl<Held> Subscription<Held> {
         }
     }
 
-    fn mark(&mut self, out: &mut Vec<u8>, frame: Frame, place: Place) {
-        let token = self.view.hosted().token_at(place.point);
-        let mark = Mark { position: place.point.position, head: place.head, token };
-        let data = serde_json::to_vec(&mark).expect("a plain struct serialises into memory");
-        write_frame(out, frame, Some(token), &data);
-        self.last = Some(token);
+    fn mark(&mut self, out: &mut impl Frames, frame: Frame, place: Place) {
+        let mark = self.mark_of(place);
+        out.mark(frame, &mark);
+        self.last = Some(mark.token);
         (self.unmarked, self.marked_at) = (0, Instant::now());
     }
 
-    fn end(&mut self, out: &mut Vec<u8>) {
+    fn mark_of(&self, place: Place) -> Mark {
+        let token = self.view.hosted().token_at(place.point);
+        Mark { position: place.point.position, head: place.head, token }
+    }
+
+    fn end(&mut self, out: &mut impl Frames) {
         let place = self.follower.mark();
         let token = self.last.unwrap_or_else(|| self.view.hosted().token_at(place.point));
-        let mark = Mark { position: token.position(), head: place.head, token };
-        let data = serde_json::to_vec(&mark).expect("a plain struct serialises into memory");
-        write_frame(out, Frame::End, Some(token), &data);
+        out.mark(Frame::End, &Mark { position: token.position(), head: place.head, token });
         self.is_over = true;
     }
+}
+
+fn is_marked<F: Frames>(_: &F) -> bool {
+    F::EVENTS_HOLD_TOKENS
 }

@@ -2,18 +2,18 @@ use polylog_api::{Conflict, EventJson, ExpectedVersion, Framing, Problem, write_
 use polylog_log::{Expected, Version, VersionConflict};
 use polylog_replication::{AppendError, StreamQuery};
 
-use super::{context::Context, errors};
+use super::{Call, errors};
 use crate::{pipeline::Reader, policy::Verb};
 
 /// Bytes of missed events in one conflict.
 const MISSED_BYTES: usize = 256 << 10;
 
 /// What an append's failure is to its caller, with what was missed where a version was not as expected.
-pub(crate) async fn complete(context: &Context, error: AppendError, missed: usize) -> Problem {
+pub(crate) async fn complete(call: &Call, error: AppendError, missed: usize) -> Problem {
     let AppendError::VersionConflict { conflicts, .. } = &error else { return errors::of_append(error) };
     let mut shown = Vec::with_capacity(conflicts.len());
     for conflict in conflicts {
-        shown.push(with_missed(context, conflict, missed).await);
+        shown.push(with_missed(call, conflict, missed).await);
     }
     let mut problem = errors::of_append(error.clone());
     if let [VersionConflict { stream, expected, actual }] = &conflicts[..] {
@@ -38,9 +38,9 @@ fn first_missed(expected: Expected) -> Option<Version> {
 
 /// Adds up to `limit` events that the caller had not seen, if it may read them. Without them the conflict stands as it
 /// is: what was missed can be read afterwards.
-async fn with_missed(context: &Context, conflict: &VersionConflict, limit: usize) -> Conflict {
+async fn with_missed(call: &Call, conflict: &VersionConflict, limit: usize) -> Conflict {
     let VersionConflict { stream, expected, actual } = conflict;
-    let (missed, missed_truncated) = missed(context, conflict, limit).await.unwrap_or_default();
+    let (missed, missed_truncated) = missed(call, conflict, limit).await.unwrap_or_default();
     Conflict {
         stream: stream.clone(),
         expected: ExpectedVersion(*expected),
@@ -50,12 +50,8 @@ async fn with_missed(context: &Context, conflict: &VersionConflict, limit: usize
     }
 }
 
-async fn missed(
-    context: &Context,
-    conflict: &VersionConflict,
-    limit: usize,
-) -> Option<(Vec<EventJson>, bool)> {
-    let Context { hosted, policy, caller, .. } = context;
+async fn missed(call: &Call, conflict: &VersionConflict, limit: usize) -> Option<(Vec<EventJson>, bool)> {
+    let Call { hosted, policy, caller, .. } = call;
     let from = first_missed(conflict.expected).filter(|first| limit > 0 && *first <= conflict.actual)?;
     let reader = Reader::new(policy, &caller.subject, Verb::Read).ok()?;
     let query = StreamQuery {

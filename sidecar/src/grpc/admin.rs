@@ -1,0 +1,131 @@
+use axum::response::Response;
+use polylog_api::{Code, Problem, grpc, proto::polylog::admin::v1 as admin};
+use polylog_log::{Config, ConfigVersion, Divergence, Failover, SourceName, Version};
+use polylog_replication::{DesiredConfig, OpenError};
+
+use super::{
+    answer,
+    fields::{invalid, number},
+    message::{Incoming, Received},
+};
+use crate::{
+    operations::{Call, conflicts, errors, one_store},
+    pipeline::require_any,
+    policy::{Policy, PolicyDocument, Verb},
+};
+
+/// `GetStatus`
+pub(super) async fn get_status(mut incoming: Incoming) -> Result<Response, Problem> {
+    let request = incoming.only::<admin::GetStatusRequest>().await?.message;
+    let call = allowed(&incoming, &request.store)?;
+    let (shown, status) = one_store(&call.server, &call.hosted).await?;
+    let (policy_version, policy) = call.hosted.store.read_policy().await.map_err(errors::of_read)?;
+    let count = |count: usize| count as u64;
+    Ok(answer::one(&admin::GetStatusResponse {
+        store: Some(grpc::store(shown)),
+        config: Some(config_message(&status.config)),
+        config_version: u64::from(status.config.version.0),
+        policy: policy.unwrap_or_default(),
+        policy_version: policy_version.get(),
+        waiting_commits: count(status.waiting_commits),
+        waiting_bytes: count(status.waiting_bytes),
+        batches: status.sent.batches,
+        batch_events: status.sent.events,
+        followers: count(status.followers),
+        draining: status.is_draining,
+    }))
+}
+
+/// `PutConfig`
+pub(super) async fn put_config(mut incoming: Incoming) -> Result<Response, Problem> {
+    let request = incoming.only::<admin::PutConfigRequest>().await?.message;
+    let call = allowed(&incoming, &request.store)?;
+    let expected = u32::try_from(request.expected_version)
+        .map_err(|_| invalid("expected_version", "there cannot be so many"))?;
+    let config = request.config.ok_or_else(|| invalid("config", "it is missing"))?;
+    let desired = desired(&call, config)?;
+    let deadline = call.deadline.into_std();
+    match call.hosted.store.put_config(&desired, ConfigVersion(expected), deadline).await {
+        Ok(version) => Ok(answer::one(&admin::PutConfigResponse { version: u64::from(version.0) })),
+        Err(error) => Err(of_config(&call, error).await),
+    }
+}
+
+/// `PutPolicy`
+pub(super) async fn put_policy(mut incoming: Incoming) -> Result<Response, Problem> {
+    let Received { message: request, place } = incoming.only::<admin::PutPolicyRequest>().await?;
+    let call = allowed(&incoming, &request.store)?;
+    let expected = Version::new(number("expected_version", request.expected_version)?);
+    let document = PolicyDocument::parse(&request.policy).map_err(|error| invalid("policy", error))?;
+    Policy::compile(&document).map_err(|error| invalid("policy", error))?;
+    if document.namespace != call.hosted.namespace {
+        let reason = format!("the store is in namespace {}", call.hosted.namespace);
+        return Err(invalid("policy.namespace", reason));
+    }
+    let put = call.hosted.store.put_policy(request.policy, expected, call.deadline.into_std()).await;
+    drop(place);
+    match put {
+        Ok(version) => Ok(answer::one(&admin::PutPolicyResponse { version: version.get() })),
+        Err(error) => Err(conflicts::complete(&call, error, 0).await),
+    }
+}
+
+/// The call, for an administrator.
+fn allowed(incoming: &Incoming, store: &str) -> Result<Call, Problem> {
+    let call = incoming.call(store)?;
+    require_any(&call.policy, &call.caller.subject, Verb::Admin)?;
+    Ok(call)
+}
+
+fn config_message(config: &Config) -> admin::Config {
+    admin::Config {
+        acks: config.acks.to_string(),
+        min_in_sync: u32::from(config.min_in_sync),
+        failover: format!("{:?}", config.failover),
+        divergence: format!("{:?}", config.divergence),
+        order: config.order.iter().map(|source| source.as_str().to_owned()).collect(),
+        max_unreplicated_events: config.max_unreplicated_events,
+    }
+}
+
+fn desired(call: &Call, config: admin::Config) -> Result<DesiredConfig, Problem> {
+    let holds_log = |name: &str| {
+        let mut sources = call.hosted.sources.iter();
+        sources.any(|source| source.name.as_str() == name && source.unprovisioned.is_none())
+    };
+    if let Some(index) = config.order.iter().position(|name| !holds_log(name)) {
+        return Err(invalid(&format!("config.order[{index}]"), "no source of this name holds the log"));
+    }
+    Ok(DesiredConfig {
+        acks: config.acks.parse().map_err(|error| invalid("config.acks", error))?,
+        min_in_sync: u8::try_from(config.min_in_sync)
+            .ok()
+            .filter(|count| (1..=9).contains(count))
+            .ok_or_else(|| invalid("config.min_in_sync", "it must be from 1 to 9"))?,
+        failover: match config.failover.as_str() {
+            "Never" => Failover::Never,
+            "Manual" => Failover::Manual,
+            "Automatic" => Failover::Automatic,
+            _ => return Err(invalid("config.failover", "it must be Never, Manual or Automatic")),
+        },
+        divergence: match config.divergence.as_str() {
+            "Quarantine" => Divergence::Quarantine,
+            "ReplayIfClean" => Divergence::ReplayIfClean,
+            _ => return Err(invalid("config.divergence", "it must be Quarantine or ReplayIfClean")),
+        },
+        order: config.order.iter().map(|name| SourceName::recorded(name)).collect(),
+        max_unreplicated_events: config.max_unreplicated_events,
+    })
+}
+
+async fn of_config(call: &Call, error: OpenError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        OpenError::Source(failure) => errors::of_source(&failure),
+        OpenError::NotSupported { field, .. } => Problem::new(Code::NotSupported, detail)
+            .next_step("ask for what one voter can do")
+            .fact("path", format_args!("config.{field}")),
+        OpenError::Configure { error, .. } => conflicts::complete(call, *error, 0).await,
+        OpenError::NoPrimary => Problem::new(Code::NoPrimary, detail).next_step("try again"),
+    }
+}

@@ -1,0 +1,110 @@
+//! The gRPC server, on the port of HTTP: methods, messages, answers and streams. What a method does is in `operations`.
+//!
+//! The framing is our own, since a message's memory must be accounted for before it is read, and events are written
+//! without a copy in between; see `docs/decisions/010-grpc-framing.md`.
+
+mod admin;
+mod answer;
+mod append;
+mod event;
+mod fields;
+mod health;
+mod message;
+mod method;
+mod read;
+mod reflection;
+mod store;
+mod subscribe;
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{body::Body, response::Response};
+use http::{HeaderValue, Method as HttpMethod, Request, Version, header};
+use polylog_api::{Code, Problem};
+
+use self::{message::Incoming, method::Method};
+use crate::{http::Place, operations::errors, server::Server};
+
+/// Whether a request is a gRPC call: whatever else comes is for HTTP to answer.
+pub(crate) fn is_call(request: &Request<Body>) -> bool {
+    let is_grpc = |value: &HeaderValue| {
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        matches!(essence.trim_ascii(), b"application/grpc" | b"application/grpc+proto")
+    };
+    request.version() == Version::HTTP_2
+        && *request.method() == HttpMethod::POST
+        && request.headers().get(header::CONTENT_TYPE).is_some_and(is_grpc)
+}
+
+/// Answers one call; every failure becomes a status with a code.
+pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Response {
+    let begin = Instant::now();
+    let (operation, outcome) = dispatch(server.clone(), request).await;
+    let (code, response) = match outcome {
+        Ok(response) => ("ok", response),
+        Err(problem) => {
+            if problem.code == Code::Internal {
+                let detail = &problem.detail;
+                tracing::error!(operation, %detail, "a call failed for an unforeseen reason");
+            }
+            (problem.code.text(), answer::failure(&problem))
+        }
+    };
+    server.metrics.called(operation, code, begin.elapsed());
+    tracing::debug!(operation, code, "answered");
+    response
+}
+
+async fn dispatch(server: Arc<Server>, request: Request<Body>) -> (&'static str, Result<Response, Problem>) {
+    if let Err(problem) = server.guard.check(request.uri(), request.headers()) {
+        return ("refused", Err(problem));
+    }
+    let Some(method) = Method::find(request.uri().path()) else {
+        return ("refused", Err(no_such_method(request.uri().path())));
+    };
+    let operation = method.operation();
+    let place = match enter(&server, method) {
+        Ok(place) => place,
+        Err(problem) => return (operation, Err(problem)),
+    };
+    let (parts, body) = request.into_parts();
+    let call = Incoming::new(server, parts.headers, body);
+    let outcome = match method {
+        Method::Append => append::append(call).await,
+        Method::ReadStream => read::stream(call).await,
+        Method::ReadLog => read::log(call).await,
+        Method::GetEvent => event::get(call).await,
+        Method::GetStreamHead => event::stream_head(call).await,
+        Method::LocateEvent => event::locate(call).await,
+        Method::Subscribe => subscribe::subscribe(call).await,
+        Method::ListStores => store::list(call).await,
+        Method::GetStore => store::get(call).await,
+        Method::WatchStore => store::watch(call).await,
+        Method::GetStatus => admin::get_status(call).await,
+        Method::PutConfig => admin::put_config(call).await,
+        Method::PutPolicy => admin::put_policy(call).await,
+        Method::CheckHealth => health::check(call).await,
+        Method::WatchHealth => health::watch(call).await,
+        Method::Reflect => reflection::answer(call),
+        Method::Later(name) => {
+            Err(Problem::new(Code::NotSupported, format_args!("{name} is not in this version"))
+                .next_step("see reflection, or the book, for what this version can do"))
+        }
+    };
+    drop(place);
+    (operation, outcome)
+}
+
+/// A place for the call. A process that is about to stop takes no calls, but says so to whoever asks for its health.
+fn enter(server: &Server, method: Method) -> Result<Place, Problem> {
+    if server.drain.has_begun() && !matches!(method, Method::CheckHealth | Method::WatchHealth) {
+        return Err(errors::draining());
+    }
+    server.room().request()
+}
+
+fn no_such_method(path: &str) -> Problem {
+    let shown: String = path.chars().take(200).collect();
+    Problem::new(Code::NotSupported, format_args!("there is no method {shown}"))
+        .next_step("see reflection for the methods that there are")
+}
