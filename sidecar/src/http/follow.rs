@@ -44,7 +44,9 @@ pub(crate) async fn subscribe(mut context: Context) -> Answer {
     let mut first = ServerSent::greeting();
     if until.is_some() && last_id.is_some() {
         // whether there is anything left shows in the first step
-        subscription.step(&mut first).await;
+        let mut frames = ServerSent::default();
+        subscription.step(&mut frames).await;
+        first.0.extend_from_slice(&frames.0);
         if subscription.is_over_without_events() {
             return Ok(handle::empty(StatusCode::NO_CONTENT));
         }
