@@ -254,9 +254,9 @@ async fn sizes_are_bounded_by_the_stores_limits() {
     let data = text(12 << 10);
     let many = sidecar.remote.append(commit("S-1", Kind::Any(true), &[("T", &*data); 6])).await;
     assert_eq!(failed(many, Code::InvalidArgument, "limit_exceeded").facts["limit"], "commitBytes");
-    // refused by its prefix, before it is read
+    // refused by its prefix, before it is read: 1.4 times the commit's limit and 64 KiB
     let huge = sidecar.remote.append(commit("S-1", Kind::Any(true), &[("T", &text(1 << 20))])).await;
-    assert_eq!(failed(huge, Code::InvalidArgument, "limit_exceeded").facts["limit"], "commitBytes");
+    assert_eq!(failed(huge, Code::InvalidArgument, "limit_exceeded").facts["allowed"], "157286");
     assert_eq!(events_in(&sidecar).await, 0);
     sidecar.remote.append(commit("S-1", Kind::Any(true), &[("T", &*data); 5])).await.expect("small enough");
 }

@@ -139,6 +139,8 @@ async fn only_whole_calls_of_programs_are_answered() {
     is(|_| (), whole(b"\0\0\0\0\x02\xff\xff".to_vec()), "3", "invalid_request").await;
     is(|_| (), whole(b"\x01\0\0\0\0".to_vec()), "12", "not_supported").await;
     is(|_| (), whole(b"\0\xff\xff\xff\xff".to_vec()), "3", "limit_exceeded").await;
+    // 2 MiB are announced, and refused before any of them is there
+    is(|_| (), whole(b"\0\0\x20\0\0".to_vec()), "3", "limit_exceeded").await;
     let web = |request: &mut Request<Body>| {
         request.headers_mut().insert("content-type", "application/grpc-web".parse().expect("a value"));
     };

@@ -48,7 +48,7 @@ pub(super) async fn subscribe(mut incoming: Incoming) -> Result<Response, Proble
     let follower = call.hosted.store.follow(start, options).await.map_err(errors::of_read)?;
     let counted = call.server.metrics.subscriber(&call.hosted.name);
     let subscription = Subscription::new(view, follower, None, None, (place, counted)).since(since);
-    Ok(answer::many(Following { subscription, problem: None }))
+    Ok(answer::many(Following(subscription)))
 }
 
 /// Where to begin, and the time before which nothing is shown: it may be one to come.
@@ -73,28 +73,16 @@ fn start(given: Option<subscribe_request::Start>) -> Result<(Start, Option<Times
     Ok((start, None))
 }
 
-struct Following {
-    subscription: Subscription<(Place, Subscriber)>,
-    /// What ends it, once everything before was handed on.
-    problem: Option<Problem>,
-}
+struct Following(Subscription<(Place, Subscriber)>);
 
 impl Messages for Following {
     async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        if let Some(problem) = self.problem.take() {
-            return Err(problem);
-        }
-        if self.subscription.is_over() {
-            return Ok(None);
-        }
         let mut written = Written::default();
-        self.subscription.step(&mut written).await;
-        match (written.problem, written.messages) {
-            (Some(problem), messages) if messages.is_empty() => Err(problem),
-            (problem, messages) => {
-                self.problem = problem;
-                Ok(Some(messages.into()))
-            }
+        self.0.step(&mut written).await;
+        // a step writes either frames or what ends it
+        match written.problem {
+            Some(problem) => Err(problem),
+            None => Ok(Some(written.messages.into())),
         }
     }
 }
