@@ -189,6 +189,8 @@ fn command(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Vec<String> {
         ("unix_socket_directories".into(), folder.to_string_lossy().into_owned()),
         ("max_connections".into(), "200".into()),
         ("shared_buffers".into(), "64MB".into()),
+        // a start after a crash syncs every file by itself otherwise, which takes longer than the recovery
+        ("recovery_init_sync_method".into(), "syncfs".into()),
     ];
     let given = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     for (name, value) in own.into_iter().chain(given) {

@@ -75,8 +75,8 @@ impl Room {
 
     /// About as many rows as fit: what is asked for and not used has crossed the network in vain.
     fn rows(&self) -> usize {
-        let by_bytes = self.max_bytes.saturating_sub(self.bytes) / self.average() + 1;
-        by_bytes.min(self.max_events.saturating_sub(self.events)).clamp(LEAST, MOST)
+        let by_bytes = self.max_bytes.saturating_sub(self.bytes) / self.average();
+        by_bytes.saturating_add(1).min(self.max_events.saturating_sub(self.events)).clamp(LEAST, MOST)
     }
 }
 
