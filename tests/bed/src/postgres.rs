@@ -55,6 +55,12 @@ impl PostgresServer {
         format!("postgres://{role}:{password}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// The address of a database, as superuser over the socket, which asks for no password.
+    pub fn socket_url(&self, database: &str) -> String {
+        let (folder, port) = (self.folder.display(), self.port);
+        format!("postgres://postgres@localhost/{database}?host={folder}&port={port}")
+    }
+
     /// The folder, for certificates and the like; the server's data is in `data`.
     pub fn folder(&self) -> &Path {
         &self.folder

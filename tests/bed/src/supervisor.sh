@@ -11,7 +11,7 @@ start() {
   server=$!
   tries=0
   # the file's first line is the server's number: one that a killed server left does not count
-  until [ "$(head -n 1 "$ready" 2>/dev/null)" = "$server" ] && grep -q '^ready' "$ready"; do
+  until [ "$(head -n 1 "$ready" 2>/dev/null)" = "$server" ] && grep -q '^ready\|^standby' "$ready"; do
     kill -0 "$server" 2>/dev/null || return 1
     tries=$((tries + 1))
     [ $tries -lt 3000 ] || return 1

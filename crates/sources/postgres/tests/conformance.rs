@@ -1,8 +1,8 @@
 //! PostgreSQL keeps the contract of a source.
 
 use std::sync::{
-    Arc, LazyLock,
-    atomic::{AtomicU32, Ordering},
+    Arc, LazyLock, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -15,8 +15,10 @@ use polylog_source_postgres::{
     provision::{self, Actual, Place},
 };
 use polylog_test_bed::PostgresServer;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-static SERVER: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::start);
+/// The databases of one case stand on different servers, so that the crash of one leaves the others alone.
+static SERVERS: [LazyLock<PostgresServer>; 3] = [const { LazyLock::new(PostgresServer::start) }; 3];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_the_contract() {
@@ -48,49 +50,96 @@ fn config(url: &str, schema: &str) -> PostgresConfig {
     PostgresConfig::new(address, SchemaName::parse(schema).expect("a good name"))
 }
 
-/// Makes schemas in one database.
+/// Makes schemas, and uses them again: to create the tables takes longer than most cases.
 #[derive(Default)]
 struct Schemas {
-    count: AtomicU32,
+    count: AtomicUsize,
+    free: Arc<[Mutex<Vec<Tables>>; 3]>,
 }
 
 #[async_trait]
 impl Harness for Schemas {
     async fn create(&self, identity: Identity, voter: SourceName) -> Result<Box<dyn Database>, Violation> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let url = tokio::task::spawn_blocking(|| SERVER.url("postgres")).await.map_err(Violation::new)?;
-        let config = config(&url, &format!("store_{number}"));
-        let place = Place { schema: config.schema.clone(), create_schema: true, role: None };
+        let on = number % SERVERS.len();
+        let free = self.free[on].lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let (tables, actual) = match free {
+            Some(tables) => {
+                let actual = tables.emptied().await?;
+                (tables, actual)
+            }
+            None => {
+                let url = move || SERVERS[on].socket_url("postgres");
+                let url = tokio::task::spawn_blocking(url).await.map_err(Violation::new)?;
+                (Tables { url, schema: format!("store_{number}") }, Actual::Absent)
+            }
+        };
         let desired = Desired { identity, source: voter, indexes: IndexOptions::default() };
-        let plan = provision::plan(&desired, &place, &Actual::Absent).map_err(Violation::from)?;
+        let (config, place) = (tables.config(), tables.place());
+        let plan = provision::plan(&desired, &place, &actual).map_err(Violation::from)?;
         provision::apply(&config, &place, &plan, &Approval::up_to(StepClass::Additive))
             .await
             .map_err(Violation::from)?;
-        Ok(Box::new(Schema { url, fail_points: FailPoints::new(POINTS), config }))
+        let fail_points = FailPoints::new(POINTS);
+        Ok(Box::new(Schema { on, tables, fail_points, free: self.free.clone() }))
+    }
+}
+
+/// Our tables in a schema.
+#[derive(Clone)]
+struct Tables {
+    url: String,
+    schema: String,
+}
+
+impl Tables {
+    fn config(&self) -> PostgresConfig {
+        config(&self.url, &self.schema)
+    }
+
+    fn place(&self) -> Place {
+        Place { schema: self.config().schema, create_schema: true, role: None }
+    }
+
+    /// Empties them: what is left is what a provisioning that did not come to its end leaves.
+    async fn emptied(&self) -> Result<Actual, Violation> {
+        let delete = |table| format!("DELETE FROM {}.polylog_{table}", self.schema);
+        let tables = ["events", "configs", "cuts", "quarantine", "leases", "head"];
+        let mut connection = PgConnection::connect(&self.url).await.map_err(Violation::new)?;
+        sqlx::raw_sql(AssertSqlSafe(tables.map(delete).join(";")))
+            .execute(&mut connection)
+            .await
+            .map_err(Violation::new)?;
+        provision::inspect(&self.config(), &self.place()).await.map_err(Violation::from)
     }
 }
 
 struct Schema {
-    url: String,
-    config: PostgresConfig,
+    on: usize,
+    tables: Tables,
     fail_points: FailPoints,
+    free: Arc<[Mutex<Vec<Tables>>; 3]>,
+}
+
+impl Drop for Schema {
+    fn drop(&mut self) {
+        self.free[self.on].lock().unwrap_or_else(PoisonError::into_inner).push(self.tables.clone());
+    }
 }
 
 #[async_trait]
 impl Database for Schema {
     async fn open(&self) -> Result<Arc<dyn Source>, Violation> {
-        let config = PostgresConfig { fail_points: self.fail_points.clone(), ..self.config.clone() };
+        let config = PostgresConfig { fail_points: self.fail_points.clone(), ..self.tables.config() };
         Ok(Arc::new(PostgresSource::open(config).await.map_err(Violation::from)?))
     }
 
     /// Every process of the server is killed; what was not in its log on disk is gone.
     async fn crash(&self) -> Result<(), Violation> {
-        let restart = || {
-            let t = std::time::Instant::now();
-            SERVER.crash();
-            let a = t.elapsed();
-            SERVER.start_again();
-            println!("crash {a:?} start {:?}", t.elapsed() - a);
+        let server = &SERVERS[self.on];
+        let restart = move || {
+            server.crash();
+            server.start_again();
         };
         tokio::task::spawn_blocking(restart).await.map_err(Violation::new)
     }
@@ -100,7 +149,7 @@ impl Database for Schema {
     }
 
     fn processes(&self) -> Option<Processes> {
-        let locator = format!("{} {}", self.url, self.config.schema.as_str());
+        let locator = format!("{} {}", self.tables.url, self.tables.schema);
         Some(Processes { child_test: "child", locator })
     }
 }

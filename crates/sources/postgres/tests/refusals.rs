@@ -84,12 +84,25 @@ async fn a_wrong_encoding() {
 
 #[tokio::test]
 async fn read_only_by_setting_and_as_standby() {
-    let store = Store::new().await;
+    let server = PostgresServer::start();
+    let store = Store::on(&server, identity(1)).await;
     let database = &store.database;
-    SERVER.execute("postgres", &format!("ALTER DATABASE {database} SET default_transaction_read_only = on"));
+    server.execute("postgres", &format!("ALTER DATABASE {database} SET default_transaction_read_only = on"));
     assert_eq!(reason(refusal(store.config()).await).0, RefusedReason::ReadOnly);
-    SERVER.execute("postgres", &format!("ALTER DATABASE {database} RESET default_transaction_read_only"));
-    store.open().await;
+    server.execute("postgres", &format!("ALTER DATABASE {database} RESET default_transaction_read_only"));
+    let source = store.primary().await;
+
+    server.stop();
+    let signal = server.folder().join("data/standby.signal");
+    std::fs::write(&signal, "").expect("a file");
+    server.start_again();
+    let (why, message) = reason(source.head().await.expect_err("a refusal"));
+    assert_eq!(why, RefusedReason::ReadOnly);
+    assert!(message.contains("standby"), "{message}");
+    server.stop();
+    std::fs::remove_file(&signal).expect("no file any more");
+    server.start_again();
+    write(&source, &store.identity, commit(store.identity.log, "s", Expected::Any)).await;
 }
 
 #[tokio::test]

@@ -200,7 +200,7 @@ pub(crate) fn task() -> Option<String> {
 
 /// A session of somebody else.
 pub(crate) async fn session(url: &str) -> sqlx::PgConnection {
-    sqlx::Connection::connect(url).await.expect("a session")
+    <sqlx::PgConnection as sqlx::Connection>::connect(url).await.expect("a session")
 }
 
 /// Runs SQL in a session.
