@@ -55,18 +55,30 @@ impl Settings {
     }
 }
 
-/// Our tables as the catalog has them, whatever our rights: name, kind, comment, and what we may do.
-const LOOK: &str = "SELECT c.relname, c.relkind = 'r', obj_description(c.oid, 'pg_class'), \
+/// The schema, our tables in it, and the indexes that make ids and versions unique, as the catalog has them whatever
+/// our rights: kind, name, whether it is what it should be, its comment, and what we may do.
+const LOOK: &str = "SELECT 'schema', nspname::text, true, NULL, has_schema_privilege(oid, 'USAGE'), NULL, NULL, NULL \
+     FROM pg_namespace WHERE nspname = $1 \
+     UNION ALL SELECT 'table', c.relname::text, c.relkind = 'r', obj_description(c.oid, 'pg_class'), \
      has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'), \
      has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE') \
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-     WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind <> 'i'";
+     WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind <> 'i' \
+     UNION ALL SELECT 'index', c.relname::text, i.indisunique AND i.indisvalid AND i.indisready, NULL, NULL, NULL, \
+     NULL, NULL \
+     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid \
+     JOIN pg_namespace n ON n.oid = t.relnamespace \
+     WHERE n.nspname = $1 AND t.relname = 'polylog_events' AND c.relname = ANY($3)";
 
-/// How many of the indexes that make ids and versions unique are there and whole.
-const INDEXES: &str = "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
-     JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace \
-     WHERE n.nspname = $1 AND t.relname = 'polylog_events' AND c.relname = ANY($2) \
-     AND i.indisunique AND i.indisvalid AND i.indisready";
+/// What the catalog has under our names.
+#[derive(Default)]
+struct Catalog {
+    /// Whether the schema is there, and whether we may use it.
+    usage: Option<bool>,
+    tables: Vec<Found>,
+    /// Indexes that are unique and whole.
+    indexes: Vec<String>,
+}
 
 /// A table of ours as the catalog has it.
 struct Found {
@@ -91,37 +103,8 @@ const RIGHTS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// Checks that the schema holds our tables and that we may use them.
 pub(crate) async fn tables(connection: &mut PgConnection, schema: &SchemaName) -> Result<(), EngineError> {
-    let usage: Option<bool> = sqlx::query_scalar(
-        "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = $1",
-    )
-    .persistent(false)
-    .bind(schema.as_str())
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(usage) = usage else {
-        return Err(Failure::NotProvisioned(format!("there is no schema {schema}")).into());
-    };
-    let found = find(connection, schema).await?;
-    if !are_ours(schema, &found)? {
-        return Err(Failure::NotProvisioned(format!("schema {schema} holds no table of ours")).into());
-    }
-    if !usage {
-        return Err(missing_right(&format!("USAGE ON SCHEMA {schema}")).into());
-    }
-    for (name, rights) in NEEDED {
-        let missing = || Failure::NotProvisioned(format!("table {name} is missing in schema {schema}"));
-        let table = found.iter().find(|table| table.name == name).ok_or_else(missing)?;
-        let lacking: Vec<&str> = RIGHTS
-            .into_iter()
-            .zip(table.may)
-            .filter(|(right, may)| rights.contains(right) && !may)
-            .map(|(right, _)| right)
-            .collect();
-        if !lacking.is_empty() {
-            return Err(missing_right(&format!("{} ON {schema}.{name}", lacking.join(", "))).into());
-        }
-    }
-    indexes(connection, schema).await
+    let catalog = look(connection, schema).await?;
+    Ok(catalog.check(schema)?)
 }
 
 /// Whether there are tables of ours; fails when there are others' under our names.
@@ -129,57 +112,80 @@ pub(crate) async fn check_ours(
     connection: &mut PgConnection,
     schema: &SchemaName,
 ) -> Result<bool, EngineError> {
-    let found = find(connection, schema).await?;
-    Ok(are_ours(schema, &found)?)
+    let catalog = look(connection, schema).await?;
+    Ok(catalog.is_ours(schema)?)
 }
 
-fn are_ours(schema: &SchemaName, found: &[Found]) -> Result<bool, Failure> {
-    match found.iter().find(|table| !table.is_ours()) {
-        Some(foreign) => Err(foreign_table(schema, &foreign.name)),
-        None => Ok(!found.is_empty()),
-    }
-}
-
-async fn find(connection: &mut PgConnection, schema: &SchemaName) -> Result<Vec<Found>, EngineError> {
-    let names: Vec<&str> = schema::TABLES.iter().map(|table| table.name).collect();
+async fn look(connection: &mut PgConnection, schema: &SchemaName) -> Result<Catalog, EngineError> {
+    let tables: Vec<&str> = schema::TABLES.iter().map(|table| table.name).collect();
+    let indexes: Vec<&str> = schema::UNIQUE.iter().map(|index| index.name).collect();
     let rows = sqlx::query(LOOK)
         .persistent(false)
         .bind(schema.as_str())
-        .bind(names)
+        .bind(tables)
+        .bind(indexes)
         .fetch_all(connection)
         .await?;
-    let read = |row: &sqlx::postgres::PgRow| {
-        Ok(Found {
-            name: row.try_get(0)?,
-            is_table: row.try_get(1)?,
-            mark: row.try_get(2)?,
-            may: [row.try_get(3)?, row.try_get(4)?, row.try_get(5)?, row.try_get(6)?],
-        })
-    };
-    rows.iter().map(read).collect()
+    let mut catalog = Catalog::default();
+    for row in &rows {
+        let (name, is_good) = (row.try_get(1)?, row.try_get(2)?);
+        match row.try_get(0)? {
+            "schema" => catalog.usage = row.try_get(4)?,
+            "table" => {
+                let may = [row.try_get(4)?, row.try_get(5)?, row.try_get(6)?, row.try_get(7)?];
+                catalog.tables.push(Found { name, is_table: is_good, mark: row.try_get(3)?, may });
+            }
+            _ if is_good => catalog.indexes.push(name),
+            _ => {}
+        }
+    }
+    Ok(catalog)
 }
 
-async fn indexes(connection: &mut PgConnection, schema: &SchemaName) -> Result<(), EngineError> {
-    let names: Vec<&str> = schema::UNIQUE.iter().map(|index| index.name).collect();
-    let whole: i64 = sqlx::query_scalar(INDEXES)
-        .persistent(false)
-        .bind(schema.as_str())
-        .bind(&names)
-        .fetch_one(connection)
-        .await?;
-    if whole.unsigned_abs() == names.len() as u64 {
-        return Ok(());
+impl Catalog {
+    fn is_ours(&self, schema: &SchemaName) -> Result<bool, Failure> {
+        match self.tables.iter().find(|table| !table.is_ours()) {
+            Some(foreign) => Err(foreign_table(schema, &foreign.name)),
+            None => Ok(!self.tables.is_empty()),
+        }
     }
-    Err(Failure::NotProvisioned(format!(
-        "an index that keeps ids and versions unique is missing or invalid in schema {schema} ({})",
-        names.join(", ")
-    ))
-    .into())
+
+    fn check(&self, schema: &SchemaName) -> Result<(), Failure> {
+        let missing = |what: String| Err(Failure::NotProvisioned(what));
+        let Some(usage) = self.usage else { return missing(format!("there is no schema {schema}")) };
+        if !self.is_ours(schema)? {
+            return missing(format!("schema {schema} holds no table of ours"));
+        }
+        if !usage {
+            return Err(missing_right(&format!("USAGE ON SCHEMA {schema}")));
+        }
+        for (name, rights) in NEEDED {
+            let Some(table) = self.tables.iter().find(|table| table.name == name) else {
+                return missing(format!("table {name} is missing in schema {schema}"));
+            };
+            let lacking = table.lacking(rights);
+            if !lacking.is_empty() {
+                return Err(missing_right(&format!("{} ON {schema}.{name}", lacking.join(", "))));
+            }
+        }
+        match schema::UNIQUE.iter().find(|index| !self.indexes.iter().any(|found| found == index.name)) {
+            Some(index) => missing(format!(
+                "index {}, which keeps ids and versions unique, is missing or invalid in schema {schema}",
+                index.name
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Found {
     fn is_ours(&self) -> bool {
         self.is_table && self.mark.as_deref() == Some(schema::MARK)
+    }
+
+    fn lacking(&self, needed: &[&'static str]) -> Vec<&'static str> {
+        let may = RIGHTS.into_iter().zip(self.may);
+        may.filter(|(right, may)| needed.contains(right) && !may).map(|(right, _)| right).collect()
     }
 }
 
