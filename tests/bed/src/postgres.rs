@@ -1,6 +1,7 @@
 use std::{
     fs,
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
@@ -64,6 +65,15 @@ impl PostgresServer {
     /// The folder, for certificates and the like; the server's data is in `data`.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Writes a file in the folder that only the server can read.
+    pub fn write_file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.folder.join(name);
+        fs::write(&path, content).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its permissions");
+        give_to_user(&path);
+        path
     }
 
     /// The TCP port on loopback.

@@ -30,7 +30,7 @@ async fn locked(writer: &mut Writer, of: &Identity, append: &Append) -> Result<A
     let mut transaction = writer.begin().await?;
     let facts = facts::look_up(transaction.connection()?, &Wanted::by_batch(&append.batch)).await?;
     #[cfg(feature = "mutants")]
-    crate::mutants::number_by_sequence(&mut transaction.head, &append.batch);
+    crate::mutants::number_by_sequence(&mut transaction, &append.batch).await?;
     let decision = decide(&transaction.head, of, append, &facts, transaction.clock);
     let effect = transaction.end(decision).await?;
     Ok(Appended { verdicts: effect.verdicts, head: effect.head })
@@ -62,6 +62,10 @@ async fn guessed(
     append: &Append,
 ) -> Result<Option<Appended>, Stopped> {
     if append.batch.is_empty() || append.batch.iter().any(Commit::is_system) {
+        return Ok(None);
+    }
+    #[cfg(feature = "mutants")]
+    if crate::mutants::sits_under_the_lock() {
         return Ok(None);
     }
     let Some(head) = writer.memory.guess() else { return Ok(None) };

@@ -18,7 +18,8 @@ mod head;
 mod lease;
 mod memory;
 #[cfg(feature = "mutants")]
-mod mutants;
+#[doc(hidden)]
+pub mod mutants;
 mod operation;
 mod page;
 mod pool;

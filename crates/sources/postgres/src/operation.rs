@@ -143,6 +143,11 @@ impl Transaction<'_> {
         self.writer.slot.current()
     }
 
+    #[cfg(feature = "mutants")]
+    pub(crate) fn schema(&self) -> &crate::SchemaName {
+        &self.writer.handle.config.schema
+    }
+
     /// Stores the effect and commits, or rolls back.
     pub(crate) async fn end(mut self, decision: Result<Effect, Refusal>) -> Result<Effect, Stopped> {
         self.pass(faults::LOOKED_UP).await?;

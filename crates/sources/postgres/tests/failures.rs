@@ -146,17 +146,24 @@ async fn what_another_process_did_is_noticed_by_one_that_remembers() {
 }
 
 #[tokio::test]
-async fn an_identity_that_changed_under_an_open_source_is_noticed() {
-    let store = Store::new().await;
-    let source = store.primary().await;
-    write(&source, &store.identity, commit(store.identity.log, "s", Expected::Any)).await;
-    write(&source, &store.identity, commit(store.identity.log, "s", Expected::Any)).await;
-    // adopted again, as after a restore
-    store.execute("UPDATE shop.polylog_head SET incarnation = gen_random_uuid()");
-    let answer =
-        append(&source, &store.identity, vec![commit(store.identity.log, "s", Expected::Any)]).await;
-    assert!(matches!(answer, Err(OperationError::Refused { reason: Refusal::WrongStore, .. })), "{answer:?}");
-    assert_eq!(check_log(&source).await.len(), 3);
+async fn a_head_that_changed_under_an_open_source_is_noticed() {
+    // adopted again, restored from another database, replaced by another log, written by a newer version
+    let changes = ["incarnation = gen_random_uuid()", "database = gen_random_uuid()", "log = gen_random_uuid()"];
+    for change in changes.into_iter().chain(["format = 2"]) {
+        let store = Store::new().await;
+        let source = store.primary().await;
+        for _ in 0..2 {
+            write(&source, &store.identity, commit(store.identity.log, "s", Expected::Any)).await;
+        }
+        store.execute(&format!("UPDATE shop.polylog_head SET {change}"));
+        let batch = vec![commit(store.identity.log, "s", Expected::Any)];
+        match append(&source, &store.identity, batch).await {
+            Err(OperationError::Refused { reason: Refusal::WrongStore, .. }) => assert_ne!(change, "format = 2"),
+            Err(OperationError::Failed(Failure::FormatTooNew { found: 2, .. })) => assert_eq!(change, "format = 2"),
+            other => panic!("{change}: {other:?}"),
+        }
+        assert_eq!(store.execute("SELECT count(*) FROM shop.polylog_events"), "3", "{change}");
+    }
 }
 
 #[tokio::test]
