@@ -251,7 +251,8 @@ mod tests {
             .spawn()
             .expect("a child process");
         let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let folder = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("folder ").map(PathBuf::from));
+        let folder =
+            lines.map_while(Result::ok).find_map(|line| line.strip_prefix("folder ").map(PathBuf::from));
         let folder = folder.expect("the server's folder");
         assert!(folder.join("data/postmaster.pid").exists());
         child.kill().expect("a kill");

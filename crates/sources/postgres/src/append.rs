@@ -5,8 +5,7 @@ use polylog_log::{
 
 use crate::{
     error::EngineError,
-    facts,
-    faults,
+    facts, faults,
     operation::{Stopped, Writer},
     rows::Rows,
     swap::swap,
@@ -14,11 +13,7 @@ use crate::{
 };
 
 /// See [`polylog_log::Source::append`]: one statement where everything is as remembered, else under the lock.
-pub(crate) async fn append(
-    writer: &mut Writer,
-    of: &Identity,
-    append: &Append,
-) -> Result<Appended, Stopped> {
+pub(crate) async fn append(writer: &mut Writer, of: &Identity, append: &Append) -> Result<Appended, Stopped> {
     match guessed(writer, of, append).await? {
         Some(appended) => Ok(appended),
         None => locked(writer, of, append).await,
@@ -56,11 +51,7 @@ fn decide(
 
 /// Decides on what is remembered, and writes if the database proves it right. `None`: nothing was written, and the
 /// answer needs the lock.
-async fn guessed(
-    writer: &mut Writer,
-    of: &Identity,
-    append: &Append,
-) -> Result<Option<Appended>, Stopped> {
+async fn guessed(writer: &mut Writer, of: &Identity, append: &Append) -> Result<Option<Appended>, Stopped> {
     if append.batch.is_empty() || append.batch.iter().any(Commit::is_system) {
         return Ok(None);
     }
@@ -72,22 +63,26 @@ async fn guessed(
     writer.faults.pass(faults::BEFORE_BEGIN).await?;
     let Some((facts, clock)) = guess_facts(writer, &head, append).await? else { return Ok(None) };
     let Ok(effect) = decide(&head, of, append, &facts, clock) else { return Ok(None) };
-    let is_simple =
-        |verdict: &Verdict| matches!(verdict, Verdict::Committed(_) | Verdict::Checked(_));
+    let is_simple = |verdict: &Verdict| matches!(verdict, Verdict::Committed(_) | Verdict::Checked(_));
     let rows = Rows::of(&effect.write);
     if rows.len() == 0 || !rows.fit_one_statement() || !effect.verdicts.iter().all(is_simple) {
         return Ok(None);
     }
     writer.faults.pass(faults::LOOKED_UP).await?;
     let connection = writer.slot.current()?;
+    writer.is_committing = true;
     let swapped = match swap(connection, &head, &effect.head, rows).await {
         Ok(Some(swapped)) => swapped,
         Ok(None) => {
+            writer.is_committing = false;
             writer.memory.lost();
             return Ok(None);
         }
         // an id, a commit or a stream that is there already: which one, is answered under the lock
-        Err(error) if error.is_unique_violation() => return Ok(None),
+        Err(error) if error.is_unique_violation() => {
+            writer.is_committing = false;
+            return Ok(None);
+        }
         Err(error) => return Err(Stopped::at_commit(error)),
     };
     writer.faults.pass(faults::COMMITTED).await.map_err(Stopped::after_commit)?;

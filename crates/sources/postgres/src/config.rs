@@ -174,7 +174,7 @@ pub struct PostgresConfig {
     pub idle_timeout: Duration,
     /// How long one statement may take in the server.
     pub statement_timeout: Duration,
-    /// How long an operation may take in all; after that its outcome is unknown.
+    /// How long an operation may take in all; after that its outcome is unknown, if it was about to be committed.
     pub request_timeout: Duration,
     /// How often other processes' commits are looked for while somebody waits for events.
     pub poll_interval: Duration,

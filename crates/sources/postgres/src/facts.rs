@@ -46,8 +46,7 @@ pub(crate) async fn look_up(connection: &mut PgConnection, wanted: &Wanted) -> R
     let streams: Vec<&str> = wanted.streams.iter().map(StreamName::as_str).collect();
     let events: Vec<Uuid> = wanted.events.iter().map(|id| id.uuid()).collect();
     let commits: Vec<Uuid> = wanted.commits.iter().map(|id| id.uuid()).collect();
-    let rows =
-        sqlx::query(LOOK_UP).bind(streams).bind(events).bind(commits).fetch_all(connection).await?;
+    let rows = sqlx::query(LOOK_UP).bind(streams).bind(events).bind(commits).fetch_all(connection).await?;
     let (mut facts, mut parts) = (Facts::default(), Vec::new());
     for row in &rows {
         let part = Part::read(row)?;
@@ -104,8 +103,7 @@ impl Part {
 /// A commit put together from its events, which stand in order.
 fn recorded(parts: &[Part]) -> Result<RecordedCommit, EngineError> {
     let (first, last) = (&parts[0], &parts[parts.len() - 1]);
-    let damaged =
-        || EngineError::damaged(format!("the entry at position {} is not whole", first.position));
+    let damaged = || EngineError::damaged(format!("the entry at position {} is not whole", first.position));
     if last.position != first.last {
         return Err(damaged());
     }

@@ -140,8 +140,8 @@ impl StoredCut {
 
 /// A truncation as `row_to_json` gives it.
 pub(crate) fn parse_cut(text: &str) -> Result<Cut, EngineError> {
-    let cut: StoredCut = serde_json::from_str(text)
-        .map_err(|error| EngineError::damaged(format!("a truncation: {error}")))?;
+    let cut: StoredCut =
+        serde_json::from_str(text).map_err(|error| EngineError::damaged(format!("a truncation: {error}")))?;
     Ok(cut.into_cut())
 }
 

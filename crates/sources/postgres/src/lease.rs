@@ -39,11 +39,7 @@ async fn read(connection: &mut PgConnection, name: &str) -> Result<Option<Lease>
     Ok(Some(Lease { holder: row.try_get(0)?, beat: number(&row, 1)? }))
 }
 
-async fn write(
-    connection: &mut PgConnection,
-    name: &str,
-    lease: Option<&Lease>,
-) -> Result<(), EngineError> {
+async fn write(connection: &mut PgConnection, name: &str, lease: Option<&Lease>) -> Result<(), EngineError> {
     let query = match lease {
         Some(lease) => sqlx::query(
             "INSERT INTO polylog_leases (name, holder, beat) VALUES ($1, $2, $3) \

@@ -1,10 +1,8 @@
 //! The frame of every operation that takes the lock: lock, head, decision, rows, head, commit.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use polylog_log::{
-    ConfigPoint, Cut, Effect, Failure, Head, OperationError, Position, Refusal, Timestamp,
-};
+use polylog_log::{ConfigPoint, Cut, Effect, Failure, Head, OperationError, Position, Refusal, Timestamp};
 use sqlx::{PgConnection, Row};
 use tokio::sync::watch;
 
@@ -30,6 +28,8 @@ pub(crate) struct Writer {
     pub(crate) slot: Slot,
     pub(crate) memory: Memory,
     pub(crate) faults: Faults,
+    /// A statement that commits was sent, and is not answered.
+    pub(crate) is_committing: bool,
 }
 
 /// Why an operation did not end with an answer.
@@ -69,7 +69,14 @@ impl Stopped {
 
 impl Writer {
     pub(crate) fn new(handle: Arc<Handle>, tail: Arc<watch::Sender<Position>>) -> Self {
-        Self { handle, tail, slot: Slot::default(), memory: Memory::default(), faults: Faults::default() }
+        Self {
+            handle,
+            tail,
+            slot: Slot::default(),
+            memory: Memory::default(),
+            faults: Faults::default(),
+            is_committing: false,
+        }
     }
 
     /// Tells apart what was certainly not executed from what may have been, and gives up what may be broken.
@@ -99,6 +106,18 @@ impl Writer {
                 OperationError::Failed(error.failure(patience))
             }
         })
+    }
+
+    /// Before an operation.
+    pub(crate) fn prepare(&mut self) {
+        self.faults = self.handle.faults();
+        self.is_committing = false;
+    }
+
+    /// The operation took longer than anybody waits.
+    pub(crate) fn timed_out(&self, patience: Duration) -> Stopped {
+        let error = Failure::Timeout(patience).into();
+        if self.is_committing { Stopped::after_commit(error) } else { Stopped::Before(error) }
     }
 
     /// Takes the lock and reads the head.
@@ -180,6 +199,7 @@ impl Transaction<'_> {
     /// Makes durable what was written.
     pub(crate) async fn commit(&mut self) -> Result<(), Stopped> {
         self.pass(faults::HEAD_WRITTEN).await?;
+        self.writer.is_committing = true;
         let committed = sqlx::raw_sql("COMMIT").execute(self.connection()?).await;
         committed.map_err(|error| Stopped::at_commit(error.into()))?;
         self.pass(faults::COMMITTED).await.map_err(Stopped::after_commit)

@@ -99,7 +99,9 @@ impl Page for LogEntries {
     fn take(&mut self, row: &PgRow) -> Result<bool, EngineError> {
         let stored = self.reader.read(row, EVENT)?;
         let position = stored.event.position;
-        if !self.builder.is_open() && (position > self.to || !self.entries.is_empty() && self.room.is_used_up()) {
+        if !self.builder.is_open()
+            && (position > self.to || !self.entries.is_empty() && self.room.is_used_up())
+        {
             return Ok(false);
         }
         if self.next < position && !self.entries.is_empty() {

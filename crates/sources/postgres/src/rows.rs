@@ -33,8 +33,7 @@ macro_rules! given_rows {
 }
 pub(crate) use given_rows;
 
-const INSERT: &str =
-    concat!("INSERT INTO polylog_events (", columns!(), ") SELECT * FROM ", given_rows!());
+const INSERT: &str = concat!("INSERT INTO polylog_events (", columns!(), ") SELECT * FROM ", given_rows!());
 
 /// Rows and bytes of one statement at most.
 const MOST_ROWS: usize = 2_000;
@@ -129,10 +128,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Gives the rows as the first 22 parameters.
-    pub(crate) fn bind(
-        self,
-        query: Query<'a, Postgres, PgArguments>,
-    ) -> Query<'a, Postgres, PgArguments> {
+    pub(crate) fn bind(self, query: Query<'a, Postgres, PgArguments>) -> Query<'a, Postgres, PgArguments> {
         query
             .bind(self.position)
             .bind(self.first)

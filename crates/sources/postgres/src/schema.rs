@@ -201,7 +201,9 @@ impl Table {
         let columns: Vec<String> = self.columns.iter().map(|column| format!("    {column}")).collect();
         let (name, constraint) = (self.in_schema(schema), self.constraint);
         let columns = columns.join(",\n");
-        format!("CREATE TABLE {name} (\n{columns},\n    {constraint}\n);\nCOMMENT ON TABLE {name} IS '{MARK}'")
+        format!(
+            "CREATE TABLE {name} (\n{columns},\n    {constraint}\n);\nCOMMENT ON TABLE {name} IS '{MARK}'"
+        )
     }
 }
 

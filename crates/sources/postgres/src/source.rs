@@ -66,11 +66,11 @@ impl PostgresSource {
         let mut place = self.writer.take(make).await.map_err(OperationError::Failed)?;
         let done = tokio::spawn(async move {
             let writer = &mut place.thing;
-            writer.faults = writer.handle.faults();
+            writer.prepare();
             let patience = writer.handle.config.request_timeout;
             let result = match tokio::time::timeout(patience, work(writer)).await {
                 Ok(result) => result,
-                Err(_) => Err(Stopped::after_commit(Failure::Timeout(patience).into())),
+                Err(_) => Err(writer.timed_out(patience)),
             };
             let answer = writer.settle(result);
             place.put_back();
@@ -140,10 +140,8 @@ impl Source for PostgresSource {
 
     async fn promise(&self, of: &Identity, term: Term, nonce: Nonce) -> Result<Head, OperationError> {
         let of = *of;
-        self.write(move |writer| {
-            Box::pin(async move { election::promise(writer, &of, term, nonce).await })
-        })
-        .await
+        self.write(move |writer| Box::pin(async move { election::promise(writer, &of, term, nonce).await }))
+            .await
     }
 
     async fn open(&self, of: &Identity, open: Open) -> Result<Head, OperationError> {
@@ -168,10 +166,8 @@ impl Source for PostgresSource {
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
-        self.read_page(|connection, guess| {
-            Box::pin(async move { read::log(connection, &read, guess).await })
-        })
-        .await
+        self.read_page(|connection, guess| Box::pin(async move { read::log(connection, &read, guess).await }))
+            .await
     }
 
     async fn read_stream(&self, read: ReadStream) -> Result<StreamPage, Failure> {

@@ -61,10 +61,8 @@ pub(crate) async fn swap<'a>(
         .bind(number_of(before.tail.position.get()))
         .bind(before.tail.chain.as_bytes().as_slice());
     let Some(row) = query.fetch_optional(connection).await? else { return Ok(None) };
-    let watermarks = Watermarks {
-        stable: Position::new(number(&row, 0)?),
-        acked: Position::new(number(&row, 1)?),
-    };
+    let watermarks =
+        Watermarks { stable: Position::new(number(&row, 0)?), acked: Position::new(number(&row, 1)?) };
     let head = Head { watermarks, revision: number(&row, 2)?, ..after.clone() };
     Ok(Some(Swapped { head, clock: Timestamp::from_micros(row.try_get(3)?) }))
 }

@@ -121,9 +121,7 @@ async fn what_another_process_did_is_noticed_by_one_that_remembers() {
     let store = Store::new().await;
     let (a, b) = (store.primary().await, store.open().await);
     let of = store.identity;
-    let next = |name: &str, version| {
-        commit(of.log, name, Expected::Version(Version::new(version)))
-    };
+    let next = |name: &str, version| commit(of.log, name, Expected::Version(Version::new(version)));
     for version in 0..3 {
         write(&a, &of, next("s", version)).await;
     }
@@ -132,9 +130,13 @@ async fn what_another_process_did_is_noticed_by_one_that_remembers() {
     write(&b, &of, known.clone()).await;
     // a remembers version 3 of s, and that there is no t
     let verdicts = append(&a, &of, vec![next("s", 3), known, next("t", 0)]).await.expect("answers").verdicts;
-    assert!(matches!(&verdicts[0], Verdict::VersionConflict { conflicts, .. } if conflicts[0].actual == Version::new(4)));
+    assert!(
+        matches!(&verdicts[0], Verdict::VersionConflict { conflicts, .. } if conflicts[0].actual == Version::new(4))
+    );
     assert!(matches!(verdicts[1], Verdict::Duplicate(_)), "{verdicts:?}");
-    assert!(matches!(&verdicts[2], Verdict::VersionConflict { conflicts, .. } if conflicts[0].actual == Version::new(1)));
+    assert!(
+        matches!(&verdicts[2], Verdict::VersionConflict { conflicts, .. } if conflicts[0].actual == Version::new(1))
+    );
     // b leads another term; a finds out by its next append
     for version in 4..40 {
         write(&a, &of, next("s", version)).await;
@@ -148,7 +150,8 @@ async fn what_another_process_did_is_noticed_by_one_that_remembers() {
 #[tokio::test]
 async fn a_head_that_changed_under_an_open_source_is_noticed() {
     // adopted again, restored from another database, replaced by another log, written by a newer version
-    let changes = ["incarnation = gen_random_uuid()", "database = gen_random_uuid()", "log = gen_random_uuid()"];
+    let changes =
+        ["incarnation = gen_random_uuid()", "database = gen_random_uuid()", "log = gen_random_uuid()"];
     for change in changes.into_iter().chain(["format = 2"]) {
         let store = Store::new().await;
         let source = store.primary().await;
@@ -158,8 +161,12 @@ async fn a_head_that_changed_under_an_open_source_is_noticed() {
         store.execute(&format!("UPDATE shop.polylog_head SET {change}"));
         let batch = vec![commit(store.identity.log, "s", Expected::Any)];
         match append(&source, &store.identity, batch).await {
-            Err(OperationError::Refused { reason: Refusal::WrongStore, .. }) => assert_ne!(change, "format = 2"),
-            Err(OperationError::Failed(Failure::FormatTooNew { found: 2, .. })) => assert_eq!(change, "format = 2"),
+            Err(OperationError::Refused { reason: Refusal::WrongStore, .. }) => {
+                assert_ne!(change, "format = 2")
+            }
+            Err(OperationError::Failed(Failure::FormatTooNew { found: 2, .. })) => {
+                assert_eq!(change, "format = 2")
+            }
             other => panic!("{change}: {other:?}"),
         }
         assert_eq!(store.execute("SELECT count(*) FROM shop.polylog_events"), "3", "{change}");
@@ -184,7 +191,10 @@ async fn rights_and_passwords_that_are_taken_away_are_named_and_work_again_when_
     store.execute("REVOKE INSERT ON shop.polylog_events FROM clerk");
     for _ in 0..2 {
         let answer = append(&source, &store.identity, batch()).await;
-        let is_rights = matches!(&answer, Err(OperationError::Failed(Failure::Refused { reason: RefusedReason::Rights, .. })));
+        let is_rights = matches!(
+            &answer,
+            Err(OperationError::Failed(Failure::Refused { reason: RefusedReason::Rights, .. }))
+        );
         assert!(is_rights, "{answer:?}");
     }
     let named = append(&source, &store.identity, batch()).await.expect_err("a refusal").to_string();
@@ -211,16 +221,25 @@ async fn a_database_that_turns_read_only_refuses_and_goes_on_when_it_is_not() {
     let source = store.primary().await;
     let batch = || vec![commit(store.identity.log, "s", Expected::Any)];
     let restart = |setting: &str| {
-        SERVER.execute("postgres", &format!("ALTER DATABASE {} SET default_transaction_read_only = {setting}", store.database));
         SERVER.execute(
             "postgres",
-            &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", store.database),
+            &format!("ALTER DATABASE {} SET default_transaction_read_only = {setting}", store.database),
+        );
+        SERVER.execute(
+            "postgres",
+            &format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
+                store.database
+            ),
         );
     };
     restart("on");
     let _ = append(&source, &store.identity, batch()).await;
     let answer = append(&source, &store.identity, batch()).await;
-    let is_read_only = matches!(&answer, Err(OperationError::Failed(Failure::Refused { reason: RefusedReason::ReadOnly, .. })));
+    let is_read_only = matches!(
+        &answer,
+        Err(OperationError::Failed(Failure::Refused { reason: RefusedReason::ReadOnly, .. }))
+    );
     assert!(is_read_only, "{answer:?}");
     restart("off");
     append(&source, &store.identity, batch()).await.expect("an append");
@@ -243,7 +262,9 @@ async fn a_closed_source_refuses_and_what_it_took_is_done() {
     for operation in taken {
         match operation.await.expect("an answer") {
             Ok(_) => done += 1,
-            Err(error) => assert!(matches!(error, OperationError::Failed(Failure::Unreachable(_))), "{error}"),
+            Err(error) => {
+                assert!(matches!(error, OperationError::Failed(Failure::Unreachable(_))), "{error}")
+            }
         }
     }
     assert!(source.head().await.is_err());
@@ -264,7 +285,8 @@ async fn an_operation_whose_caller_left_is_done_all_the_same() {
         watermarks: Watermarks::default(),
     };
     let mut operation = source.append(&store.identity, append);
-    let pending = std::future::poll_fn(|context| std::task::Poll::Ready(operation.as_mut().poll(context).is_pending()));
+    let pending =
+        std::future::poll_fn(|context| std::task::Poll::Ready(operation.as_mut().poll(context).is_pending()));
     assert!(pending.await, "it is under way");
     drop(operation);
     // whoever comes next stands behind it

@@ -81,11 +81,18 @@ async fn configure_three(source: &PostgresSource, store: &Store) {
     let implicit = source.head().await.expect("a head").config.config;
     let mut config = Config { version: ConfigVersion(1), ..(*implicit).clone() };
     config.voters.extend([voter("b"), voter("c")]);
-    append(source, &store.identity, vec![Commit::configure(store.identity.log, &config)]).await.expect("a configuration");
+    append(source, &store.identity, vec![Commit::configure(store.identity.log, &config)])
+        .await
+        .expect("a configuration");
 }
 
 /// Appends under `$config` 1; the stable watermark afterwards.
-async fn under(source: &PostgresSource, store: &Store, batch: Vec<Commit>, watermarks: Watermarks) -> Position {
+async fn under(
+    source: &PostgresSource,
+    store: &Store,
+    batch: Vec<Commit>,
+    watermarks: Watermarks,
+) -> Position {
     let append = Append { term: Term::FIRST, config: ConfigVersion(1), batch: batch.into(), watermarks };
     let appended = source.append(&store.identity, append).await.expect("an append");
     assert!(appended.verdicts.iter().all(|verdict| matches!(verdict, Verdict::Committed(_))));

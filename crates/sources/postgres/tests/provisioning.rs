@@ -118,7 +118,10 @@ async fn drift_is_found_and_mended_step_by_step() {
          ALTER TABLE shop.polylog_cuts ADD COLUMN remark text",
     );
     let unopened = refusal(store.config()).await;
-    assert!(matches!(&unopened, Failure::NotProvisioned(why) if why.contains("polylog_events_id")), "{unopened:?}");
+    assert!(
+        matches!(&unopened, Failure::NotProvisioned(why) if why.contains("polylog_events_id")),
+        "{unopened:?}"
+    );
     let plan = provision::plan(&desired(store.identity), &place(), &look(&store).await).expect("a plan");
     assert_eq!(plan.steps.len(), 1 + 1 + 1 + 2 + 1, "{plan}");
     let applied = provision::apply(&store.config(), &place(), &plan, &all).await.expect("applied");
@@ -134,8 +137,10 @@ async fn drift_is_found_and_mended_step_by_step() {
 #[tokio::test]
 async fn a_slow_step_runs_outside_a_transaction() {
     let store = Store::new().await;
-    let with =
-        Desired { indexes: IndexOptions { event_type: true, aggregate_id: false }, ..desired(store.identity) };
+    let with = Desired {
+        indexes: IndexOptions { event_type: true, aggregate_id: false },
+        ..desired(store.identity)
+    };
     let Actual::Ours(mut there) = look(&store).await else { panic!("not ours") };
     there.events = 1_000_000;
     let plan = provision::plan(&with, &place(), &Actual::Ours(there)).expect("a plan");

@@ -28,7 +28,10 @@ async fn nobody_there_and_a_wrong_password() {
     let stranger = SERVER.url_as("stranger", "x", &store.database);
     assert_eq!(reason(refusal(support::config(&stranger)).await).0, RefusedReason::Auth);
     let missing = refusal(support::config(&SERVER.url("no_such_database"))).await;
-    assert!(matches!(&missing, Failure::NotProvisioned(why) if why.contains("no_such_database")), "{missing:?}");
+    assert!(
+        matches!(&missing, Failure::NotProvisioned(why) if why.contains("no_such_database")),
+        "{missing:?}"
+    );
 }
 
 #[tokio::test]
@@ -41,7 +44,10 @@ async fn what_is_missing_is_not_provisioned() {
     store.open().await;
     store.execute("DROP TABLE shop.polylog_leases");
     let missing = refusal(store.config()).await;
-    assert!(matches!(&missing, Failure::NotProvisioned(why) if why.contains("polylog_leases")), "{missing:?}");
+    assert!(
+        matches!(&missing, Failure::NotProvisioned(why) if why.contains("polylog_leases")),
+        "{missing:?}"
+    );
 }
 
 #[tokio::test]

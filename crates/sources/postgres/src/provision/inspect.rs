@@ -57,8 +57,7 @@ async fn look(config: &PostgresConfig, place: &Place) -> Result<Actual, EngineEr
     }
     let tables = tables(connection, place).await?;
     let has = |table: &Table| tables.contains_key(table.name);
-    let identity =
-        if has(&schema::HEAD) { identity(connection, place).await? } else { None };
+    let identity = if has(&schema::HEAD) { identity(connection, place).await? } else { None };
     let events = if has(&schema::EVENTS) { events(connection, place).await? } else { 0 };
     let indexes = indexes(connection, place).await?;
     let granted = granted(connection, place).await?;
@@ -83,12 +82,10 @@ async fn tables(
     connection: &mut PgConnection,
     place: &Place,
 ) -> Result<BTreeMap<String, Vec<StoredColumn>>, EngineError> {
-    let rows =
-        sqlx::query(COLUMNS).bind(place.schema.as_str()).bind(names()).fetch_all(connection).await?;
+    let rows = sqlx::query(COLUMNS).bind(place.schema.as_str()).bind(names()).fetch_all(connection).await?;
     let mut tables: BTreeMap<String, Vec<StoredColumn>> = BTreeMap::new();
     for row in &rows {
-        let column =
-            StoredColumn { name: row.try_get(1)?, kind: row.try_get(2)?, required: row.try_get(3)? };
+        let column = StoredColumn { name: row.try_get(1)?, kind: row.try_get(2)?, required: row.try_get(3)? };
         tables.entry(row.try_get(0)?).or_default().push(column);
     }
     Ok(tables)
@@ -132,10 +129,7 @@ async fn granted(connection: &mut PgConnection, place: &Place) -> Result<Granted
     Ok(Granted { usage, tables })
 }
 
-async fn identity(
-    connection: &mut PgConnection,
-    place: &Place,
-) -> Result<Option<Identity>, EngineError> {
+async fn identity(connection: &mut PgConnection, place: &Place) -> Result<Option<Identity>, EngineError> {
     let head = schema::HEAD.in_schema(&place.schema);
     // the format first: the other columns are what it says
     let format = format!("SELECT format FROM {head} WHERE lane = 0");

@@ -8,9 +8,9 @@ use std::{
 
 use polylog_log::{
     Append, Appended, Applied, Approval, Commit, CommitReceipt, ConfigVersion, DatabaseId, Desired, Entry,
-    EventId, EventType, Expected, Failure, Head, Identity, Incarnation, IndexOptions, LogId, NewEvent,
-    Nonce, Open, OperationError, Position, ReadLog, Source, SourceName, StepClass, StreamAppend,
-    StreamName, Term, Verdict, Watermarks,
+    EventId, EventType, Expected, Failure, Head, Identity, Incarnation, IndexOptions, LogId, NewEvent, Nonce,
+    Open, OperationError, Position, ReadLog, Source, SourceName, StepClass, StreamAppend, StreamName, Term,
+    Verdict, Watermarks,
 };
 use polylog_source_postgres::{
     Address, PostgresConfig, PostgresSource, SchemaName,
@@ -78,11 +78,7 @@ pub(crate) fn config(url: &str) -> PostgresConfig {
 }
 
 pub(crate) fn place() -> Place {
-    Place {
-        schema: SchemaName::parse("shop").expect("a good name"),
-        create_schema: true,
-        role: None,
-    }
+    Place { schema: SchemaName::parse("shop").expect("a good name"), create_schema: true, role: None }
 }
 
 /// Why a source does not open.

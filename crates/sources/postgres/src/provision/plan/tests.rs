@@ -34,11 +34,8 @@ fn whole(desired: &Desired) -> Inventory {
         };
         (table.name.to_owned(), table.columns.iter().map(stored).collect())
     };
-    let stored = |index: &Index| StoredIndex {
-        is_unique: index.is_unique,
-        using: index.using.into(),
-        is_valid: true,
-    };
+    let stored =
+        |index: &Index| StoredIndex { is_unique: index.is_unique, using: index.using.into(), is_valid: true };
     let indexes = schema::indexes(desired.indexes);
     Inventory {
         identity: Some(desired.identity),
