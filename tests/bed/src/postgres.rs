@@ -31,6 +31,18 @@ impl PostgresServer {
 
     /// A new server with settings of its own.
     pub fn with(settings: &[(&str, &str)]) -> Self {
+        Self::started(settings, None)
+    }
+
+    /// A new server that has a disk of so many MiB for databases in its tablespace `small`.
+    pub fn with_small_disk(megabytes: usize) -> Self {
+        let server = Self::started(&[], Some(megabytes));
+        let location = server.folder.join(SMALL);
+        server.execute("postgres", &format!("CREATE TABLESPACE small LOCATION '{}'", location.display()));
+        server
+    }
+
+    fn started(settings: &[(&str, &str)], small_disk: Option<usize>) -> Self {
         let folder = tempfile::Builder::new().prefix("polylog-pg-").tempdir().expect("a folder").keep();
         give_to_user(&folder);
         create(&folder);
@@ -39,7 +51,7 @@ impl PostgresServer {
             &folder,
             &folder.join("log"),
             &folder.join("data/postmaster.pid"),
-            &command(&folder, port, settings),
+            &on_disk(&folder, small_disk, command(&folder, port, settings)),
         );
         let server = Self { folder, port, databases: AtomicU32::new(0), supervisor };
         server.resume_after("start");
@@ -159,6 +171,27 @@ fn as_user(command: Vec<String>) -> Vec<String> {
     }
     let user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"];
     user.into_iter().map(String::from).chain(command).collect()
+}
+
+/// The folder of the small disk.
+const SMALL: &str = "small";
+
+/// The server in a mount namespace of its own, which has the small disk.
+fn on_disk(folder: &Path, megabytes: Option<usize>, server: Vec<String>) -> Vec<String> {
+    let Some(megabytes) = megabytes else { return server };
+    let disk = folder.join(SMALL);
+    fs::create_dir(&disk).expect("a folder");
+    let is_root = rustix::process::geteuid().is_root();
+    let script =
+        "mount -t tmpfs -o size=$2m,mode=0700 none \"$1\" && chown \"$3\" \"$1\" && shift 3 && exec \"$@\"";
+    let owner = if is_root { "postgres".to_owned() } else { rustix::process::geteuid().as_raw().to_string() };
+    let namespace: &[&str] = if is_root { &["-m"] } else { &["-m", "--map-current-user", "--keep-caps"] };
+    let mut command = vec!["unshare".to_owned()];
+    command.extend(namespace.iter().map(|argument| (*argument).to_owned()));
+    command.extend(["sh", "-c", script, "sh"].map(String::from));
+    command.extend([disk.to_string_lossy().into_owned(), megabytes.to_string(), owner]);
+    command.extend(server);
+    command
 }
 
 fn give_to_user(folder: &Path) {

@@ -135,3 +135,35 @@ async fn a_server_that_hangs_is_not_waited_for_and_what_it_got_is_unknown() {
     assert!(matches!(appended.verdicts[..], [Verdict::Committed(_) | Verdict::Duplicate(_)]), "{appended:?}");
     assert_eq!(check_log(&source).await.len(), 3);
 }
+
+/// Killed while the statement that writes waits for the lock: from outside this cannot be told from killed after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_lost_after_the_write_was_sent_leaves_the_outcome_unknown() {
+    let server = PostgresServer::start();
+    let store = Store::on(&server, identity(1)).await;
+    let source = Arc::new(store.primary().await);
+    append(&source, &store.identity, vec![commit(store.identity.log, "s", Expected::Any)])
+        .await
+        .expect("an append");
+    for is_warm in [true, false] {
+        // a new handle remembers nothing
+        let source = if is_warm { source.clone() } else { Arc::new(store.open().await) };
+        let mut other = support::session(&store.url).await;
+        support::run(&mut other, "BEGIN; SELECT FROM shop.polylog_head FOR UPDATE").await;
+        let (sent, of) = (commit(store.identity.log, "s", Expected::Any), store.identity);
+        let operation = {
+            let (source, sent) = (source.clone(), sent.clone());
+            tokio::spawn(async move { append(&source, &of, vec![sent]).await })
+        };
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        until(|| server.execute("postgres", waiting) == "1").await;
+        server.crash();
+        let answer = operation.await.expect("an answer").expect_err("nobody is there");
+        // under the lock nothing is committed before COMMIT is sent
+        assert_eq!(matches!(answer, OperationError::Unknown(_)), is_warm, "{answer:?}");
+        assert_eq!(matches!(answer, OperationError::Failed(_)), !is_warm, "{answer:?}");
+        server.start_again();
+        append(&source, &of, vec![sent]).await.expect("the same again");
+    }
+    assert_eq!(check_log(&store.open().await).await.len(), 4);
+}

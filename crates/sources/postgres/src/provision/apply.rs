@@ -90,5 +90,5 @@ fn changed(error: &EngineError) -> Option<Failure> {
     let states = ["42P06", "42P07", "42701", "42704", "42P01", "42703", "3F000", "23505"];
     let state = error.state()?;
     let words = format!("the schema changed since the plan was made, plan again: {error}");
-    states.contains(&state).then(|| Failure::Unreachable(words))
+    states.contains(&state).then_some(Failure::Unreachable(words))
 }
