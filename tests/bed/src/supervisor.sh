@@ -2,6 +2,8 @@
 # server and its folder: a test process that is killed leaves nothing behind.
 #
 # usage: supervisor.sh <folder> <log> <ready-file> <server> <arguments>
+# what ends the test process also reaches this one: the pipe alone decides
+trap '' INT TERM HUP
 folder=$1 log=$2 ready=$3
 shift 3
 server=
