@@ -178,6 +178,8 @@ pub struct PostgresConfig {
     pub request_timeout: Duration,
     /// How often other processes' commits are looked for while somebody waits for events.
     pub poll_interval: Duration,
+    /// Rows that one statement reads at most; a page takes as many statements as it needs.
+    pub page_rows: usize,
     /// Use a server that forgets what it acknowledged (`fsync` or `synchronous_commit` off): for throw-away servers.
     pub allow_unsafe_durability: bool,
     /// Where tests make something go wrong; see [`POINTS`](crate::POINTS).
@@ -197,6 +199,7 @@ impl PostgresConfig {
             statement_timeout: Duration::from_secs(8),
             request_timeout: Duration::from_secs(15),
             poll_interval: Duration::from_millis(25),
+            page_rows: 2_000,
             allow_unsafe_durability: false,
             fail_points: FailPoints::default(),
         }

@@ -34,9 +34,17 @@ pub(crate) const EVENT: usize = 1;
 /// How many times a page is begun again because a truncation came between its parts.
 const TRIES: usize = 10;
 
-/// Rows of one statement.
+/// Fewer rows than this are never asked for: the way there and back costs more.
 const LEAST: usize = 16;
-const MOST: usize = 2_000;
+
+/// What one statement asks for, before anything of the page is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Guess {
+    /// Bytes that an event had on average when the last page was read.
+    pub(crate) average: usize,
+    /// Rows of one statement at most.
+    pub(crate) most_rows: usize,
+}
 
 /// What is still wanted of a page.
 #[derive(Debug, Clone)]
@@ -45,13 +53,12 @@ pub(crate) struct Room {
     max_bytes: usize,
     events: usize,
     bytes: usize,
-    /// Bytes that an event had on average when the last page was read.
-    guess: usize,
+    guess: Guess,
 }
 
 impl Room {
-    pub(crate) fn new(max_events: usize, max_bytes: usize, guess: usize) -> Self {
-        Self { max_events, max_bytes, events: 0, bytes: 0, guess: guess.max(1) }
+    pub(crate) fn new(max_events: usize, max_bytes: usize, guess: Guess) -> Self {
+        Self { max_events, max_bytes, events: 0, bytes: 0, guess }
     }
 
     pub(crate) fn is_used_up(&self) -> bool {
@@ -70,13 +77,14 @@ impl Room {
 
     /// Bytes of an event on average.
     pub(crate) fn average(&self) -> usize {
-        self.bytes.checked_div(self.events).unwrap_or(self.guess).max(1)
+        self.bytes.checked_div(self.events).unwrap_or(self.guess.average).max(1)
     }
 
     /// About as many rows as fit: what is asked for and not used has crossed the network in vain.
     fn rows(&self) -> usize {
         let by_bytes = self.max_bytes.saturating_sub(self.bytes) / self.average();
-        by_bytes.saturating_add(1).min(self.max_events.saturating_sub(self.events)).clamp(LEAST, MOST)
+        let by_events = self.max_events.saturating_sub(self.events);
+        by_bytes.saturating_add(1).min(by_events).max(LEAST).min(self.guess.most_rows.max(1))
     }
 }
 

@@ -13,7 +13,7 @@ use sqlx::{
 
 use crate::{
     error::EngineError,
-    page::{self, EVENT, Page, Room, page},
+    page::{self, EVENT, Guess, Page, Room, page},
     rows::{EntryBuilder, RowReader, StoredEvent},
 };
 
@@ -52,7 +52,7 @@ pub(crate) type Sized<T> = (T, usize);
 pub(crate) async fn log(
     connection: &mut PgConnection,
     read: &ReadLog,
-    guess: usize,
+    guess: Guess,
 ) -> Result<Sized<LogPage>, EngineError> {
     let from = read.from.max(Position::FIRST);
     let new = || LogEntries {
@@ -118,7 +118,7 @@ impl Page for LogEntries {
 pub(crate) async fn stream(
     connection: &mut PgConnection,
     read: &ReadStream,
-    guess: usize,
+    guess: Guess,
 ) -> Result<Sized<StreamPage>, EngineError> {
     let room = Room::new(read.max_events, read.max_bytes, guess);
     let new = || StreamEvents {
@@ -179,7 +179,7 @@ fn stream_head(text: &str) -> Result<StreamHead, EngineError> {
 pub(crate) async fn category(
     connection: &mut PgConnection,
     read: &ReadCategory,
-    guess: usize,
+    guess: Guess,
 ) -> Result<Sized<CategoryPage>, EngineError> {
     let room = Room::new(read.max_events, read.max_bytes, guess);
     let new = || CategoryEvents {
@@ -226,7 +226,10 @@ impl Page for CategoryEvents {
 
 /// See [`polylog_log::Source::find`].
 pub(crate) async fn find(connection: &mut PgConnection, id: EventId) -> Result<FoundEvent, EngineError> {
-    let new = || EventById { id, events: Events::new(Room::new(1, usize::MAX, 1)) };
+    let new = || EventById {
+        id,
+        events: Events::new(Room::new(1, usize::MAX, Guess { average: 1, most_rows: 1 })),
+    };
     let mut read = page::read(connection, new).await?;
     Ok(FoundEvent { event: read.page.events.taken.pop(), head: read.head })
 }

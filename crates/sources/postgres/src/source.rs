@@ -23,6 +23,7 @@ use crate::{
     error::EngineError,
     head, lease,
     operation::{Stopped, Writer},
+    page::Guess,
     pool::Pool,
     quarantine, read,
     wait::Watcher,
@@ -92,11 +93,12 @@ impl PostgresSource {
     async fn read_page<T, W>(&self, work: W) -> Result<T, Failure>
     where
         T: Send,
-        W: for<'a> Fn(&'a mut PgConnection, usize) -> BoxFuture<'a, Result<read::Sized<T>, EngineError>>
+        W: for<'a> Fn(&'a mut PgConnection, Guess) -> BoxFuture<'a, Result<read::Sized<T>, EngineError>>
             + Send
             + Sync,
     {
-        let guess = self.average.load(Ordering::Relaxed);
+        let average = self.average.load(Ordering::Relaxed);
+        let guess = Guess { average, most_rows: self.handle.config.page_rows };
         let (page, average) = self.read(|connection| work(connection, guess)).await?;
         self.average.store(average, Ordering::Relaxed);
         Ok(page)

@@ -23,9 +23,10 @@ static SERVERS: [LazyLock<PostgresServer>; 3] = [const { LazyLock::new(PostgresS
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_the_contract() {
     if let Ok(only) = std::env::var("ONLY") {
+        let harness = Arc::new(Schemas::default());
         for case in conformance::cases().into_iter().filter(|case| case.name.contains(&only)) {
             let start = std::time::Instant::now();
-            let outcome = conformance::run(case, Arc::new(Schemas::default()), 20_261_121).await;
+            let outcome = conformance::run(case, harness.clone(), 20_261_121).await;
             println!("{} {:?} {outcome:?}", case.name, start.elapsed());
         }
         return;
@@ -85,7 +86,7 @@ impl Harness for Schemas {
             .await
             .map_err(Violation::from)?;
         let fail_points = FailPoints::new(POINTS);
-        Ok(Box::new(Schema { on, tables, fail_points, free: self.free.clone() }))
+        Ok(Box::new(Schema { on, tables, fail_points, opened: AtomicUsize::new(0), free: self.free.clone() }))
     }
 }
 
@@ -122,6 +123,7 @@ struct Schema {
     on: usize,
     tables: Tables,
     fail_points: FailPoints,
+    opened: AtomicUsize,
     free: Arc<[Mutex<Vec<Tables>>; 3]>,
 }
 
@@ -134,7 +136,10 @@ impl Drop for Schema {
 #[async_trait]
 impl Database for Schema {
     async fn open(&self) -> Result<Arc<dyn Source>, Violation> {
-        let config = PostgresConfig { fail_points: self.fail_points.clone(), ..self.tables.config() };
+        // every other handle reads its pages in small parts
+        let page_rows = if self.opened.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { 3 } else { 2_000 };
+        let fail_points = self.fail_points.clone();
+        let config = PostgresConfig { fail_points, page_rows, ..self.tables.config() };
         Ok(Arc::new(PostgresSource::open(config).await.map_err(Violation::from)?))
     }
 
