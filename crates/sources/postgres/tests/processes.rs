@@ -11,7 +11,7 @@ use support::{Store, check_log, event, identity, stream, write};
 const COMMITS: u64 = 150;
 
 #[tokio::test]
-async fn two_processes_append_to_one_file() {
+async fn two_processes_append_to_one_schema() {
     let store = Store::new().await;
     store.primary().await.close().await;
     let start = |name: &str, other: &str| {
