@@ -52,6 +52,24 @@ async fn a_process_that_stops_under_the_lock_holds_others_up_for_two_seconds_at_
     assert!(waited > Duration::from_secs(1) && waited < Duration::from_secs(2), "{waited:?}");
 }
 
+/// The server ends our session when we say nothing in the middle of a transaction, and undoes it.
+#[tokio::test]
+async fn a_source_that_pauses_too_long_under_the_lock_has_written_nothing() {
+    let store = Store::new().await;
+    store.primary().await.close().await;
+    let fail_points = FailPoints::new(POINTS);
+    let idle_timeout = Duration::from_millis(20);
+    let config = PostgresConfig { fail_points: fail_points.clone(), idle_timeout, ..store.config() };
+    let source = PostgresSource::open(config).await.expect("an open source");
+    fail_points.arm("looked up", 0, Fault::Delay);
+    let late = commit(store.identity.log, "s", Expected::Any);
+    let answer = append(&source, &store.identity, vec![late.clone()]).await;
+    assert!(matches!(answer, Err(OperationError::Failed(Failure::Unreachable(_)))), "{answer:?}");
+    let patient = store.open().await;
+    assert_eq!(check_log(&patient).await.len(), 1);
+    write(&patient, &store.identity, late).await;
+}
+
 #[tokio::test]
 async fn an_error_before_the_commit_is_certain_and_one_after_it_is_not() {
     let store = Store::new().await;
