@@ -41,7 +41,7 @@ pub use lease::{Lease, LeaseAnswer, LeaseSwap, LeaseWatch};
 pub use limits::{LimitExceeded, Limits};
 pub use names::{AggregateId, Category, EventType, NameError, SourceName, StreamName};
 pub use numbers::{NumberError, Position, Term, Version};
-pub use provision::{Plan, Step, StepClass};
+pub use provision::{Applied, Approval, Desired, IndexOptions, Plan, Step, StepClass};
 pub use rules::{Rule, Rules};
 pub use sequence::{Facts, StreamHead, Verdict, VersionConflict, Wanted};
 pub use source::{

@@ -271,6 +271,8 @@ pub enum RefusedReason {
     DiskFull,
     /// The secure connection could not be made.
     Tls,
+    /// Its version or settings cannot keep what is written: durability off, another encoding.
+    Unsuitable,
 }
 
 impl std::fmt::Display for RefusedReason {
@@ -281,6 +283,7 @@ impl std::fmt::Display for RefusedReason {
             RefusedReason::ReadOnly => "read_only",
             RefusedReason::DiskFull => "disk_full",
             RefusedReason::Tls => "tls",
+            RefusedReason::Unsuitable => "unsuitable",
         })
     }
 }

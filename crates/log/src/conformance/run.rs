@@ -8,8 +8,8 @@ use std::{
 
 use super::{Harness, Kit, Violation};
 
-/// How long one case may take, in whatever build.
-const LONGEST_CASE: Duration = Duration::from_secs(120);
+/// How long one case may take, in whatever build, on a busy machine, over a server that is started again by each crash.
+const LONGEST_CASE: Duration = Duration::from_secs(300);
 
 /// The seed used when the environment variable `POLYLOG_SEED` names none.
 const SEED: u64 = 20_261_121;

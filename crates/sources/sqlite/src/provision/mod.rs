@@ -8,31 +8,12 @@ mod plan;
 
 use std::collections::BTreeMap;
 
-use polylog_log::{Identity, SourceName, Step, StepClass};
+use polylog_log::Identity;
 
 pub use apply::apply;
 pub use inspect::inspect;
 pub use plan::plan;
-
-/// What a file should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Desired {
-    /// The log. Database and incarnation count only for a file that has none yet.
-    pub identity: Identity,
-    /// The source's name in the manifests; for the implicit configuration of a file that has none yet.
-    pub source: SourceName,
-    /// Indexes that not every log needs.
-    pub indexes: IndexOptions,
-}
-
-/// Indexes that a log has only when its manifest asks: each makes every append dearer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct IndexOptions {
-    /// Events of a type, by position.
-    pub event_type: bool,
-    /// Events of an aggregate id, by position.
-    pub aggregate_id: bool,
-}
+pub use polylog_log::{Applied, Approval, Desired, IndexOptions};
 
 /// What is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,43 +50,4 @@ pub struct StoredColumn {
     pub kind: String,
     /// Whether it is declared NOT NULL.
     pub required: bool,
-}
-
-/// Which steps of a plan may be carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Approval {
-    automatic: Option<StepClass>,
-    hash: Option<String>,
-}
-
-impl Approval {
-    /// No step.
-    pub fn none() -> Self {
-        Self::default()
-    }
-
-    /// Steps up to a class; destructive ones never by their class alone.
-    pub fn up_to(class: StepClass) -> Self {
-        Self { automatic: Some(class), hash: None }
-    }
-
-    /// Also every step of the plan with this hash.
-    #[must_use]
-    pub fn and_plan(self, hash: impl Into<String>) -> Self {
-        Self { hash: Some(hash.into()), ..self }
-    }
-
-    fn allows(&self, step: &Step, plan: &str) -> bool {
-        let by_class = step.class != StepClass::Destructive && Some(step.class) <= self.automatic;
-        by_class || self.hash.as_deref() == Some(plan)
-    }
-}
-
-/// What became of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Applied {
-    /// Steps that were carried out.
-    pub done: Vec<Step>,
-    /// Steps that wait for approval.
-    pub waiting: Vec<Step>,
 }

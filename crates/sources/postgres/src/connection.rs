@@ -1,0 +1,164 @@
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use polylog_log::Failure;
+use sqlx::{ConnectOptions, PgConnection, Row};
+
+use crate::{
+    PostgresConfig, checks,
+    checks::Settings,
+    error::{EngineError, Patience},
+    faults::Faults,
+};
+
+/// After this long without use a connection is tried before it is trusted: routers forget idle ones without a word.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The settings that everything rests on, made this session's own, so that no reload changes them; with what the checks
+/// need to know of the server.
+const PREPARE: &str = "SELECT current_setting('server_version_num')::int, current_setting('server_version'), \
+     current_setting('server_encoding'), current_setting('fsync'), \
+     set_config('synchronous_commit', current_setting('synchronous_commit'), false), \
+     pg_is_in_recovery(), current_setting('transaction_read_only'), \
+     set_config('search_path', $1, false), set_config('lock_timeout', $2, false), \
+     set_config('statement_timeout', $3, false), \
+     set_config('idle_in_transaction_session_timeout', $4, false), \
+     set_config('default_transaction_isolation', 'read committed', false), \
+     set_config('max_parallel_workers_per_gather', '0', false), \
+     set_config('bytea_output', 'hex', false), set_config('client_min_messages', 'error', false)";
+
+/// What all connections of one source share.
+pub(crate) struct Handle {
+    pub(crate) config: PostgresConfig,
+    /// A test stopped this handle.
+    crashed: AtomicBool,
+}
+
+impl Handle {
+    pub(crate) fn new(config: PostgresConfig) -> Self {
+        Self { config, crashed: AtomicBool::new(false) }
+    }
+
+    /// How long the server waits.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience { lock: self.config.lock_timeout, statement: self.config.statement_timeout }
+    }
+
+    /// The fail points, for one operation.
+    pub(crate) fn faults(&self) -> Faults {
+        Faults::new(self.config.fail_points.clone())
+    }
+
+    /// Answers nothing any more.
+    pub(crate) fn crash(&self) {
+        self.crashed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn check_alive(&self) -> Result<(), EngineError> {
+        if self.crashed.load(Ordering::Acquire) { Err(EngineError::Crashed) } else { Ok(()) }
+    }
+}
+
+/// An open connection to a database that was checked.
+pub(crate) struct Session {
+    pub(crate) connection: PgConnection,
+    used: Instant,
+}
+
+impl Session {
+    /// Connects and checks the server, our tables and our rights.
+    async fn open(config: &PostgresConfig) -> Result<Self, EngineError> {
+        let mut connection = connect(config, config.statement_timeout).await?;
+        checks::tables(&mut connection, &config.schema).await?;
+        Ok(Self { connection, used: Instant::now() })
+    }
+}
+
+/// A place for one session; opens it when needed, and again after an error.
+#[derive(Default)]
+pub(crate) struct Slot {
+    session: Option<Session>,
+}
+
+impl Slot {
+    /// The connection, and whether it was open before.
+    pub(crate) async fn connection(
+        &mut self,
+        handle: &Handle,
+    ) -> Result<(&mut PgConnection, bool), EngineError> {
+        handle.check_alive()?;
+        if let Some(session) = self.session.as_mut().filter(|session| session.used.elapsed() > IDLE) {
+            let alive = sqlx::raw_sql("SELECT").execute(&mut session.connection);
+            if !matches!(tokio::time::timeout(handle.config.connect_timeout, alive).await, Ok(Ok(_))) {
+                self.session = None;
+            }
+        }
+        let was_open = self.session.is_some();
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => Session::open(&handle.config).await?,
+        };
+        session.used = Instant::now();
+        Ok((&mut self.session.insert(session).connection, was_open))
+    }
+
+    /// The connection in the middle of a transaction: never another one.
+    pub(crate) fn current(&mut self) -> Result<&mut PgConnection, EngineError> {
+        let lost = || Failure::Unreachable("the connection is gone".into());
+        Ok(&mut self.session.as_mut().ok_or_else(lost)?.connection)
+    }
+
+    /// Gives the connection up. The server ends its transaction.
+    pub(crate) fn close(&mut self) {
+        self.session = None;
+    }
+}
+
+/// A connection with everything that durability and safety rest on, to a server that is fit; looks at no table of ours.
+pub(crate) async fn connect(
+    config: &PostgresConfig,
+    statement_timeout: Duration,
+) -> Result<PgConnection, EngineError> {
+    let options = config.address.options().map_err(|error| Failure::Unreachable(error.to_string()))?;
+    let options = options.disable_statement_logging();
+    let connecting = async {
+        let mut connection = options.connect().await?;
+        let settings = prepare(&mut connection, config, statement_timeout).await?;
+        settings.check(config.allow_unsafe_durability)?;
+        Ok(connection)
+    };
+    match tokio::time::timeout(config.connect_timeout, connecting).await {
+        Ok(result) => result,
+        Err(_) => {
+            let patience = config.connect_timeout;
+            Err(Failure::Unreachable(format!("no connection within {patience:?}")).into())
+        }
+    }
+}
+
+async fn prepare(
+    connection: &mut PgConnection,
+    config: &PostgresConfig,
+    statement_timeout: Duration,
+) -> Result<Settings, EngineError> {
+    let milliseconds = |duration: Duration| duration.as_millis().to_string();
+    let row = sqlx::query(PREPARE)
+        .persistent(false)
+        .bind(format!("pg_catalog, {}, pg_temp", config.schema))
+        .bind(milliseconds(config.lock_timeout))
+        .bind(milliseconds(statement_timeout))
+        .bind(milliseconds(config.idle_timeout))
+        .fetch_one(connection)
+        .await?;
+    Ok(Settings {
+        version_number: row.try_get(0)?,
+        version: row.try_get(1)?,
+        encoding: row.try_get(2)?,
+        fsync: row.try_get(3)?,
+        synchronous_commit: row.try_get(4)?,
+        is_standby: row.try_get(5)?,
+        read_only: row.try_get(6)?,
+    })
+}

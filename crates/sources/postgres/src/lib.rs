@@ -1,0 +1,37 @@
+//! PostgreSQL as a source: one schema, which several processes may use at once.
+//!
+//! An append is one statement where this process alone writes: it compares and swaps the head, whose chain covers the
+//! whole history, and so proves what was remembered. Everything else is decided by [`polylog_log::Head::admit`] on what
+//! was read under the lock of the head's row.
+
+mod append;
+mod apply;
+mod checks;
+mod config;
+mod connection;
+mod digest;
+mod election;
+mod error;
+mod facts;
+mod faults;
+mod head;
+mod lease;
+mod memory;
+#[cfg(feature = "mutants")]
+#[doc(hidden)]
+pub mod mutants;
+mod operation;
+mod page;
+mod pool;
+pub mod provision;
+mod quarantine;
+mod read;
+mod rows;
+mod schema;
+mod source;
+mod swap;
+mod wait;
+
+pub use config::{Address, ConfigError, PostgresConfig, SchemaName, Secret};
+pub use faults::POINTS;
+pub use source::PostgresSource;

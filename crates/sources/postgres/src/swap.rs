@@ -1,0 +1,68 @@
+//! Head and rows in one statement that commits by itself, if the log stands where the writer thinks.
+
+use polylog_log::{Head, Position, Timestamp, Watermarks};
+use sqlx::{PgConnection, Row};
+
+use crate::{
+    error::EngineError,
+    rows::{Rows, columns, given_rows, number},
+};
+
+/// The conditions are what the decision rested on: who this database is, who leads it, its configuration, and its whole
+/// history up to the tail. An UPDATE that waited for another one looks at them again, on the row as it is then. Not the
+/// revision: watermarks and promises that come again may move it meanwhile. That ids and commits are new is left to
+/// the unique indexes.
+const SWAP: &str = concat!(
+    "WITH h AS (UPDATE polylog_head SET tail_position = $23, tail_term = $24, tail_chain = $25, recorded_at = $26, \
+     stable = greatest(stable, $27), acked = greatest(acked, $28), revision = revision + 1 \
+     WHERE lane = 0 AND format = $29 AND log = $30 AND database = $31 AND incarnation = $32 AND term = $33 \
+     AND lead = $34 AND config_position = $35 AND tail_position = $36 AND tail_chain = $37 \
+     RETURNING stable, acked, revision), \
+     e AS (INSERT INTO polylog_events (",
+    columns!(),
+    ") SELECT u.* FROM h, ",
+    given_rows!(),
+    " u) SELECT stable, acked, revision, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM h"
+);
+
+/// What became of a swap.
+pub(crate) struct Swapped {
+    pub(crate) head: Head,
+    pub(crate) clock: Timestamp,
+}
+
+/// Writes `rows` and `after`, if the head is still `before`; `None` = it is not, and nothing was written.
+pub(crate) async fn swap<'a>(
+    connection: &mut PgConnection,
+    before: &'a Head,
+    after: &'a Head,
+    rows: Rows<'a>,
+) -> Result<Option<Swapped>, EngineError> {
+    let number_of = |number: u64| number.cast_signed();
+    #[cfg(not(feature = "mutants"))]
+    let query = sqlx::query(SWAP);
+    #[cfg(feature = "mutants")]
+    let query = sqlx::query(crate::mutants::swap(SWAP));
+    let query = rows
+        .bind(query)
+        .bind(number_of(after.tail.position.get()))
+        .bind(number_of(after.tail.term.get()))
+        .bind(after.tail.chain.as_bytes().as_slice())
+        .bind(after.recorded_at.as_micros())
+        .bind(number_of(after.watermarks.stable.get()))
+        .bind(number_of(after.watermarks.acked.get()))
+        .bind(i64::from(before.format))
+        .bind(before.identity.log.uuid())
+        .bind(before.identity.database.uuid())
+        .bind(before.identity.incarnation.uuid())
+        .bind(number_of(before.term.get()))
+        .bind(number_of(before.lead.get()))
+        .bind(number_of(before.config.position.get()))
+        .bind(number_of(before.tail.position.get()))
+        .bind(before.tail.chain.as_bytes().as_slice());
+    let Some(row) = query.fetch_optional(connection).await? else { return Ok(None) };
+    let watermarks =
+        Watermarks { stable: Position::new(number(&row, 0)?), acked: Position::new(number(&row, 1)?) };
+    let head = Head { watermarks, revision: number(&row, 2)?, ..after.clone() };
+    Ok(Some(Swapped { head, clock: Timestamp::from_micros(row.try_get(3)?) }))
+}

@@ -1,0 +1,48 @@
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{Mutex, PoisonError},
+};
+
+/// The process that runs a server and ends it when the pipe to the test process ends.
+pub(crate) struct Supervisor {
+    pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+    child: Mutex<Child>,
+}
+
+impl Supervisor {
+    /// For a server that writes its number and the word `ready` into the file `ready`.
+    pub(crate) fn new(folder: &Path, log: &Path, ready: &Path, server: &[String]) -> Self {
+        let mut child = Command::new("sh")
+            .args(["-c", include_str!("supervisor.sh"), "supervisor.sh"])
+            .args([folder, log, ready])
+            .args(server)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let stdin = child.stdin.take().expect("its input is a pipe");
+        let stdout = child.stdout.take().expect("its output is a pipe");
+        Self { pipes: Mutex::new((stdin, BufReader::new(stdout))), child: Mutex::new(child) }
+    }
+
+    /// Gives a command and waits for its end; `false` when it failed.
+    pub(crate) fn order(&self, command: &str) -> bool {
+        let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(pipes.0, "{command}").expect("the supervisor listens");
+        let mut answer = String::new();
+        pipes.1.read_line(&mut answer).expect("the supervisor answers");
+        answer.trim_end() == "done"
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // it ends when its input does; a pipe cannot be closed behind a reference, so it is replaced by the end itself
+        let pipes = self.pipes.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = writeln!(pipes.0, "end");
+        let _ = child.wait();
+    }
+}
