@@ -53,6 +53,16 @@ need_debian_package() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$1" >&2
 }
 
+# The programs of PostgreSQL's server, which the tests start themselves: the package must not start one
+need_postgres() {
+  [ -n "${POLYLOG_POSTGRES_BIN:-}" ] || [ -x /usr/lib/postgresql/15/bin/postgres ] && return
+  if [ "$(id -u)" = 0 ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    mkdir -p /etc/postgresql-common
+    echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+  fi
+  need_debian_package postgresql-15
+}
+
 # The binaries as users run them
 need_build_of_release() {
   step "release build" cargo build --release --workspace --bins --examples
