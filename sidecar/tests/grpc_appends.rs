@@ -262,6 +262,27 @@ async fn sizes_are_bounded_by_the_stores_limits() {
 }
 
 #[tokio::test]
+async fn no_message_takes_many_times_its_size_in_memory() {
+    let mut setup = Setup::default();
+    setup.policy.limits.commit_bytes = 1 << 20;
+    let sidecar = Sidecar::with(setup).await;
+    let mut request = commit("S-1", Kind::Any(true), &[]);
+    request.appends[0].events = vec![v1::NewEvent::default(); 10_001];
+    let detail = failed(sidecar.remote.append(request).await, Code::InvalidArgument, "invalid_request");
+    assert_eq!(detail.facts["path"], "appends");
+    let mut request = commit("S-1", Kind::Any(true), &[]);
+    request.appends = vec![v1::StreamAppend::default(); 10_001];
+    let detail = failed(sidecar.remote.append(request).await, Code::InvalidArgument, "invalid_request");
+    assert_eq!(detail.facts["path"], "appends");
+    let mut request = commit("S-1", Kind::Any(true), &[]);
+    request.appends[0].events = vec![v1::NewEvent { r#type: "T".into(), ..Default::default() }; 10_000];
+    failed(sidecar.remote.append(request).await, Code::InvalidArgument, "limit_exceeded");
+    let filters = v1::ReadLogRequest { store: "x".repeat(65 << 10), ..Default::default() };
+    failed(sidecar.remote.read_log(filters).await.map(drop), Code::InvalidArgument, "limit_exceeded");
+    assert_eq!(events_in(&sidecar).await, 0);
+}
+
+#[tokio::test]
 async fn messages_in_memory_are_bounded() {
     let bounds = polylog_sidecar::http::Bounds { body_bytes: 32 << 10, ..Default::default() };
     let sidecar = Sidecar::with(Setup { bounds, ..Setup::default() }).await;

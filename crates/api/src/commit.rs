@@ -14,6 +14,9 @@ use crate::{Code, ExpectedVersion, IdempotencyKey, RequestError, metadata};
 /// so that one key cannot write twice by two ways.
 const OPERATION: &str = "append";
 
+/// The most that `commitEvents` can allow, and streams of one commit.
+pub(crate) const MOST_EVENTS: usize = 10_000;
+
 /// An idempotency key and whose it is: two callers' keys have nothing to do with each other.
 #[derive(Debug, Clone, Copy)]
 pub struct Keyed<'a> {

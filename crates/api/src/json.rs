@@ -1,6 +1,8 @@
+use std::{fmt, marker::PhantomData};
+
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, IgnoredAny},
+    de::{DeserializeOwned, Error, IgnoredAny, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -45,6 +47,37 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), serde_json::Error> {
 /// For fields where `null` is a value and not the absence of one.
 pub(crate) fn some_raw<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(from).map(Some)
+}
+
+/// A list of at most `most` in all, each element counting as much as `weight` says: no body may take many times its
+/// own size in memory.
+pub(crate) fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+    most: usize,
+    weight: impl Fn(&T) -> usize,
+) -> Result<Vec<T>, D::Error> {
+    struct List<T, W>(usize, W, PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, W: Fn(&T) -> usize> Visitor<'de> for List<T, W> {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Vec<T>, A::Error> {
+            let (mut list, mut sum) = (Vec::new(), 0);
+            while let Some(element) = from.next_element()? {
+                sum += (self.1)(&element);
+                if sum > self.0 {
+                    return Err(A::Error::custom(format_args!(
+                        "no commit may have more than {} events",
+                        self.0
+                    )));
+                }
+                list.push(element);
+            }
+            Ok(list)
+        }
+    }
+    from.deserialize_seq(List(most, weight, PhantomData))
 }
 
 /// Takes a derived `Deserialize` (made with `#[serde(remote = "Self")]`) for objects only: by itself it would also read

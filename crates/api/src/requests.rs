@@ -3,12 +3,12 @@ use bytes::Bytes;
 use polylog_log::{
     AggregateId, Category, Commit, EventId, EventType, JSON, LogId, NewEvent, StreamName, Timestamp,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
     ExpectedVersion, RequestError,
-    commit::{self, EventDraft, EventParts, Keyed, StreamDraft},
+    commit::{self, EventDraft, EventParts, Keyed, MOST_EVENTS, StreamDraft},
     is_json, json,
 };
 
@@ -20,6 +20,7 @@ pub struct AppendBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<ExpectedVersion>,
     /// In the order in which they will stand; none = only check the version.
+    #[serde(deserialize_with = "events")]
     pub events: Vec<NewEventBody>,
     /// For the stream's first append; default: its name up to the first `-`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +35,7 @@ pub struct AppendBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields, remote = "Self")]
 pub struct CommitsBody {
     /// Each stream at most once.
+    #[serde(deserialize_with = "appends")]
     pub appends: Vec<StreamAppendBody>,
 }
 
@@ -47,6 +49,7 @@ pub struct StreamAppendBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<ExpectedVersion>,
     /// In the order in which they will stand; none = only check the version.
+    #[serde(deserialize_with = "events")]
     pub events: Vec<NewEventBody>,
     /// For the stream's first append; default: its name up to the first `-`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +90,14 @@ pub struct NewEventBody {
     /// When it happened; absent = when it is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Timestamp>,
+}
+
+fn events<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<NewEventBody>, D::Error> {
+    json::list(from, MOST_EVENTS, |_| 1)
+}
+
+fn appends<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<StreamAppendBody>, D::Error> {
+    json::list(from, MOST_EVENTS, |append: &StreamAppendBody| append.events.len().max(1))
 }
 
 json::object_only!(AppendBody, CommitsBody, StreamAppendBody, NewEventBody);

@@ -264,3 +264,21 @@ fn what_a_client_builds_is_what_a_server_reads() {
     let read = AppendBody::parse(body.as_bytes()).expect("good");
     assert_eq!(serde_json::to_string(&read).expect("serialises"), body);
 }
+
+#[test]
+fn no_body_becomes_more_events_than_a_commit_may_have() {
+    let events = |count: usize| vec![r#"{"type":"T"}"#; count].join(",");
+    let one = |count| AppendBody::parse(format!(r#"{{"events":[{}]}}"#, events(count)).as_bytes());
+    assert_eq!(one(10_000).expect("as many as any store may allow").events.len(), 10_000);
+    let error = one(10_001).expect_err("one more");
+    assert!(error.message.contains("10000 events"), "{error}");
+
+    let part = |name: &str, count| format!(r#"{{"stream":"{name}","events":[{}]}}"#, events(count));
+    let two =
+        |a, b| CommitsBody::parse(format!(r#"{{"appends":[{},{}]}}"#, part("A", a), part("B", b)).as_bytes());
+    assert!(two(9_000, 1_000).is_ok());
+    let error = two(9_000, 1_001).expect_err("one more");
+    assert!(error.message.contains("10000 events") && error.path.starts_with("appends"), "{error}");
+    let checks = vec![part("A", 0); 10_001].join(",");
+    assert!(CommitsBody::parse(format!(r#"{{"appends":[{checks}]}}"#).as_bytes()).is_err());
+}

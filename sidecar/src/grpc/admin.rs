@@ -38,7 +38,7 @@ pub(super) async fn get_status(mut incoming: Incoming) -> Result<Response, Probl
 
 /// `PutConfig`
 pub(super) async fn put_config(mut incoming: Incoming) -> Result<Response, Problem> {
-    let request = incoming.only::<admin::PutConfigRequest>().await?.message;
+    let request = incoming.only_large::<admin::PutConfigRequest>(|_| Ok(())).await?.message;
     let call = allowed(&incoming, &request.store)?;
     let expected = u32::try_from(request.expected_version)
         .map_err(|_| invalid("expected_version", "there cannot be so many"))?;
@@ -53,7 +53,8 @@ pub(super) async fn put_config(mut incoming: Incoming) -> Result<Response, Probl
 
 /// `PutPolicy`
 pub(super) async fn put_policy(mut incoming: Incoming) -> Result<Response, Problem> {
-    let Received { message: request, place } = incoming.only::<admin::PutPolicyRequest>().await?;
+    let Received { message: request, place } =
+        incoming.only_large::<admin::PutPolicyRequest>(|_| Ok(())).await?;
     let call = allowed(&incoming, &request.store)?;
     let expected = Version::new(number("expected_version", request.expected_version)?);
     let document = PolicyDocument::parse(&request.policy).map_err(|error| invalid("policy", error))?;

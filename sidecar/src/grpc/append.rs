@@ -11,7 +11,7 @@ use crate::operations::{self, MOST_MISSED};
 
 /// `Append`
 pub(super) async fn append(mut incoming: Incoming) -> Result<Response, Problem> {
-    let Received { message, place } = incoming.only::<v1::AppendRequest>().await?;
+    let Received { message, place } = incoming.only_large::<v1::AppendRequest>(grpc::check_size).await?;
     let call = incoming.call(&message.store)?;
     let v1::AppendRequest { appends, idempotency_key, acks, missed_limit, .. } = message;
     let acks: Option<Acks> =

@@ -4,7 +4,7 @@ use axum::body::Body;
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt;
-use polylog_api::{Code, Problem};
+use polylog_api::{Code, Problem, RequestError};
 use prost::Message;
 use tokio::time::Instant;
 
@@ -16,6 +16,8 @@ use crate::{
 
 /// Bytes of a message's prefix: a flag for compression, and the length.
 const PREFIX: usize = 5;
+/// Bytes of a message that holds nothing to be stored. Decoded, a list of empty texts takes twelve times its bytes.
+const SMALL: usize = 64 << 10;
 /// How long a caller waits.
 const TIMEOUT: &str = "grpc-timeout";
 
@@ -43,12 +45,30 @@ impl Incoming {
         Self { server, headers, body, waiting: Waiting::default(), arrived: Instant::now() }
     }
 
-    /// The only message of the call.
+    /// The only message of the call, which is a small one.
     pub(super) async fn only<M: Message + Default>(&mut self) -> Result<Received<M>, Problem> {
+        self.only_checked(SMALL.min(self.server.largest_message()), |_| Ok(())).await
+    }
+
+    /// The only message of the call, which holds what is to be stored.
+    pub(super) async fn only_large<M: Message + Default>(
+        &mut self,
+        check: impl Fn(&[u8]) -> Result<(), RequestError>,
+    ) -> Result<Received<M>, Problem> {
+        self.only_checked(self.server.largest_message(), check).await
+    }
+
+    async fn only_checked<M: Message + Default>(
+        &mut self,
+        largest: usize,
+        check: impl Fn(&[u8]) -> Result<(), RequestError>,
+    ) -> Result<Received<M>, Problem> {
         let deadline = self.deadline()?;
-        let largest = self.server.largest_message();
         let read = async {
-            let received = self.next(largest).await?.ok_or_else(|| malformed("the message is missing"))?;
+            let received = self
+                .next_checked(largest, check)
+                .await?
+                .ok_or_else(|| malformed("the message is missing"))?;
             if self.more().await? {
                 return Err(malformed("the call has one message, this one has more"));
             }
@@ -63,6 +83,15 @@ impl Incoming {
     pub(super) async fn next<M: Message + Default>(
         &mut self,
         largest: usize,
+    ) -> Result<Option<Received<M>>, Problem> {
+        self.next_checked(largest, |_| Ok(())).await
+    }
+
+    /// As [`Incoming::next`]; `check` sees the message before it is decoded.
+    async fn next_checked<M: Message + Default>(
+        &mut self,
+        largest: usize,
+        check: impl Fn(&[u8]) -> Result<(), RequestError>,
     ) -> Result<Option<Received<M>>, Problem> {
         while self.waiting.len() < PREFIX {
             if !self.receive(PREFIX).await? {
@@ -87,6 +116,7 @@ impl Incoming {
             }
         }
         let bytes = self.waiting.take(PREFIX + length).slice(PREFIX..);
+        check(&bytes)?;
         let message = M::decode(bytes).map_err(|error| malformed(&error.to_string()))?;
         Ok(Some(Received { message, place }))
     }

@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::PLACE;
 use crate::{
-    NewEventBody, RequestError, is_json, json,
+    NewEventBody, RequestError,
+    commit::MOST_EVENTS,
+    is_json, json,
     metadata::{self, Members},
 };
 
@@ -18,6 +20,15 @@ pub struct CloudEvent {
     pub subject: Option<String>,
     /// All else. What has no place of its own is kept in metadata.
     pub event: NewEventBody,
+}
+
+/// Events that are yet to be read.
+struct Batch(Vec<Box<RawValue>>);
+
+impl<'de> Deserialize<'de> for Batch {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        json::list(from, MOST_EVENTS, |_| 1).map(Self)
+    }
 }
 
 /// Attributes in their order, values as JSON.
@@ -46,7 +57,7 @@ impl CloudEvent {
 
     /// Reads a batch.
     pub fn from_batch(body: &[u8]) -> Result<Vec<Self>, RequestError> {
-        let events: Vec<Box<RawValue>> = json::parse(body)?;
+        let Batch(events) = json::parse(body)?;
         let mut read = Vec::with_capacity(events.len());
         for (index, event) in events.iter().enumerate() {
             read.push(Self::read(event.get()).map_err(|error| error.within(&format!("[{index}]")))?);

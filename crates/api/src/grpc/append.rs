@@ -2,12 +2,13 @@ use bytes::Bytes;
 use polylog_log::{
     AggregateId, Category, Commit, EventId, EventType, Expected, JSON, LogId, NewEvent, StreamName,
 };
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use uuid::Uuid;
 
 use super::{named_as_here, time};
 use crate::{
     CommitsAnswer, ExpectedVersion, RequestError,
-    commit::{self, EventDraft, EventParts, Keyed, StreamDraft},
+    commit::{self, EventDraft, EventParts, Keyed, MOST_EVENTS, StreamDraft},
     is_json, json,
     proto::polylog::v1,
 };
@@ -25,6 +26,61 @@ pub fn commit(
         drafts.push(stream_draft(append).map_err(|error| error.within(&format!("appends[{index}]")))?);
     }
     commit::of_streams(drafts, log, key, new_id).map_err(named_as_here)
+}
+
+/// Refuses a request with more events or streams than any commit may have, before it is decoded: a field of two bytes
+/// becomes a structure of hundreds.
+pub fn check_size(request: &[u8]) -> Result<(), RequestError> {
+    let mut left = MOST_EVENTS;
+    let counted = each_part(request, APPENDS, &mut |append| {
+        let mut events = 0;
+        each_part(append, EVENTS, &mut |_| {
+            events += 1;
+            Ok(())
+        })?;
+        left = left.checked_sub(events.max(1)).ok_or(Uncounted::TooMany)?;
+        Ok(())
+    });
+    match counted {
+        Err(Uncounted::TooMany) => Err(RequestError::invalid(
+            "appends",
+            format_args!("no commit may have more than {MOST_EVENTS} events"),
+        )),
+        // the decoder says it better
+        Ok(()) | Err(Uncounted::Malformed) => Ok(()),
+    }
+}
+
+/// Number of the field in `AppendRequest`.
+const APPENDS: u32 = 2;
+/// Number of the field in `StreamAppend`.
+const EVENTS: u32 = 3;
+
+enum Uncounted {
+    TooMany,
+    Malformed,
+}
+
+/// Calls `each` for every part of a message that stands under this number.
+fn each_part(
+    mut message: &[u8],
+    number: u32,
+    each: &mut dyn FnMut(&[u8]) -> Result<(), Uncounted>,
+) -> Result<(), Uncounted> {
+    while !message.is_empty() {
+        let (found, kind) = decode_key(&mut message).map_err(|_| Uncounted::Malformed)?;
+        if found != number || kind != WireType::LengthDelimited {
+            skip_field(kind, found, &mut message, DecodeContext::default())
+                .map_err(|_| Uncounted::Malformed)?;
+            continue;
+        }
+        let length = decode_varint(&mut message).map_err(|_| Uncounted::Malformed)?;
+        let length = usize::try_from(length).map_err(|_| Uncounted::Malformed)?;
+        let (part, rest) = message.split_at_checked(length).ok_or(Uncounted::Malformed)?;
+        each(part)?;
+        message = rest;
+    }
+    Ok(())
 }
 
 fn stream_draft(append: v1::StreamAppend) -> Result<StreamDraft<Draft>, RequestError> {

@@ -6,7 +6,7 @@ mod failure;
 mod store;
 mod time;
 
-pub use append::{append_response, commit, expected};
+pub use append::{append_response, check_size, commit, expected};
 pub use event::{write_event, write_event_frame};
 pub use failure::{detail_of, error_detail, status_details};
 pub use store::{locations, store};

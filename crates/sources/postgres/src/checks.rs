@@ -64,8 +64,10 @@ const LOOK: &str = "SELECT 'schema', nspname::text, true, NULL, has_schema_privi
      has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE') \
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind <> 'i' \
-     UNION ALL SELECT 'index', c.relname::text, i.indisunique AND i.indisvalid AND i.indisready, NULL, NULL, NULL, \
-     NULL, NULL \
+     UNION ALL SELECT 'index', c.relname::text, \
+     i.indisunique AND i.indisvalid AND i.indisready AND i.indimmediate, \
+     substring(pg_get_indexdef(i.indexrelid) FROM position(' USING ' IN pg_get_indexdef(i.indexrelid)) + 1), \
+     NULL, NULL, NULL, NULL \
      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid \
      JOIN pg_namespace n ON n.oid = t.relnamespace \
      WHERE n.nspname = $1 AND t.relname = 'polylog_events' AND c.relname = ANY($3)";
@@ -76,8 +78,8 @@ struct Catalog {
     /// Whether the schema is there, and whether we may use it.
     usage: Option<bool>,
     tables: Vec<Found>,
-    /// Indexes that are unique and whole.
-    indexes: Vec<String>,
+    /// Indexes that are unique and whole: name, and definition from USING on.
+    indexes: Vec<(String, String)>,
 }
 
 /// A table of ours as the catalog has it.
@@ -135,7 +137,7 @@ async fn look(connection: &mut PgConnection, schema: &SchemaName) -> Result<Cata
                 let may = [row.try_get(4)?, row.try_get(5)?, row.try_get(6)?, row.try_get(7)?];
                 catalog.tables.push(Found { name, is_table: is_good, mark: row.try_get(3)?, may });
             }
-            _ if is_good => catalog.indexes.push(name),
+            _ if is_good => catalog.indexes.push((name, row.try_get(3)?)),
             _ => {}
         }
     }
@@ -168,9 +170,12 @@ impl Catalog {
                 return Err(missing_right(&format!("{} ON {schema}.{name}", lacking.join(", "))));
             }
         }
-        match schema::UNIQUE.iter().find(|index| !self.indexes.iter().any(|found| found == index.name)) {
+        let stands = |index: &schema::Index| {
+            self.indexes.iter().any(|(name, using)| name == index.name && using == index.using)
+        };
+        match schema::UNIQUE.iter().find(|index| !stands(index)) {
             Some(index) => missing(format!(
-                "index {}, which keeps ids and versions unique, is missing or invalid in schema {schema}",
+                "index {}, which keeps ids and versions unique, is missing, invalid or another one in schema {schema}",
                 index.name
             )),
             None => Ok(()),

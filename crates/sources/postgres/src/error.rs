@@ -61,9 +61,7 @@ impl EngineError {
     /// went on. When the session ended, or nothing was heard, the commit may stand.
     pub(crate) fn left_nothing(&self) -> bool {
         let is_refusal = |answer: &PgDatabaseError| matches!(answer.severity(), PgSeverity::Error);
-        self.answer().is_some_and(is_refusal)
-            || matches!(self, EngineError::Sql(sqlx::Error::Encode(_)))
-            || matches!(self, EngineError::Failure(_))
+        self.answer().is_some_and(is_refusal) || matches!(self, EngineError::Sql(sqlx::Error::Encode(_)))
     }
 
     /// Whether the connection is gone, so that another one may fare better.

@@ -11,6 +11,7 @@ use crate::{
     error::EngineError,
     operation,
     rows::{EntryBuilder, RowReader, columns, number, text},
+    schema,
     stream_heads::StreamHeads,
 };
 
@@ -25,15 +26,37 @@ pub(crate) fn append(
     tail: &watch::Sender<Position>,
 ) -> Result<Appended, OperationError> {
     // taken out while the tail moves: what fails half-way leaves nothing that could be trusted
-    let mut streams = slot.take_streams();
-    let effect = match decide_and_write(slot, of, append, tail, Ids::LeftToIndexes, &mut streams)? {
+    let mut known = slot.take_known();
+    let effect = match decide_and_write(slot, of, append, tail, Ids::LeftToIndexes, &mut known)? {
         Ok(effect) => effect,
-        Err(_clash) => decide_and_write(slot, of, append, tail, Ids::LookedUp, &mut streams)?
+        Err(_clash) => decide_and_write(slot, of, append, tail, Ids::LookedUp, &mut known)?
             .map_err(|error| OperationError::Failed(error.failure(slot.patience())))?,
     };
-    streams.wrote(&effect);
-    slot.put_streams(streams);
+    known.streams.wrote(&effect);
+    slot.put_known(known);
     Ok(Appended { verdicts: effect.verdicts, head: effect.head })
+}
+
+/// What the last append of a connection knew, and the next may use as far as it still holds.
+#[derive(Default)]
+pub(crate) struct Known {
+    streams: StreamHeads,
+    indexes: Indexes,
+}
+
+/// The version of the schema in which the unique indexes were last seen.
+#[derive(Default)]
+struct Indexes(Option<i64>);
+
+impl Indexes {
+    fn check(&mut self, connection: &Connection) -> Result<(), EngineError> {
+        let version = schema::version(connection)?;
+        if self.0 != Some(version) {
+            schema::check_unique(connection)?;
+            self.0 = Some(version);
+        }
+        Ok(())
+    }
 }
 
 /// How it is found out whether ids stand in the log already.
@@ -49,7 +72,7 @@ fn decide_and_write(
     append: &Append,
     tail: &watch::Sender<Position>,
     ids: Ids,
-    streams: &mut StreamHeads,
+    Known { streams, indexes }: &mut Known,
 ) -> Result<Result<Effect, EngineError>, OperationError> {
     let mut wanted = Wanted::by_batch(&append.batch);
     operation::execute_or_clash(slot, tail, |connection, head| {
@@ -66,6 +89,7 @@ fn decide_and_write(
             };
             head.admit(of, operation, Rules::ALL)
         };
+        indexes.check(connection)?;
         streams.hold_at(&head.tail);
         let mut facts = Facts::default();
         for stream in std::mem::take(&mut wanted.streams) {

@@ -12,11 +12,11 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{
     SqliteConfig,
+    append::Known,
     error::EngineError,
     faults::Faults,
     file::{self, FileId, Found},
     schema,
-    stream_heads::StreamHeads,
 };
 
 /// The oldest SQLite whose write-ahead log is free of the reset bug that was fixed in 3.51.3.
@@ -50,12 +50,12 @@ pub(crate) struct Slot {
     handle: Handle,
     role: Role,
     open: Option<Connection>,
-    streams: StreamHeads,
+    known: Known,
 }
 
 impl Slot {
     pub(crate) fn new(handle: &Handle, role: Role) -> Self {
-        Self { handle: handle.clone(), role, open: None, streams: StreamHeads::default() }
+        Self { handle: handle.clone(), role, open: None, known: Known::default() }
     }
 
     /// How long SQLite waits for a lock.
@@ -101,19 +101,19 @@ impl Slot {
         self.open = None;
     }
 
-    /// What the last append knew of streams, to be put back when the next one is done.
-    pub(crate) fn take_streams(&mut self) -> StreamHeads {
-        std::mem::take(&mut self.streams)
+    /// What the last append knew, to be put back when the next one is done.
+    pub(crate) fn take_known(&mut self) -> Known {
+        std::mem::take(&mut self.known)
     }
 
-    /// See [`Slot::take_streams`].
-    pub(crate) fn put_streams(&mut self, streams: StreamHeads) {
-        self.streams = streams;
+    /// See [`Slot::take_known`].
+    pub(crate) fn put_known(&mut self, known: Known) {
+        self.known = known;
     }
 
     /// Gives what is cached back; the next operations read it again.
     pub(crate) fn shrink(&mut self) {
-        self.streams = StreamHeads::default();
+        self.known = Known::default();
         let shrunk = self.open.as_ref().map(Connection::release_memory);
         if shrunk.is_some_and(|result| result.is_err()) {
             self.open = None;

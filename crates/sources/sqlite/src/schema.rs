@@ -1,6 +1,9 @@
 //! The tables and indexes, declared once: what provisioning creates and compares, and what every statement names.
 
-use crate::provision::IndexOptions;
+use polylog_log::Failure;
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::{error::EngineError, provision::IndexOptions};
 
 /// Marks a file as a log of ours ("plog"), so that no other application's file is taken for one, and the reverse.
 pub(crate) const APPLICATION_ID: i32 = 0x706c_6f67;
@@ -194,6 +197,29 @@ pub(crate) fn indexes(options: IndexOptions) -> Vec<Index> {
     indexes
 }
 
+/// Checks that the indexes are there which refuse a second event or commit with an id, and a second event at a version:
+/// appends leave it to them to find what is there already.
+pub(crate) fn check_unique(connection: &Connection) -> Result<(), EngineError> {
+    let mut look = connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?1")?;
+    for index in ALWAYS.iter().filter(|index| index.definition.starts_with("CREATE UNIQUE")) {
+        let found: Option<String> = look.query_row([index.name], |row| row.get(0)).optional()?;
+        if found.as_deref() != Some(index.definition) {
+            let name = index.name;
+            let message = format!(
+                "the index {name} is {}; `polylog plan` shows what makes it right, `polylog dev` does it",
+                if found.is_some() { "not what it must be" } else { "missing" },
+            );
+            return Err(Failure::NotProvisioned(message).into());
+        }
+    }
+    Ok(())
+}
+
+/// Changes with every change of tables and indexes, by whomever.
+pub(crate) fn version(connection: &Connection) -> Result<i64, EngineError> {
+    Ok(connection.prepare_cached("PRAGMA schema_version")?.query_row([], |row| row.get(0))?)
+}
+
 impl Table {
     /// The statement that creates it.
     pub(crate) fn definition(&self) -> String {
@@ -211,8 +237,6 @@ impl std::fmt::Display for Column {
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
-
     use super::*;
 
     fn plan_of(file: &Connection, statement: &str) -> String {

@@ -13,6 +13,7 @@ use crate::{
     connection::{Handle, Slot},
     digest, election, head, lease, read,
     readers::Readers,
+    schema,
     wait::Watcher,
     writer::Writer,
 };
@@ -64,6 +65,7 @@ fn check(slot: &mut Slot) -> Result<Head, Failure> {
     read::snapshot(slot, |connection| {
         let head = head::load(connection)?;
         head::check_tail(connection, &head)?;
+        schema::check_unique(connection)?;
         Ok(head)
     })
 }

@@ -4,13 +4,13 @@ mod support;
 
 use std::fs;
 
-use polylog_log::{Failure, Identity, RefusedReason, Source, StepClass};
+use polylog_log::{Expected, Failure, Identity, OperationError, RefusedReason, Source, StepClass};
 use polylog_source_sqlite::{
     SqliteConfig, SqliteSource,
     provision::{self, Actual, Approval, Desired, IndexOptions},
 };
 use rusqlite::Connection;
-use support::{Store, desired, identity};
+use support::{Store, append, commit, desired, identity, write};
 
 async fn refusal(path: &std::path::Path) -> Failure {
     match SqliteSource::open(SqliteConfig::new(path)).await {
@@ -265,4 +265,26 @@ fn until_asleep(thread: &std::path::Path) {
         asleep = if is_asleep { asleep + 1 } else { 0 };
         std::thread::yield_now();
     }
+}
+
+#[tokio::test]
+async fn a_source_without_its_unique_indexes_takes_nothing() {
+    let change = |store: &Store, statements: &str| {
+        Connection::open(store.path()).expect("a file").execute_batch(statements).expect("done");
+    };
+    let named = |failure: &Failure| matches!(failure, Failure::NotProvisioned(why) if why.contains("polylog_events_id"));
+    let store = Store::new();
+    let source = store.primary().await;
+    write(&source, &store.identity, commit(store.identity.log, "A-1", Expected::Any)).await;
+
+    change(&store, "DROP INDEX polylog_events_id; CREATE INDEX polylog_events_id ON polylog_events (id)");
+    let late = append(&source, &store.identity, vec![commit(store.identity.log, "A-1", Expected::Any)]).await;
+    assert!(matches!(&late, Err(OperationError::Failed(why)) if named(why)), "{late:?}");
+    assert!(named(&refusal(&store.path()).await));
+    assert_eq!(source.head().await.expect("a head").tail.position.get(), 2, "nothing was written");
+
+    change(&store, "DROP INDEX polylog_events_id");
+    assert!(named(&refusal(&store.path()).await));
+    store.provision();
+    write(&source, &store.identity, commit(store.identity.log, "A-1", Expected::Any)).await;
 }
