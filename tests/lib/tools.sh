@@ -20,6 +20,17 @@ need_debian() {
   }
 }
 
+# PostgreSQL 15, whose servers the tests start themselves. Installing the package starts one too, unless told otherwise.
+need_postgres() {
+  local programs=${POLYLOG_POSTGRES_BIN:-/usr/lib/postgresql/15/bin}
+  if [ ! -x "$programs/postgres" ] && [ "$(id -u)" = 0 ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+  fi
+  need_debian "$programs/postgres" postgresql-15
+  "$programs/postgres" --version
+}
+
 # A Rust tool at one version: need_cargo_tool <name> <version>; its path is in $tools
 tools=$cache/tools/bin
 need_cargo_tool() {
