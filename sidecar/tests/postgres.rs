@@ -153,7 +153,10 @@ async fn it_appends_reads_follows_and_keeps_the_log() {
     drop(second);
     let third = Dev::start(folder.path(), &at(&url));
     assert_eq!(third.client.get("/v1/streams/Payment-1/head").await.ok().json()["version"], 4);
-    assert_eq!(SERVER.execute(&database, "SELECT count(*) FROM payments.polylog_events WHERE stream = 'Payment-1'"), "4");
+    assert_eq!(
+        SERVER.execute(&database, "SELECT count(*) FROM payments.polylog_events WHERE stream = 'Payment-1'"),
+        "4"
+    );
     assert!(!third.said.lock().unwrap().contains("secret"), "a password in the log");
 }
 
@@ -203,7 +206,8 @@ async fn a_declared_connection_is_used_when_asked_for() {
     let whole = folder(&format!("{store}{secrets}"));
     let running = Dev::start(whole.path(), "ledger=declared");
     running.client.append("Payment-1", "Paid", "1").await;
-    let users = "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name = 'polylog' AND datname = ";
+    let users =
+        "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name = 'polylog' AND datname = ";
     assert_eq!(SERVER.execute(&database, &format!("{users}'{database}'")), "worker");
     assert!(!running.said.lock().unwrap().contains("geheim"));
     drop(running);
@@ -221,7 +225,12 @@ fn a_database_that_cannot_be_used_is_refused_with_its_code_and_what_to_do() {
     let new = || folder(STORE);
     let nobody = at("postgres://postgres:geheim@127.0.0.1:1/x");
     refused(new().path(), &nobody, 3, &["source_unavailable", "start the database", "127.0.0.1:1/x"]);
-    refused(new().path(), &here("postgres", "geheim"), 1, &["source_refused", "correct the user or the password"]);
+    refused(
+        new().path(),
+        &here("postgres", "geheim"),
+        1,
+        &["source_refused", "correct the user or the password"],
+    );
     let missing = at(&SERVER.url("no_such_database"));
     refused(new().path(), &missing, 1, &["not_provisioned", "no_such_database"]);
     SERVER.execute(&database, "CREATE ROLE guest LOGIN PASSWORD 'geheim'");
@@ -229,7 +238,12 @@ fn a_database_that_cannot_be_used_is_refused_with_its_code_and_what_to_do() {
     SERVER.execute(&database, "ALTER ROLE guest SET default_transaction_read_only = on");
     refused(new().path(), &here("guest", "geheim"), 1, &["source_refused", "default_transaction_read_only"]);
     SERVER.execute(&database, "CREATE SCHEMA payments CREATE TABLE polylog_head (a int)");
-    refused(new().path(), &here("postgres", "secret"), 1, &["polylog_head"]);
+    refused(
+        new().path(),
+        &here("postgres", "secret"),
+        1,
+        &["wrong_store", "polylog_head belongs to another application"],
+    );
     assert_eq!(SERVER.execute(&database, "SELECT count(*) FROM payments.polylog_head"), "0");
     let forgetful = PostgresServer::with(&[("fsync", "off")]);
     refused(new().path(), &at(&forgetful.url("postgres")), 1, &["source_refused", "fsync is off"]);
@@ -246,7 +260,8 @@ async fn another_stores_database_is_refused() {
     refused(folder_of_mine.path(), &at(&SERVER.url(&empty)), 1, &["wrong_store", "holds no log"]);
     assert_eq!(SERVER.execute(&empty, "SELECT count(*) FROM pg_namespace WHERE nspname = 'payments'"), "0");
     // two stores of one process in one schema
-    let second = STORE.replace("payments, namespace", "refunds, namespace").replace("name: ledger,", "name: book,");
+    let second =
+        STORE.replace("payments, namespace", "refunds, namespace").replace("name: ledger,", "name: book,");
     let both = folder(&format!("{STORE}---{second}"));
     let mut two = command(both.path(), &at(&SERVER.url(&mine)));
     let output = two.args(["--source", &format!("book={}", SERVER.url(&mine))]).output().unwrap();
@@ -322,8 +337,9 @@ async fn a_server_that_is_killed_loses_nothing_and_is_taken_up_again() {
 async fn append_until_answered(client: &Client, writer: usize, number: u64) {
     let id = uuid::Uuid::now_v7();
     let expected = if number == 0 { r#""noStream""#.to_owned() } else { number.to_string() };
-    let body =
-        format!(r#"{{"expectedVersion":{expected},"events":[{{"id":"{id}","type":"Paid","data":{number}}}]}}"#);
+    let body = format!(
+        r#"{{"expectedVersion":{expected},"events":[{{"id":"{id}","type":"Paid","data":{number}}}]}}"#
+    );
     until_answered(client, &format!("Payment-{writer}"), &body).await;
 }
 

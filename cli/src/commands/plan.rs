@@ -71,7 +71,11 @@ async fn planned(store: &ResolvedStore, args: &PlanArgs, declared: &Declared) ->
     let name = format!("{}/{}", store.namespace, store.name);
     let plan = place.plan().await.map_err(|error| {
         let message = format!("store {name}: {error}");
-        if error.is_unreachable() { Failure::NoAnswer(message) } else { Failure::Failed(anyhow::Error::msg(message)) }
+        if error.is_unreachable() {
+            Failure::NoAnswer(message)
+        } else {
+            Failure::Failed(anyhow::Error::msg(message))
+        }
     })?;
     let (file, database) = match place.database {
         Database::Sqlite(path) => (Some(path), None),

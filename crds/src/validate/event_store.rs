@@ -6,9 +6,8 @@ use super::capabilities::{Capabilities, Feature, TargetEngine};
 use super::finding::{About, Finding, FindingCode, Kind};
 use super::{at, expressions, replication_strategy};
 use crate::event_store::{
-    Adopt, ApprovedClass, Connection, DeletionPolicy, Delivery, ElasticsearchInterception,
-    EnrichWith, EventStoreSpec, EventsValidation, ProvisioningMode, SourceState, UnknownTypes,
-    ValidationMode,
+    Adopt, ApprovedClass, Connection, DeletionPolicy, Delivery, ElasticsearchInterception, EnrichWith,
+    EventStoreSpec, EventsValidation, ProvisioningMode, SourceState, UnknownTypes, ValidationMode,
 };
 use crate::manifests::{Manifests, ObjectKey};
 use crate::resolve::{EventSchemas, ResolvedLimits};

@@ -162,7 +162,9 @@ mod tests {
             #[arg(long = "source")]
             sources: Vec<SourcePlacement>,
         }
-        for bad in ["ledger=psql://me:geheim@h/d", "postgres://me:geheim@h/d?sslmode=require", "me:geheim@h/d"] {
+        for bad in
+            ["ledger=psql://me:geheim@h/d", "postgres://me:geheim@h/d?sslmode=require", "me:geheim@h/d"]
+        {
             let error = <Arguments as clap::Parser>::try_parse_from(["x", "--source", bad]).expect_err(bad);
             assert!(!error.to_string().contains("geheim") && error.exit_code() == 2, "{error}");
         }

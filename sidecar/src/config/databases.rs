@@ -149,7 +149,9 @@ fn declared(
         let objects = Objects { manifests, namespace: &store.namespace };
         objects.connection(connection).map_err(|error| {
             let (namespace, name, source) = (&store.namespace, &store.name, &source.name);
-            ConfigError::Refused(format!("EventStore {namespace}/{name}: {field} of source {source}: {error}"))
+            ConfigError::Refused(format!(
+                "EventStore {namespace}/{name}: {field} of source {source}: {error}"
+            ))
         })
     };
     let provisioning = source.provisioning_connection.as_ref();

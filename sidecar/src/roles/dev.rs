@@ -68,7 +68,8 @@ impl Exit for DevError {
         match self {
             DevError::Config(_) | DevError::DefaultStore(_) | DevError::Policy { .. } => ExitCode::from(2),
             DevError::Open {
-                error: OpenError::Source(Failure::Timeout(_) | Failure::Unreachable(_)), ..
+                error: OpenError::Source(Failure::Timeout(_) | Failure::Unreachable(_)),
+                ..
             } => ExitCode::from(3),
             DevError::Source(error) if error.is_unreachable() => ExitCode::from(3),
             _ => ExitCode::from(1),

@@ -56,7 +56,8 @@ pub(crate) fn told(failure: &Failure) -> String {
         }
         Failure::NotProvisioned(_) => "create what is missing, or correct the connection",
         Failure::WrongStore(_) => {
-            "give the address of the database that holds this store's log, or begin a new log with another --data folder"
+            "give the address of the database that holds this store's log; to begin a new one, another --data folder and an \
+             empty schema"
         }
         Failure::Refused { reason, .. } => match reason {
             RefusedReason::Auth => "correct the user or the password, and check the server's pg_hba.conf",

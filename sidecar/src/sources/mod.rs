@@ -13,7 +13,8 @@ use std::{
 };
 
 use polylog_crds::{
-    event_store::EventIndex, resolve::ResolvedStore, validate::TargetEngine, values::SourceName as DeclaredName,
+    event_store::EventIndex, resolve::ResolvedStore, validate::TargetEngine,
+    values::SourceName as DeclaredName,
 };
 use polylog_log::{
     Approval, DatabaseId, Failure, Identity, Incarnation, IndexOptions, LogId, Plan, Source, SourceName,

@@ -11,7 +11,6 @@ use polylog_log::{Limits, SourceName};
 use polylog_replication::{Store, StoreOptions};
 use polylog_sidecar::{
     DeclaredSource, Hosted, Running, Server,
-    
     http::Bounds,
     identity::Subject,
     policy::PolicyDocument,
@@ -122,7 +121,12 @@ fn source_name() -> SourceName {
 async fn open(folder: &TempDir, name: &str, policy: &PolicyDocument) -> (Store, StoreFolder) {
     let root = folder.path().join(name);
     let file = root.join("ledger.db");
-    let place = StorePlace { source: source_name(), folder: root, database: Database::Sqlite(file), indexes: Default::default() };
+    let place = StorePlace {
+        source: source_name(),
+        folder: root,
+        database: Database::Sqlite(file),
+        indexes: Default::default(),
+    };
     let folder = StoreFolder::claim(place.folder.clone()).unwrap();
     let approval = Approval::up_to(polylog_log::StepClass::Slow);
     let provisioned = sources::provision(&folder, &place, approval).await.unwrap();

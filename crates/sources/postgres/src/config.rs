@@ -281,7 +281,8 @@ mod tests {
         assert!(matches!(mode("postgres://h/d", Some(vec![1])), PgSslMode::VerifyFull));
         assert!(matches!(mode("postgres://h/d?sslmode=verify-ca", Some(vec![1])), PgSslMode::VerifyCa));
         let told = |tls| {
-            let address = Address { tls: Some(tls), ..Address::parse("postgres://h/d?sslmode=allow").expect("good") };
+            let address =
+                Address { tls: Some(tls), ..Address::parse("postgres://h/d?sslmode=allow").expect("good") };
             address.options().expect("good").get_ssl_mode()
         };
         assert!(matches!(told(TlsUse::Require), PgSslMode::VerifyFull));
