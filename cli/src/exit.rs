@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     Client(ClientError),
     /// The arguments or the manifests are wrong.
     Usage(String),
+    /// A database did not answer.
+    NoAnswer(String),
     /// Something else went wrong.
     Failed(anyhow::Error),
     /// Everything was said already.
@@ -57,6 +59,10 @@ pub(crate) fn code(outcome: Outcome, format: Format) -> ExitCode {
         Failure::Usage(message) => {
             eprintln!("error: {message}");
             2
+        }
+        Failure::NoAnswer(message) => {
+            eprintln!("error: {message}");
+            3
         }
         Failure::Failed(error) => {
             eprintln!("error: {error:#}");

@@ -357,7 +357,8 @@ fn engines_that_do_not_exist_yet() {
         validate(&read, &Capabilities::DEV, &placements)
     };
     assert_eq!(placed(TargetEngine::Sqlite), []);
-    let findings = placed(TargetEngine::Postgres);
+    assert_eq!(placed(TargetEngine::Postgres), []);
+    let findings = placed(TargetEngine::Mysql);
     assert_eq!(findings.len(), 1);
     assert_eq!(
         (findings[0].code, findings[0].severity),
@@ -365,8 +366,8 @@ fn engines_that_do_not_exist_yet() {
     );
     assert_eq!(
         findings[0].to_string(),
-        "EventStore default/payments: spec.sources[0].postgres: this version has no engine for PostgreSQL; it has \
-         SQLite (EngineNotSupported)"
+        "EventStore default/payments: spec.sources[0].postgres: this version has no engine for MySQL; it has \
+         SQLite, PostgreSQL (EngineNotSupported)"
     );
     let (_, line) = findings[0].place(&read).expect("the manifest");
     assert_eq!(line, Some(6));

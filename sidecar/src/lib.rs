@@ -3,7 +3,6 @@
 pub mod admin;
 pub mod config;
 mod drain;
-pub mod files;
 mod filter;
 mod grpc;
 mod hosted;
@@ -19,6 +18,7 @@ pub mod policy;
 pub mod roles;
 mod running;
 mod server;
+pub mod sources;
 #[cfg(test)]
 mod test_events;
 

@@ -19,7 +19,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Role {
-    /// Everything in one process, over SQLite files: no cluster, no database
+    /// Everything in one process, over SQLite files or databases: no cluster
     Dev(DevArgs),
     /// Beside an application in its pod (not in this version)
     Sidecar,

@@ -20,6 +20,17 @@ need_debian() {
   }
 }
 
+# PostgreSQL 15, whose servers the tests start themselves. Installing the package starts one too, unless told otherwise.
+need_postgres() {
+  local programs=${POLYLOG_POSTGRES_BIN:-/usr/lib/postgresql/15/bin}
+  if [ ! -x "$programs/postgres" ] && [ "$(id -u)" = 0 ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+  fi
+  need_debian "$programs/postgres" postgresql-15
+  "$programs/postgres" --version
+}
+
 # A Rust tool at one version: need_cargo_tool <name> <version>; its path is in $tools
 tools=$cache/tools/bin
 need_cargo_tool() {
@@ -51,16 +62,6 @@ need_debian_package() {
   [ "$(id -u)" = 0 ] || { echo "missing Debian package: $1" >&2; return 1; }
   apt-get update -q >&2
   DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$1" >&2
-}
-
-# The programs of PostgreSQL's server, which the tests start themselves: the package must not start one
-need_postgres() {
-  [ -n "${POLYLOG_POSTGRES_BIN:-}" ] || [ -x /usr/lib/postgresql/15/bin/postgres ] && return
-  if [ "$(id -u)" = 0 ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
-    mkdir -p /etc/postgresql-common
-    echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
-  fi
-  need_debian_package postgresql-15
 }
 
 # The binaries as users run them

@@ -4,8 +4,8 @@ use clap::Args;
 use polylog_crds::{resolve::ResolvedStore, validate::Capabilities};
 use polylog_log::Plan;
 use polylog_sidecar::{
-    config::{self, SourcePlacement},
-    files::StorePlace,
+    config::{self, Declared, SourcePlacement},
+    sources::{Database, StorePlace},
 };
 use serde::Serialize;
 
@@ -32,7 +32,10 @@ pub(crate) struct PlanArgs {
 struct Planned {
     store: String,
     source: String,
-    file: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
     hash: String,
     steps: Vec<PlannedStep>,
 }
@@ -48,8 +51,11 @@ struct PlannedStep {
 pub(crate) fn run(args: &PlanArgs, format: Format) -> Outcome {
     let declared = config::load(&args.manifests, &args.sources, &Capabilities::DEV);
     let declared = declared.map_err(|error| Failure::Usage(error.to_string()))?;
-    let plans: Result<Vec<_>, _> = declared.stores.iter().map(|store| planned(store, args)).collect();
-    let plans = plans?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut plans = Vec::new();
+    for store in &declared.stores {
+        plans.push(runtime.block_on(planned(store, args, &declared))?);
+    }
     let mut out = Output::new();
     match format {
         Format::Table => plans.iter().try_for_each(|plan| out.text(&sql(plan)))?,
@@ -59,17 +65,29 @@ pub(crate) fn run(args: &PlanArgs, format: Format) -> Outcome {
     Ok(out.flush()?)
 }
 
-fn planned(store: &ResolvedStore, args: &PlanArgs) -> Result<Planned, Failure> {
-    let place = StorePlace::of(store, &args.data, &args.sources);
+async fn planned(store: &ResolvedStore, args: &PlanArgs, declared: &Declared) -> Result<Planned, Failure> {
+    let place = StorePlace::of(store, &args.data, &args.sources, &declared.databases);
     let place = place.map_err(|error| Failure::Usage(error.to_string()))?;
     let name = format!("{}/{}", store.namespace, store.name);
-    let plan = place.plan().map_err(|error| Failure::Failed(anyhow::anyhow!("store {name}: {error}")))?;
+    let plan = place.plan().await.map_err(|error| {
+        let message = format!("store {name}: {error}");
+        if error.is_unreachable() {
+            Failure::NoAnswer(message)
+        } else {
+            Failure::Failed(anyhow::Error::msg(message))
+        }
+    })?;
+    let (file, database) = match place.database {
+        Database::Sqlite(path) => (Some(path), None),
+        database @ Database::Postgres(_) => (None, Some(database.to_string())),
+    };
     Ok(Planned {
         store: name,
         source: place.source.to_string(),
         hash: plan.hash(),
         steps: steps(plan),
-        file: place.file,
+        file,
+        database,
     })
 }
 
@@ -84,7 +102,9 @@ fn steps(plan: Plan) -> Vec<PlannedStep> {
 
 /// The plan as an administrator could run it.
 fn sql(plan: &Planned) -> String {
-    let mut text = format!("-- store {}, source {}: {}\n", plan.store, plan.source, plan.file.display());
+    let file = plan.file.as_ref().map(|file| file.display().to_string());
+    let place = file.or_else(|| plan.database.clone()).unwrap_or_default();
+    let mut text = format!("-- store {}, source {}: {place}\n", plan.store, plan.source);
     if plan.steps.is_empty() {
         text.push_str("-- nothing to do\n");
         return text;

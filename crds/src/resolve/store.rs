@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Access, EventSchemas, ResolvedLimits, ResolvedStrategy, ResolvedValidation};
 use crate::event_store::{
     Adopt, ApprovedClass, Connection, Engine, EnrichWith, EventIndex, EventStore, EventStoreSpec, LogLevel,
-    ProvisioningMode, Source, SourceRole, SourceState,
+    Postgres, ProvisioningMode, Source, SourceRole, SourceState,
 };
 use crate::manifests::{Manifests, ObjectKey};
 use crate::values::{Duration, JsonPointer, NamespaceName, ObjectName, Region, SourceName};
@@ -50,6 +50,10 @@ pub struct ResolvedSource {
     pub region: Option<Region>,
     /// How it is reached.
     pub connection: Connection,
+    /// How its tables are created, if not through `connection`.
+    pub provisioning_connection: Option<Connection>,
+    /// What PostgreSQL needs to know, if that is its engine.
+    pub postgres: Option<Postgres>,
     /// Whether it is a part of the log. False: it is shown as Unprovisioned, because this version keeps fewer copies.
     pub provisioned: bool,
 }
@@ -139,6 +143,8 @@ impl ResolvedStore {
                 state: source.state.unwrap_or(SourceState::Active),
                 region: source.region.clone(),
                 connection: source.connection.clone(),
+                provisioning_connection: source.provisioning_connection.clone(),
+                postgres: source.postgres.clone(),
                 provisioned: provisioned.contains(&source.name),
             })
         });

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::event_store::Engine;
+
 /// The database that really keeps a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TargetEngine {
@@ -27,6 +29,17 @@ impl TargetEngine {
             "mongodb" | "mongodb+srv" => Some(Self::Mongodb),
             "http" | "https" => Some(Self::Elasticsearch),
             _ => None,
+        }
+    }
+}
+
+impl From<Engine> for TargetEngine {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Postgres => Self::Postgres,
+            Engine::Mysql => Self::Mysql,
+            Engine::Mongodb => Self::Mongodb,
+            Engine::Elasticsearch => Self::Elasticsearch,
         }
     }
 }
@@ -122,14 +135,14 @@ impl Capabilities {
     /// What `polylog dev` of this version can do.
     pub const DEV: Self = Self {
         program: "polylog dev",
-        engines: &[TargetEngine::Sqlite],
+        engines: &[TargetEngine::Sqlite, TargetEngine::Postgres],
         default_engine: Some(TargetEngine::Sqlite),
         voters: 1,
         lanes: 1,
         features: &[
             (
                 Feature::AdoptNever,
-                Support::NoEffect("polylog dev takes only files that it made for this store"),
+                Support::NoEffect("polylog dev takes only databases that hold this store, or none"),
             ),
             (
                 Feature::ApproveSlowSteps,

@@ -6,9 +6,8 @@ use super::capabilities::{Capabilities, Feature, TargetEngine};
 use super::finding::{About, Finding, FindingCode, Kind};
 use super::{at, expressions, replication_strategy};
 use crate::event_store::{
-    Adopt, ApprovedClass, Connection, DeletionPolicy, Delivery, ElasticsearchInterception, Engine,
-    EnrichWith, EventStoreSpec, EventsValidation, ProvisioningMode, SourceState, UnknownTypes,
-    ValidationMode,
+    Adopt, ApprovedClass, Connection, DeletionPolicy, Delivery, ElasticsearchInterception, EnrichWith,
+    EventStoreSpec, EventsValidation, ProvisioningMode, SourceState, UnknownTypes, ValidationMode,
 };
 use crate::manifests::{Manifests, ObjectKey};
 use crate::resolve::{EventSchemas, ResolvedLimits};
@@ -140,12 +139,7 @@ impl Check<'_> {
             }
             let Some(engine) = source.engine() else { continue };
             let placed = placements.get(&source.name).copied().or(self.capabilities.default_engine);
-            let target = placed.unwrap_or(match engine {
-                Engine::Postgres => TargetEngine::Postgres,
-                Engine::Mysql => TargetEngine::Mysql,
-                Engine::Mongodb => TargetEngine::Mongodb,
-                Engine::Elasticsearch => TargetEngine::Elasticsearch,
-            });
+            let target = placed.unwrap_or(engine.into());
             if !self.capabilities.engines.contains(&target) {
                 let known =
                     self.capabilities.engines.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

@@ -3,12 +3,13 @@ use std::{collections::BTreeMap, path::Path};
 use polylog_crds::{
     manifests::{self, Manifests, ReadError},
     resolve::ResolvedStore,
-    validate::{Capabilities, Severity, validate},
+    validate::{Capabilities, Severity, TargetEngine, validate},
+    values::SourceName,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::SourcePlacement;
+use super::{DeclaredDatabase, SourcePlacement, Target, databases};
 
 /// Why no store can be served from manifests. Nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,8 @@ pub struct Declared {
     pub stores: Vec<ResolvedStore>,
     /// What their author should know, one line each.
     pub warnings: Vec<String>,
+    /// Databases of the sources that are placed in one.
+    pub databases: BTreeMap<SourceName, DeclaredDatabase>,
 }
 
 /// Reads and checks manifests for a process that can do what `capabilities` say.
@@ -54,7 +57,8 @@ pub fn load(
     let resolve = |key| ResolvedStore::resolve(&manifests, key, capabilities.voters);
     let stores: Vec<ResolvedStore> = manifests.stores.keys().filter_map(resolve).collect();
     check_names(&stores, placements)?;
-    Ok(Declared { stores, warnings })
+    let databases = databases::resolve(&manifests, &stores, placements)?;
+    Ok(Declared { stores, warnings, databases })
 }
 
 fn check(
@@ -63,8 +67,10 @@ fn check(
     capabilities: &Capabilities,
     warnings: &mut Vec<String>,
 ) -> Result<(), ConfigError> {
-    let placed: BTreeMap<_, _> =
-        placements.iter().map(|placement| (placement.name.clone(), placement.engine)).collect();
+    let placed: BTreeMap<_, _> = placements
+        .iter()
+        .filter_map(|placement| Some((placement.name.clone(), engine(manifests, placement)?)))
+        .collect();
     let mut refused = Vec::new();
     for finding in validate(manifests, capabilities, &placed) {
         let line = match finding.place(manifests) {
@@ -78,6 +84,18 @@ fn check(
         }
     }
     if refused.is_empty() { Ok(()) } else { Err(ConfigError::Refused(refused.join("\n"))) }
+}
+
+/// The engine that keeps a placed source; `None` where the manifests do not say it.
+fn engine(manifests: &Manifests, placement: &SourcePlacement) -> Option<TargetEngine> {
+    match &placement.target {
+        Target::File(_) => Some(TargetEngine::Sqlite),
+        Target::Address(engine, _) => Some(*engine),
+        Target::Declared => {
+            let mut sources = manifests.stores.values().flat_map(|store| &store.object.spec.sources);
+            sources.find(|source| source.name == placement.name)?.engine().map(TargetEngine::from)
+        }
+    }
 }
 
 fn check_names(stores: &[ResolvedStore], placements: &[SourcePlacement]) -> Result<(), ConfigError> {

@@ -2,10 +2,12 @@
 
 mod apart;
 mod args;
+mod databases;
 mod manifests;
 mod settings;
 
 pub(crate) use apart::load_apart;
-pub use args::{DevArgs, InvalidPlacement, SourcePlacement};
+pub use args::{DevArgs, InvalidPlacement, PlacementParser, SourcePlacement, Target};
+pub use databases::{DatabaseConnection, DeclaredDatabase};
 pub use manifests::{ConfigError, Declared, load};
 pub(crate) use settings::{desired_config, policy_document, read_defaults};

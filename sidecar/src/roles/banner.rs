@@ -1,8 +1,8 @@
-use std::{fmt::Write as _, path::Path};
+use std::fmt::Write as _;
 
 use polylog_log::Plan;
 
-use crate::{hosted::Hosted, running::Running};
+use crate::{hosted::Hosted, running::Running, sources::Database};
 
 /// What `polylog dev` says on stderr when it is ready.
 #[derive(Default)]
@@ -21,12 +21,18 @@ pub(super) fn warnings(lines: &[String]) {
 
 impl Banner {
     /// Adds a store.
-    pub(super) fn store(&mut self, hosted: &Hosted, path: &Path, waiting: &Plan) {
+    pub(super) fn store(&mut self, hosted: &Hosted, database: &Database, waiting: &Plan) {
         let Hosted { namespace, name, .. } = hosted;
         self.line(format_args!("store {namespace}/{name}"));
         for source in &hosted.sources {
             match &source.unprovisioned {
-                None => self.line(format_args!("  {}: SQLite, {}", source.name, path.display())),
+                None => {
+                    let engine = match database {
+                        Database::Sqlite(_) => "SQLite",
+                        Database::Postgres(_) => "PostgreSQL",
+                    };
+                    self.line(format_args!("  {}: {engine}, {database}", source.name));
+                }
                 Some(reason) => self.line(format_args!("  {}: Unprovisioned, {reason}", source.name)),
             }
         }

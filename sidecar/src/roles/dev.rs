@@ -1,23 +1,22 @@
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Duration};
 
 use polylog_crds::{
     resolve::{ResolvedSource, ResolvedStore},
     validate::Capabilities,
 };
-use polylog_log::{Failure, Plan, SourceName, StepClass};
+use polylog_log::{Approval, Failure, LogId, Plan, SourceName, StepClass};
 use polylog_replication::{OpenError, Store, StoreOptions};
-use polylog_source_sqlite::{SqliteSource, provision::Approval};
 
 use super::{Exit, banner, signals::Signals};
 use crate::{
-    config::{self, ConfigError, DevArgs, desired_config, policy_document, read_defaults},
-    files::{self, FileError, StoreFolder, StorePlace},
+    config::{self, ConfigError, Declared, DevArgs, desired_config, policy_document, read_defaults},
     hosted::{DeclaredSource, Hosted},
     http::{BindError, Bounds},
     identity::Subject,
     policy::PolicyError,
     running::Running,
     server::Server,
+    sources::{self, Database, OpenSource, SourceError, StoreFolder, StorePlace},
 };
 
 /// How long a stop may take; a container gets at least this from its cluster.
@@ -34,11 +33,14 @@ pub enum DevError {
     /// The store of the short path is none of the manifests'.
     #[error("--default-store: there is no store {0}")]
     DefaultStore(String),
-    /// A file or folder cannot be used.
+    /// A file, folder or database cannot be used.
     #[error(transparent)]
-    File(#[from] FileError),
+    Source(#[from] SourceError),
+    /// Two stores lead to one log. Give each a place of its own.
+    #[error("stores {0} and {1} lead to the same log: give each its own file or schema")]
+    SameLog(String, String),
     /// The log cannot be opened.
-    #[error("store {store}: {error}")]
+    #[error("store {store}: {}", open_failed(error))]
     Open {
         /// The store.
         store: String,
@@ -65,18 +67,29 @@ impl Exit for DevError {
     fn exit_code(&self) -> ExitCode {
         match self {
             DevError::Config(_) | DevError::DefaultStore(_) | DevError::Policy { .. } => ExitCode::from(2),
-            DevError::Open { error: OpenError::Source(Failure::Timeout(_)), .. } => ExitCode::from(3),
+            DevError::Open {
+                error: OpenError::Source(Failure::Timeout(_) | Failure::Unreachable(_)),
+                ..
+            } => ExitCode::from(3),
+            DevError::Source(error) if error.is_unreachable() => ExitCode::from(3),
             _ => ExitCode::from(1),
         }
+    }
+}
+
+fn open_failed(error: &OpenError) -> String {
+    match error {
+        OpenError::Source(failure) => sources::told(failure),
+        other => other.to_string(),
     }
 }
 
 /// One store that was opened, and what the banner says of it.
 pub(super) struct Opened {
     pub(super) hosted: Hosted,
-    pub(super) path: PathBuf,
+    pub(super) database: Database,
     pub(super) waiting: Plan,
-    source: Arc<SqliteSource>,
+    source: OpenSource,
     _folder: StoreFolder,
 }
 
@@ -97,14 +110,15 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
     let temporary = if args.ephemeral { Some(Temporary::new()?) } else { None };
     let data = temporary.as_ref().map_or(&args.data, |folder| &folder.0);
     let mut opened = Vec::new();
+    let mut logs = BTreeMap::new();
     for store in &declared.stores {
-        opened.push(open(store, &args, data).await?);
+        opened.push(open(store, &args, data, &declared, &mut logs).await?);
     }
     let mut hosted = Vec::new();
     let mut kept = Vec::new();
     let mut shown = banner::Banner::default();
-    for Opened { hosted: store, path, waiting, source, _folder } in opened {
-        shown.store(&store, &path, &waiting);
+    for Opened { hosted: store, database, waiting, source, _folder } in opened {
+        shown.store(&store, &database, &waiting);
         hosted.push(store);
         kept.push((source, _folder));
     }
@@ -124,39 +138,49 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
     Ok(())
 }
 
-async fn open(store: &ResolvedStore, args: &DevArgs, data: &std::path::Path) -> Result<Opened, DevError> {
+/// Opens a store; `logs` are those of the stores before it.
+async fn open(
+    store: &ResolvedStore,
+    args: &DevArgs,
+    data: &std::path::Path,
+    declared: &Declared,
+    logs: &mut BTreeMap<LogId, String>,
+) -> Result<Opened, DevError> {
     let name = store.name.to_string();
-    let place = StorePlace::of(store, data, &args.sources)?;
+    let place = StorePlace::of(store, data, &args.sources, &declared.databases)?;
     let folder = StoreFolder::claim(place.folder.clone())?;
     let approval = Approval::up_to(StepClass::Slow);
     let approval = match &args.approve {
         Some(hash) => approval.and_plan(hash),
         None => approval,
     };
-    let provisioned = files::provision(&folder, &place, approval).await?;
-    let source = Arc::new(provisioned.source);
+    let provisioned = sources::provision(&folder, &place, approval).await?;
+    if let Some(other) = logs.insert(provisioned.identity.log, name.clone()) {
+        return Err(DevError::SameLog(other, name));
+    }
+    let source = provisioned.source;
     let policy = policy_document(store);
     let options = StoreOptions {
         config: desired_config(store),
         policy: Some(serde_json::to_vec(&policy).expect("a policy has only string keys").into()),
         limits: policy.limits,
         ack_timeout: store.strategy.ack_timeout.as_std(),
-        ..StoreOptions::new(&name, place.source.clone(), source.clone(), provisioned.identity)
+        ..StoreOptions::new(&name, place.source.clone(), source.shared(), provisioned.identity)
     };
     let opened = Store::open(options).await.map_err(|error| DevError::Open { store: name.clone(), error })?;
-    let sources = store.sources.iter().map(|source| declared_source(source, &place.source)).collect();
+    let sources = store.sources.iter().map(|source| declared_source(source, &place)).collect();
     let hosted = Hosted::new(store.namespace.to_string(), name.clone(), opened, sources)
         .map_err(|error| DevError::Policy { store: name, error })?
         .with_reads(read_defaults(store));
-    Ok(Opened { hosted, path: place.file, waiting: provisioned.waiting, source, _folder: folder })
+    Ok(Opened { hosted, database: place.database, waiting: provisioned.waiting, source, _folder: folder })
 }
 
-fn declared_source(source: &ResolvedSource, primary: &SourceName) -> DeclaredSource {
+fn declared_source(source: &ResolvedSource, place: &StorePlace) -> DeclaredSource {
     let name = SourceName::recorded(source.name.as_str());
-    let is_kept = name == *primary;
+    let is_kept = name == place.source;
     DeclaredSource {
         name,
-        engine: if is_kept { "sqlite".into() } else { source.engine.field().into() },
+        engine: if is_kept { place.database.engine() } else { source.engine.field() }.into(),
         role: format!("{:?}", source.role),
         unprovisioned: (!is_kept).then(|| LATER.into()),
     }

@@ -11,10 +11,10 @@ use polylog_log::{Limits, SourceName};
 use polylog_replication::{Store, StoreOptions};
 use polylog_sidecar::{
     DeclaredSource, Hosted, Running, Server,
-    files::{self, StoreFolder, StorePlace},
     http::Bounds,
     identity::Subject,
     policy::PolicyDocument,
+    sources::{self, Database, StoreFolder, StorePlace},
 };
 use polylog_source_sqlite::provision::Approval;
 use tempfile::TempDir;
@@ -121,11 +121,16 @@ fn source_name() -> SourceName {
 async fn open(folder: &TempDir, name: &str, policy: &PolicyDocument) -> (Store, StoreFolder) {
     let root = folder.path().join(name);
     let file = root.join("ledger.db");
-    let place = StorePlace { source: source_name(), folder: root, file, indexes: Default::default() };
+    let place = StorePlace {
+        source: source_name(),
+        folder: root,
+        database: Database::Sqlite(file),
+        indexes: Default::default(),
+    };
     let folder = StoreFolder::claim(place.folder.clone()).unwrap();
     let approval = Approval::up_to(polylog_log::StepClass::Slow);
-    let provisioned = files::provision(&folder, &place, approval).await.unwrap();
-    let source = std::sync::Arc::new(provisioned.source);
+    let provisioned = sources::provision(&folder, &place, approval).await.unwrap();
+    let source = provisioned.source.shared();
     let mut options = StoreOptions::new(name, source_name(), source, provisioned.identity);
     options.policy = Some(serde_json::to_vec(policy).unwrap().into());
     options.limits = policy.limits;

@@ -56,6 +56,11 @@ impl Secret {
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
+
+    /// The text, for whoever opens a connection.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -77,6 +82,32 @@ pub struct Address {
     pub ca: Option<Vec<u8>>,
     /// Our own certificate and its key (PEM).
     pub client_certificate: Option<(Vec<u8>, Secret)>,
+    /// Instead of the `sslmode` in the address.
+    pub tls: Option<TlsUse>,
+}
+
+/// Whether a connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsUse {
+    /// Always, to a server whose certificate proves its name.
+    Require,
+    /// Where the server offers it; its certificate is not looked at.
+    Prefer,
+    /// Never.
+    Disable,
+}
+
+/// Without user and password.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.options() {
+            Ok(options) => {
+                let (host, port) = (options.get_host(), options.get_port());
+                write!(f, "postgres://{host}:{port}/{}", options.get_database().unwrap_or_default())
+            }
+            Err(error) => write!(f, "{error}"),
+        }
+    }
 }
 
 /// Parameters that an address may have.
@@ -104,9 +135,18 @@ impl Address {
             password: None,
             ca: None,
             client_certificate: None,
+            tls: None,
         };
         address.options()?;
         Ok(address)
+    }
+
+    /// The role that the connection works as.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse); a user or password set later cannot make it fail.
+    pub fn role(&self) -> Result<String, ConfigError> {
+        Ok(self.options()?.get_username().to_owned())
     }
 
     /// What the driver needs.
@@ -134,7 +174,13 @@ impl Address {
         if let Some((certificate, key)) = &self.client_certificate {
             options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(&key.0);
         }
-        if !parameters.contains(&"sslmode") {
+        if let Some(tls) = self.tls {
+            options = options.ssl_mode(match tls {
+                TlsUse::Require => PgSslMode::VerifyFull,
+                TlsUse::Prefer => PgSslMode::Prefer,
+                TlsUse::Disable => PgSslMode::Disable,
+            });
+        } else if !parameters.contains(&"sslmode") {
             let mode = if self.ca.is_some() { PgSslMode::VerifyFull } else { PgSslMode::Prefer };
             options = options.ssl_mode(mode);
         }
@@ -214,6 +260,8 @@ mod tests {
     fn addresses_are_checked_and_never_shown() {
         let address = Address::parse("postgres://me:geheim@db.example/shop?sslmode=require").expect("good");
         assert!(!format!("{address:?}").contains("geheim"));
+        assert_eq!(address.to_string(), "postgres://db.example:5432/shop");
+        assert_eq!(address.role().as_deref(), Ok("me"));
         let options = address.options().expect("good");
         assert_eq!((options.get_host(), options.get_username()), ("db.example", "me"));
         assert!(matches!(options.get_ssl_mode(), PgSslMode::Require));
@@ -232,6 +280,13 @@ mod tests {
         assert!(matches!(mode("postgres://h/d", None), PgSslMode::Prefer));
         assert!(matches!(mode("postgres://h/d", Some(vec![1])), PgSslMode::VerifyFull));
         assert!(matches!(mode("postgres://h/d?sslmode=verify-ca", Some(vec![1])), PgSslMode::VerifyCa));
+        let told = |tls| {
+            let address =
+                Address { tls: Some(tls), ..Address::parse("postgres://h/d?sslmode=allow").expect("good") };
+            address.options().expect("good").get_ssl_mode()
+        };
+        assert!(matches!(told(TlsUse::Require), PgSslMode::VerifyFull));
+        assert!(matches!(told(TlsUse::Disable), PgSslMode::Disable));
     }
 
     #[test]

@@ -32,6 +32,6 @@ mod source;
 mod swap;
 mod wait;
 
-pub use config::{Address, ConfigError, PostgresConfig, SchemaName, Secret};
+pub use config::{Address, ConfigError, PostgresConfig, SchemaName, Secret, TlsUse};
 pub use faults::POINTS;
 pub use source::PostgresSource;

@@ -1,0 +1,239 @@
+//! How databases that keep sources are reached: addresses, credentials and certificates, with every reference resolved.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use polylog_crds::{
+    CaRef, CaRefKind,
+    event_store::{Connection, Postgres, Tls, TlsMode},
+    manifests::{Manifests, ObjectKey},
+    resolve::{ResolvedSource, ResolvedStore},
+    validate::TargetEngine,
+    values::{DataKey, NamespaceName, ObjectName, SourceName},
+};
+use polylog_source_postgres::{Address, PostgresConfig, SchemaName, Secret, TlsUse};
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, SourcePlacement, Target};
+
+/// A PostgreSQL database that keeps a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclaredDatabase {
+    /// The schema of our tables.
+    pub schema: String,
+    /// Whether the schema may be created.
+    pub create_schema: bool,
+    /// How rows are read and written.
+    pub connection: DatabaseConnection,
+    /// How tables are created, if not through `connection`.
+    pub provisioning: Option<DatabaseConnection>,
+}
+
+/// A connection with nothing left to look up. Never shown: it holds credentials.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseConnection {
+    url: String,
+    username: Option<String>,
+    password: Option<String>,
+    ca: Option<Vec<u8>>,
+    client_certificate: Option<(Vec<u8>, String)>,
+    tls: Option<TlsMode>,
+    pool: Option<u32>,
+    connect_timeout: Option<Duration>,
+    request_timeout: Option<Duration>,
+}
+
+impl fmt::Debug for DatabaseConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl DatabaseConnection {
+    fn of_url(url: &str) -> Self {
+        Self {
+            url: url.into(),
+            username: None,
+            password: None,
+            ca: None,
+            client_certificate: None,
+            tls: None,
+            pool: None,
+            connect_timeout: None,
+            request_timeout: None,
+        }
+    }
+
+    /// What the engine takes.
+    ///
+    /// # Errors
+    /// The address is none of PostgreSQL's, or lacks something.
+    pub fn postgres(&self, schema: SchemaName) -> Result<PostgresConfig, ConfigError> {
+        let mut address = Address::parse(&self.url).map_err(refused)?;
+        address.username = self.username.clone();
+        address.password = self.password.clone().map(Secret::new);
+        address.ca = self.ca.clone();
+        let certificate = self.client_certificate.clone();
+        address.client_certificate = certificate.map(|(certificate, key)| (certificate, Secret::new(key)));
+        address.tls = self.tls.map(|mode| match mode {
+            TlsMode::Require => TlsUse::Require,
+            TlsMode::Prefer => TlsUse::Prefer,
+            TlsMode::Disable => TlsUse::Disable,
+        });
+        let mut config = PostgresConfig::new(address, schema);
+        if let Some(most) = self.pool {
+            // one writes, one looks for others' commits
+            config.readers = usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(2).max(1);
+        }
+        config.connect_timeout = self.connect_timeout.unwrap_or(config.connect_timeout);
+        if let Some(request) = self.request_timeout {
+            config.request_timeout = request;
+            config.statement_timeout = config.statement_timeout.min(request);
+            config.lock_timeout = config.lock_timeout.min(request);
+        }
+        Ok(config)
+    }
+}
+
+fn refused(error: impl fmt::Display) -> ConfigError {
+    ConfigError::Refused(error.to_string())
+}
+
+/// The databases of the sources that `placements` put in one.
+///
+/// # Errors
+/// A Secret or key that is not there, an address that cannot be used.
+pub(super) fn resolve(
+    manifests: &Manifests,
+    stores: &[ResolvedStore],
+    placements: &[SourcePlacement],
+) -> Result<BTreeMap<SourceName, DeclaredDatabase>, ConfigError> {
+    let mut databases = BTreeMap::new();
+    for SourcePlacement { name, target } in placements {
+        let sources = stores.iter().flat_map(|store| store.sources.iter().map(move |source| (store, source)));
+        let Some((store, source)) = sources.into_iter().find(|(_, source)| source.name == *name) else {
+            continue;
+        };
+        let (connection, provisioning) = match target {
+            Target::Address(TargetEngine::Postgres, url) => (DatabaseConnection::of_url(url.reveal()), None),
+            Target::Declared => declared(manifests, store, source)?,
+            Target::File(_) | Target::Address(..) => continue,
+        };
+        let (schema, create_schema) = schema(store, source.postgres.as_ref());
+        let checked = SchemaName::parse(&schema).map_err(refused)?;
+        for connection in [Some(&connection), provisioning.as_ref()].into_iter().flatten() {
+            let placed = |error| ConfigError::Refused(format!("source {name}: {error}"));
+            connection.postgres(checked.clone()).map_err(placed)?;
+        }
+        databases.insert(name.clone(), DeclaredDatabase { schema, create_schema, connection, provisioning });
+    }
+    Ok(databases)
+}
+
+/// The schema that is declared, or one by the store's name where another engine is.
+fn schema(store: &ResolvedStore, declared: Option<&Postgres>) -> (String, bool) {
+    match declared {
+        Some(postgres) => (postgres.schema.as_str().to_owned(), postgres.create_schema.unwrap_or(true)),
+        None => {
+            let name = store.name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+            (format!("polylog_{name}"), true)
+        }
+    }
+}
+
+fn declared(
+    manifests: &Manifests,
+    store: &ResolvedStore,
+    source: &ResolvedSource,
+) -> Result<(DatabaseConnection, Option<DatabaseConnection>), ConfigError> {
+    let look = |connection: &Connection, field: &'static str| {
+        let objects = Objects { manifests, namespace: &store.namespace };
+        objects.connection(connection).map_err(|error| {
+            let (namespace, name, source) = (&store.namespace, &store.name, &source.name);
+            ConfigError::Refused(format!(
+                "EventStore {namespace}/{name}: {field} of source {source}: {error}"
+            ))
+        })
+    };
+    let provisioning = source.provisioning_connection.as_ref();
+    Ok((
+        look(&source.connection, "connection")?,
+        provisioning.map(|connection| look(connection, "provisioningConnection")).transpose()?,
+    ))
+}
+
+/// The Secrets and ConfigMaps of a namespace.
+struct Objects<'a> {
+    manifests: &'a Manifests,
+    namespace: &'a NamespaceName,
+}
+
+impl Objects<'_> {
+    fn connection(&self, connection: &Connection) -> Result<DatabaseConnection, String> {
+        let url = match (&connection.url, &connection.secret_ref) {
+            (Some(url), _) => url.as_str().to_owned(),
+            (None, Some(secret)) => self.text(&secret.name, secret.key.as_ref(), "url")?,
+            (None, None) => return Err("it has neither url nor secretRef".into()),
+        };
+        let mut found = DatabaseConnection::of_url(url.trim());
+        if let Some(auth) = &connection.auth {
+            if auth.api_key_key.is_some() {
+                return Err("auth.apiKeyKey: PostgreSQL has no API keys; use a name and a password".into());
+            }
+            let name = &auth.secret_ref.name;
+            found.username = Some(self.text(name, auth.username_key.as_ref(), "username")?);
+            found.password = Some(self.text(name, auth.password_key.as_ref(), "password")?);
+        }
+        if let Some(tls) = &connection.tls {
+            self.tls(tls, &mut found)?;
+        }
+        found.pool = connection.pool.as_ref().and_then(|pool| pool.max);
+        let timeouts = connection.timeouts.as_ref();
+        found.connect_timeout = timeouts.and_then(|timeouts| timeouts.connect).map(|it| it.as_std());
+        found.request_timeout = timeouts.and_then(|timeouts| timeouts.request).map(|it| it.as_std());
+        Ok(found)
+    }
+
+    fn tls(&self, tls: &Tls, found: &mut DatabaseConnection) -> Result<(), String> {
+        if tls.server_name.as_ref().is_some_and(|name| !name.is_empty()) {
+            return Err("tls.serverName is not in this version: use an address whose host the server's \
+                        certificate names"
+                .into());
+        }
+        found.tls = Some(tls.mode.unwrap_or(TlsMode::Require));
+        found.ca = tls.ca_ref.as_ref().map(|reference| self.authority(reference)).transpose()?;
+        if let Some(reference) = &tls.client_cert_ref {
+            let certificate = self.text(&reference.name, None, "tls.crt")?;
+            let key = self.text(&reference.name, None, "tls.key")?;
+            found.client_certificate = Some((certificate.into_bytes(), key));
+        }
+        Ok(())
+    }
+
+    fn authority(&self, reference: &CaRef) -> Result<Vec<u8>, String> {
+        let key = reference.key.as_ref();
+        if reference.kind == Some(CaRefKind::Secret) {
+            return Ok(self.text(&reference.name, key, "ca.crt")?.into_bytes());
+        }
+        let wanted = key.map_or("ca.crt", DataKey::as_str);
+        let found = self.manifests.config_maps.get(&self.key(&reference.name));
+        let text = found.and_then(|map| map.data.iter().find(|(key, _)| key.as_str() == wanted));
+        let (_, text) = text.ok_or_else(|| missing("ConfigMap", &reference.name, wanted))?;
+        Ok(text.clone().into_bytes())
+    }
+
+    fn text(&self, name: &ObjectName, key: Option<&DataKey>, default: &str) -> Result<String, String> {
+        let wanted = key.map_or(default, DataKey::as_str);
+        let found = self.manifests.secrets.get(&self.key(name));
+        let bytes = found.and_then(|secret| secret.data.iter().find(|(key, _)| key.as_str() == wanted));
+        let (_, bytes) = bytes.ok_or_else(|| missing("Secret", name, wanted))?;
+        String::from_utf8(bytes.clone()).map_err(|_| format!("Secret {name}: {wanted} is no text"))
+    }
+
+    fn key(&self, name: &ObjectName) -> ObjectKey {
+        ObjectKey { namespace: self.namespace.clone(), name: name.clone() }
+    }
+}
+
+fn missing(kind: &str, name: &ObjectName, key: &str) -> String {
+    format!("the folder has no {kind} {name} with the key {key}; add it, or use --source NAME=URL")
+}

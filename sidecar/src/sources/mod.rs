@@ -1,0 +1,230 @@
+//! Where the logs of `polylog dev` are kept, and their provisioning: an SQLite file or a PostgreSQL database.
+
+mod error;
+mod folder;
+mod postgres;
+mod sqlite;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use polylog_crds::{
+    event_store::EventIndex, resolve::ResolvedStore, validate::TargetEngine,
+    values::SourceName as DeclaredName,
+};
+use polylog_log::{
+    Approval, DatabaseId, Failure, Identity, Incarnation, IndexOptions, LogId, Plan, Source, SourceName,
+};
+use polylog_source_postgres::PostgresSource;
+use polylog_source_sqlite::{SqliteConfig, SqliteSource};
+use uuid::Uuid;
+
+pub use error::SourceError;
+pub(crate) use error::told;
+pub use folder::StoreFolder;
+pub use postgres::PostgresPlace;
+
+use crate::config::{ConfigError, DeclaredDatabase, SourcePlacement, Target};
+use folder::known_log;
+
+/// Where `polylog dev` keeps the log of a store.
+#[derive(Debug, Clone)]
+pub struct StorePlace {
+    /// The source that holds it.
+    pub source: SourceName,
+    /// The store's folder.
+    pub folder: PathBuf,
+    /// What keeps the source.
+    pub database: Database,
+    /// Indexes that the store asks for.
+    pub indexes: IndexOptions,
+}
+
+/// What keeps a source.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A schema in a PostgreSQL database.
+    Postgres(Box<PostgresPlace>),
+}
+
+impl Database {
+    /// The engine, as answers name it.
+    pub fn engine(&self) -> &'static str {
+        match self {
+            Database::Sqlite(_) => "sqlite",
+            Database::Postgres(_) => "postgres",
+        }
+    }
+}
+
+/// Without credentials.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Database::Sqlite(path) => write!(f, "{}", path.display()),
+            Database::Postgres(place) => write!(f, "{place}"),
+        }
+    }
+}
+
+/// What a source is to be.
+#[derive(Debug, Clone)]
+struct Wanted {
+    source: SourceName,
+    indexes: IndexOptions,
+}
+
+impl StorePlace {
+    /// The place below the folder `data`, or where `placements` say; `databases` are those that they lead to.
+    ///
+    /// # Errors
+    /// A store without a source that this version can serve; the capabilities refuse it before.
+    pub fn of(
+        store: &ResolvedStore,
+        data: &Path,
+        placements: &[SourcePlacement],
+        databases: &BTreeMap<DeclaredName, DeclaredDatabase>,
+    ) -> Result<Self, ConfigError> {
+        let ResolvedStore { namespace, name, .. } = store;
+        let primary = store
+            .first_primary()
+            .ok_or_else(|| ConfigError::Refused(format!("store {namespace}/{name} has no voter")))?;
+        let source = SourceName::recorded(primary.name.as_str());
+        let folder = data.join(format!("{namespace}.{name}"));
+        let placement = placements.iter().find(|placement| placement.name == primary.name);
+        let database = match (placement.map(|placement| &placement.target), databases.get(&primary.name)) {
+            (None, _) => Database::Sqlite(folder.join(format!("{source}.db"))),
+            (Some(Target::File(path)), _) => Database::Sqlite(path.clone()),
+            (Some(_), Some(database)) => Database::Postgres(Box::new(PostgresPlace::of(database)?)),
+            (Some(target), None) => {
+                let engine = match target {
+                    Target::Address(engine, _) => *engine,
+                    Target::File(_) | Target::Declared => TargetEngine::from(primary.engine),
+                };
+                let reason =
+                    format!("--source {source}: {engine} is not in this version (EngineNotSupported)");
+                return Err(ConfigError::Refused(reason));
+            }
+        };
+        let indexes = IndexOptions {
+            event_type: store.indexes.contains(&EventIndex::Type),
+            aggregate_id: store.indexes.contains(&EventIndex::AggregateId),
+        };
+        Ok(Self { source, folder, database, indexes })
+    }
+
+    /// What a start would do to the database; nothing is changed.
+    ///
+    /// # Errors
+    /// What would keep `polylog dev` from starting.
+    pub async fn plan(&self) -> Result<Plan, SourceError> {
+        let known = known_log(&self.folder)?;
+        let planned = match &self.database {
+            Database::Sqlite(path) => sqlite::plan(path, self.wanted(), known),
+            Database::Postgres(place) => place.plan(self.wanted(), known).await,
+        };
+        planned.map(|(_, plan)| plan).map_err(|failure| self.failed(failure))
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted { source: self.source.clone(), indexes: self.indexes }
+    }
+
+    fn failed(&self, failure: Failure) -> SourceError {
+        match &self.database {
+            Database::Sqlite(path) => SourceError::File { path: path.clone(), failure },
+            Database::Postgres(place) => SourceError::Database { place: place.to_string(), failure },
+        }
+    }
+}
+
+/// A provisioned source.
+pub struct Provisioned {
+    /// The open source.
+    pub source: OpenSource,
+    /// What it holds.
+    pub identity: Identity,
+    /// Steps that wait for approval, with the plan's hash.
+    pub waiting: Plan,
+}
+
+/// An open source of any engine.
+#[derive(Clone)]
+pub enum OpenSource {
+    /// A file.
+    Sqlite(Arc<SqliteSource>),
+    /// A schema in a PostgreSQL database.
+    Postgres(Arc<PostgresSource>),
+}
+
+impl OpenSource {
+    /// The source, for a store.
+    pub fn shared(&self) -> Arc<dyn Source> {
+        match self {
+            OpenSource::Sqlite(source) => source.clone(),
+            OpenSource::Postgres(source) => source.clone(),
+        }
+    }
+
+    /// Ends the source: what was handed to it is done first.
+    pub async fn close(&self) {
+        match self {
+            OpenSource::Sqlite(source) => source.close().await,
+            OpenSource::Postgres(source) => source.close().await,
+        }
+    }
+}
+
+/// Provisions a source as approved, and opens it.
+///
+/// # Errors
+/// A database of another log than the one that the folder belongs to is refused.
+pub async fn provision(
+    folder: &StoreFolder,
+    place: &StorePlace,
+    approval: Approval,
+) -> Result<Provisioned, SourceError> {
+    let known = known_log(&folder.path)?;
+    let wanted = place.wanted();
+    let prepared = match &place.database {
+        Database::Sqlite(path) => {
+            let path = path.clone();
+            tokio::task::spawn_blocking(move || sqlite::prepare(&path, wanted, &approval, known))
+                .await
+                .unwrap_or_else(|error| Err(Failure::Unreachable(error.to_string())))
+        }
+        Database::Postgres(database) => database.prepare(wanted, &approval, known).await,
+    };
+    let (identity, waiting) = prepared.map_err(|failure| place.failed(failure))?;
+    if known.is_none() {
+        folder.remember(identity.log)?;
+    }
+    let opened = match &place.database {
+        Database::Sqlite(path) => {
+            let opened = SqliteSource::open(SqliteConfig::new(path)).await;
+            opened.map(|source| OpenSource::Sqlite(Arc::new(source)))
+        }
+        Database::Postgres(database) => {
+            let opened = PostgresSource::open(database.data.clone()).await;
+            opened.map(|source| OpenSource::Postgres(Arc::new(source)))
+        }
+    };
+    let source = opened.map_err(|failure| place.failed(failure))?;
+    Ok(Provisioned { source, identity, waiting })
+}
+
+/// What a source is to hold: what is known, else what was found, else a new log.
+fn identity(known: Option<LogId>, found: Option<Identity>) -> Identity {
+    Identity {
+        // random from its first byte on: tokens carry the first four to tell logs apart, and those of a UUIDv7 are a clock
+        log: known.or(found.map(|found| found.log)).unwrap_or_else(|| LogId::new(Uuid::new_v4())),
+        database: found.map_or_else(|| DatabaseId::new(Uuid::now_v7()), |found| found.database),
+        incarnation: found.map_or_else(|| Incarnation::new(Uuid::now_v7()), |found| found.incarnation),
+    }
+}

@@ -1,0 +1,97 @@
+use std::fmt;
+
+use polylog_log::{Approval, Desired, Failure, Identity, LogId, Plan};
+use polylog_source_postgres::{
+    PostgresConfig, SchemaName,
+    provision::{self, Actual, Place, RoleName},
+};
+
+use super::{Wanted, identity};
+use crate::config::{ConfigError, DeclaredDatabase};
+
+/// A schema in a PostgreSQL database, and how it is reached.
+#[derive(Debug, Clone)]
+pub struct PostgresPlace {
+    /// How rows are read and written.
+    pub(super) data: PostgresConfig,
+    /// How tables are created.
+    provisioning: PostgresConfig,
+    place: Place,
+}
+
+impl PostgresPlace {
+    /// The place that was declared.
+    pub(super) fn of(database: &DeclaredDatabase) -> Result<Self, ConfigError> {
+        let refused = |error: polylog_source_postgres::ConfigError| ConfigError::Refused(error.to_string());
+        let schema = SchemaName::parse(&database.schema).map_err(refused)?;
+        let data = database.connection.postgres(schema.clone())?;
+        let mut place = Place { schema: schema.clone(), create_schema: database.create_schema, role: None };
+        let provisioning = match &database.provisioning {
+            None => data.clone(),
+            Some(connection) => {
+                let config = connection.postgres(schema)?;
+                let role = data.address.role().map_err(refused)?;
+                if role != config.address.role().map_err(refused)? {
+                    place.role = Some(RoleName::parse(&role).map_err(refused)?);
+                }
+                config
+            }
+        };
+        Ok(Self { data, provisioning, place })
+    }
+
+    /// Provisions the schema as approved.
+    pub(super) async fn prepare(
+        &self,
+        wanted: Wanted,
+        approval: &Approval,
+        known: Option<LogId>,
+    ) -> Result<(Identity, Plan), Failure> {
+        match self.try_prepare(wanted.clone(), approval, known).await {
+            // another process may have provisioned it in between: a new plan takes up what it left
+            Err(Failure::Unreachable(_)) => self.try_prepare(wanted, approval, known).await,
+            prepared => prepared,
+        }
+    }
+
+    async fn try_prepare(
+        &self,
+        wanted: Wanted,
+        approval: &Approval,
+        known: Option<LogId>,
+    ) -> Result<(Identity, Plan), Failure> {
+        let (identity, plan) = self.plan(wanted, known).await?;
+        let applied = provision::apply(&self.provisioning, &self.place, &plan, approval).await?;
+        Ok((identity, Plan { steps: applied.waiting }))
+    }
+
+    /// What the schema is to be, and the steps to there.
+    pub(super) async fn plan(
+        &self,
+        wanted: Wanted,
+        known: Option<LogId>,
+    ) -> Result<(Identity, Plan), Failure> {
+        let actual = provision::inspect(&self.provisioning, &self.place).await?;
+        let found = match &actual {
+            Actual::Ours(inventory) => inventory.identity,
+            Actual::Absent | Actual::Empty => None,
+        };
+        if let Some(known) = known
+            && matches!(actual, Actual::Absent | Actual::Empty)
+        {
+            return Err(Failure::WrongStore(format!(
+                "the store's folder belongs to log {known}, and the database holds no log"
+            )));
+        }
+        let identity = identity(known, found);
+        let Wanted { source, indexes } = wanted;
+        let plan = provision::plan(&Desired { identity, source, indexes }, &self.place, &actual)?;
+        Ok((identity, plan))
+    }
+}
+
+impl fmt::Display for PostgresPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, schema {}", self.data.address, self.place.schema.as_str())
+    }
+}

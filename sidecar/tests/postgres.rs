@@ -1,0 +1,382 @@
+//! `polylog-sidecar dev` on real PostgreSQL servers.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, LazyLock, Mutex},
+    time::{Duration, Instant},
+};
+
+use polylog_test_bed::PostgresServer;
+use support::Client;
+use tempfile::TempDir;
+
+/// One server for the tests that do not stop it.
+static SERVER: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::start);
+
+const STORE: &str = "
+apiVersion: polylog.dev/v1alpha1
+kind: EventStore
+metadata: {name: payments, namespace: shop}
+spec:
+  sources:
+    - {name: ledger, connection: {secretRef: {name: ledger-db}}, postgres: {schema: payments}}
+";
+
+fn folder(manifests: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("store.yaml"), manifests).unwrap();
+    folder
+}
+
+fn at(url: &str) -> String {
+    format!("ledger={url}")
+}
+
+/// A process that serves; killed with this.
+struct Dev {
+    child: Child,
+    client: Client,
+    banner: String,
+    said: Arc<Mutex<String>>,
+}
+
+fn command(folder: &Path, source: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polylog-sidecar"));
+    command.current_dir(folder).args(["dev", ".", "--port", "0", "--health-port", "0", "--source", source]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).env("POLYLOG_LOG", "debug");
+    command
+}
+
+impl Dev {
+    fn start(folder: &Path, source: &str) -> Self {
+        Self::of(command(folder, source))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut banner = String::new();
+        while !banner.contains("read: ") {
+            assert!(lines.read_line(&mut banner).unwrap() > 0, "it ended: {banner}");
+        }
+        let said = Arc::new(Mutex::new(banner.clone()));
+        let kept = said.clone();
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                kept.lock().unwrap().push_str(&line);
+            }
+        });
+        let port = banner.split("localhost:").nth(1).unwrap().split('/').next().unwrap();
+        let client = Client::new(port.parse().unwrap());
+        Self { child, client, banner, said }
+    }
+
+    /// Ends it with SIGTERM.
+    fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert_eq!(ended(&mut self.child), Some(0));
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn ended(child: &mut Child) -> Option<i32> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Its exit code and what it said, which never has the password `geheim`.
+#[track_caller]
+fn refused(folder: &Path, source: &str, code: i32, words: &[&str]) {
+    let mut child = command(folder, source).spawn().unwrap();
+    let mut text = String::new();
+    let mut said = child.stderr.take().unwrap();
+    let found = ended(&mut child);
+    said.read_to_string(&mut text).unwrap();
+    assert_eq!(found, Some(code), "{text}");
+    for word in words {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert!(!text.contains("geheim"), "{text}");
+}
+
+#[tokio::test]
+async fn it_appends_reads_follows_and_keeps_the_log() {
+    let database = SERVER.create_database();
+    let url = SERVER.url(&database);
+    let folder = folder(STORE);
+    let first = Dev::start(folder.path(), &at(&url));
+    assert!(first.banner.contains("ledger: PostgreSQL, postgres://127.0.0.1:"), "{}", first.banner);
+    let id = first.client.get("/v1/stores/payments").await.ok().json()["storeId"].clone();
+    first.client.append("Payment-1", "Paid", r#"{"amount": "1.00"}"#).await;
+    first.client.append("Payment-1", "Paid", "2").await;
+    let conflict = r#"{"expectedVersion":1,"events":[{"type":"Paid"}]}"#;
+    first.client.post("/v1/streams/Payment-1", conflict).await.problem("version_conflict");
+    let read = first.client.get("/v1/streams/Payment-1").await.ok().json();
+    assert_eq!(read["events"][0]["data"]["amount"], "1.00");
+    assert_eq!(read["events"].as_array().unwrap().len(), 2);
+    let log = first.client.get("/v1/events").await.ok().json();
+    assert_eq!(log["served"]["source"], "ledger");
+    follow(&first.client).await;
+    let store = first.client.get("/v1/stores/payments").await.ok().json();
+    assert_eq!(store["sources"][0]["engine"], "postgres", "{store}");
+    first.stop();
+
+    let second = Dev::start(folder.path(), &at(&url));
+    let store = second.client.get("/v1/stores/payments").await.ok().json();
+    assert_eq!(store["storeId"], id);
+    let head = second.client.get("/v1/streams/Payment-1/head").await.ok().json();
+    assert_eq!(head["version"], 3, "{head}");
+    // killed: what was answered is there
+    second.client.append("Payment-1", "Paid", "4").await;
+    drop(second);
+    let third = Dev::start(folder.path(), &at(&url));
+    assert_eq!(third.client.get("/v1/streams/Payment-1/head").await.ok().json()["version"], 4);
+    assert_eq!(
+        SERVER.execute(&database, "SELECT count(*) FROM payments.polylog_events WHERE stream = 'Payment-1'"),
+        "4"
+    );
+    assert!(!third.said.lock().unwrap().contains("secret"), "a password in the log");
+}
+
+/// A subscription sees what is appended after it began.
+async fn follow(client: &Client) {
+    use http_body_util::BodyExt;
+    let request = client.request(
+        http::Method::GET,
+        "/v1/subscribe?from=beginning",
+        &[("accept", "text/event-stream")],
+        "",
+    );
+    let answer = client.open(request).await;
+    assert!(answer.status().is_success(), "{}", answer.status());
+    let mut body = answer.into_body();
+    client.append("Payment-1", "Followed", "3").await;
+    let mut seen = String::new();
+    let read = async {
+        while !seen.contains("Followed") {
+            let frame = body.frame().await.expect("no end").unwrap();
+            seen.push_str(&String::from_utf8_lossy(frame.data_ref().unwrap()));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), read).await.expect("the event arrives");
+}
+
+/// The manifest's own connection: address and credentials apart, tables by another role than rows.
+#[tokio::test]
+async fn a_declared_connection_is_used_when_asked_for() {
+    let database = SERVER.create_database();
+    SERVER.execute(&database, "CREATE ROLE worker LOGIN PASSWORD 'geheim'");
+    let port = SERVER.port();
+    let store = STORE.replace(
+        "connection: {secretRef: {name: ledger-db}},",
+        &format!(
+            "connection: {{url: 'postgres://127.0.0.1:{port}/{database}', auth: {{secretRef: {{name: worker}}}}}}, \
+             provisioningConnection: {{secretRef: {{name: owner, key: address}}}},"
+        ),
+    );
+    let secrets = format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: worker, namespace: shop}}\n\
+         stringData: {{username: worker, password: geheim}}\n\
+         ---\napiVersion: v1\nkind: Secret\nmetadata: {{name: owner, namespace: shop}}\n\
+         stringData: {{address: '{}'}}\n",
+        SERVER.url(&database)
+    );
+    let whole = folder(&format!("{store}{secrets}"));
+    let running = Dev::start(whole.path(), "ledger=declared");
+    running.client.append("Payment-1", "Paid", "1").await;
+    let users =
+        "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name = 'polylog' AND datname = ";
+    assert_eq!(SERVER.execute(&database, &format!("{users}'{database}'")), "worker");
+    assert!(!running.said.lock().unwrap().contains("geheim"));
+    drop(running);
+    refused(folder(&store).path(), "ledger=declared", 2, &["no Secret worker with the key username"]);
+    let encrypted = store.replace("auth:", "tls: {mode: Require}, auth:");
+    let encrypted = folder(&format!("{encrypted}{secrets}"));
+    let data = encrypted.path();
+    refused(data, "ledger=declared", 1, &["source_refused", "tls"]);
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_refused_with_its_code_and_what_to_do() {
+    let database = SERVER.create_database();
+    let here = |role: &str, password: &str| at(&SERVER.url_as(role, password, &database));
+    let new = || folder(STORE);
+    let nobody = at("postgres://postgres:geheim@127.0.0.1:1/x");
+    refused(new().path(), &nobody, 3, &["source_unavailable", "start the database", "127.0.0.1:1/x"]);
+    refused(
+        new().path(),
+        &here("postgres", "geheim"),
+        1,
+        &["source_refused", "correct the user or the password"],
+    );
+    let missing = at(&SERVER.url("no_such_database"));
+    refused(new().path(), &missing, 1, &["not_provisioned", "no_such_database"]);
+    SERVER.execute(&database, "CREATE ROLE guest LOGIN PASSWORD 'geheim'");
+    refused(new().path(), &here("guest", "geheim"), 1, &["source_refused", "CREATE on the database"]);
+    SERVER.execute(&database, "ALTER ROLE guest SET default_transaction_read_only = on");
+    refused(new().path(), &here("guest", "geheim"), 1, &["source_refused", "default_transaction_read_only"]);
+    SERVER.execute(&database, "CREATE SCHEMA payments CREATE TABLE polylog_head (a int)");
+    refused(
+        new().path(),
+        &here("postgres", "secret"),
+        1,
+        &["wrong_store", "polylog_head belongs to another application"],
+    );
+    assert_eq!(SERVER.execute(&database, "SELECT count(*) FROM payments.polylog_head"), "0");
+    let forgetful = PostgresServer::with(&[("fsync", "off")]);
+    refused(new().path(), &at(&forgetful.url("postgres")), 1, &["source_refused", "fsync is off"]);
+}
+
+#[tokio::test]
+async fn another_stores_database_is_refused() {
+    let (mine, other) = (SERVER.create_database(), SERVER.create_database());
+    let folder_of_mine = folder(STORE);
+    Dev::start(folder_of_mine.path(), &at(&SERVER.url(&mine))).stop();
+    Dev::start(folder(STORE).path(), &at(&SERVER.url(&other))).stop();
+    refused(folder_of_mine.path(), &at(&SERVER.url(&other)), 1, &["wrong_store", "holds log", "--data"]);
+    let empty = SERVER.create_database();
+    refused(folder_of_mine.path(), &at(&SERVER.url(&empty)), 1, &["wrong_store", "holds no log"]);
+    assert_eq!(SERVER.execute(&empty, "SELECT count(*) FROM pg_namespace WHERE nspname = 'payments'"), "0");
+    // two stores of one process in one schema
+    let second =
+        STORE.replace("payments, namespace", "refunds, namespace").replace("name: ledger,", "name: book,");
+    let both = folder(&format!("{STORE}---{second}"));
+    let mut two = command(both.path(), &at(&SERVER.url(&mine)));
+    let output = two.args(["--source", &format!("book={}", SERVER.url(&mine))]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && text.contains("the same log"), "{text}");
+}
+
+#[tokio::test]
+async fn destructive_steps_wait_for_their_hash() {
+    let database = SERVER.create_database();
+    let source = at(&SERVER.url(&database));
+    let folder = folder(&STORE.replace("spec:", "spec:\n  events: {indexes: [Type]}"));
+    Dev::start(folder.path(), &source).stop();
+    std::fs::write(folder.path().join("store.yaml"), STORE).unwrap();
+    let index = "SELECT count(*) FROM pg_indexes WHERE indexname = 'polylog_events_type'";
+    assert_eq!(SERVER.execute(&database, index), "1");
+    let waiting = Dev::start(folder.path(), &source);
+    assert!(waiting.banner.contains("Destructive: drop index polylog_events_type"), "{}", waiting.banner);
+    let hash = waiting.banner.split("--approve ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    waiting.stop();
+    assert_eq!(SERVER.execute(&database, index), "1");
+    let mut approved = command(folder.path(), &source);
+    approved.args(["--approve", &hash]);
+    Dev::of(approved).stop();
+    assert_eq!(SERVER.execute(&database, index), "0");
+}
+
+/// Writers go on while the server is killed five times: nothing that was answered is lost, nothing is twice, and
+/// nobody restarts the sidecar.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_loses_nothing_and_is_taken_up_again() {
+    let server = PostgresServer::start();
+    let database = server.create_database();
+    let folder = folder(STORE);
+    let running = Dev::start(folder.path(), &at(&server.url(&database)));
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let (client, stop) = (running.client.clone(), stop.clone());
+            tokio::spawn(async move {
+                let mut answered = 0_u64;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    append_until_answered(&client, writer, answered).await;
+                    answered += 1;
+                }
+                answered
+            })
+        })
+        .collect();
+    let total = "SELECT count(*) FROM payments.polylog_events";
+    let mut events = 0;
+    for _ in 0..5 {
+        let wanted = events + 20;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while events < wanted {
+            assert!(Instant::now() < deadline, "appends go on: {}", running.said.lock().unwrap());
+            events = server.execute(&database, total).parse::<u64>().unwrap();
+        }
+        server.crash();
+        server.start_again();
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    for (writer, task) in writers.into_iter().enumerate() {
+        let answered = task.await.unwrap();
+        let head = running.client.get(&format!("/v1/streams/Payment-{writer}/head")).await.ok().json();
+        assert_eq!(head["version"], answered, "writer {writer}");
+    }
+    let log = server.execute(&database, "SELECT max(position) = count(*) FROM payments.polylog_events");
+    assert_eq!(log, "t");
+}
+
+/// One event, with the same id until it is answered for good.
+async fn append_until_answered(client: &Client, writer: usize, number: u64) {
+    let id = uuid::Uuid::now_v7();
+    let expected = if number == 0 { r#""noStream""#.to_owned() } else { number.to_string() };
+    let body = format!(
+        r#"{{"expectedVersion":{expected},"events":[{{"id":"{id}","type":"Paid","data":{number}}}]}}"#
+    );
+    until_answered(client, &format!("Payment-{writer}"), &body).await;
+}
+
+/// Codes after which the same request may succeed.
+const MAY_PASS: [&str; 4] = ["outcome_unknown", "source_unavailable", "no_primary", "deadline_exceeded"];
+
+async fn until_answered(client: &Client, stream: &str, body: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut counts = BTreeMap::<String, u64>::new();
+    loop {
+        let answer = client.post(&format!("/v1/streams/{stream}"), body.to_owned()).await;
+        if answer.status.is_success() {
+            return;
+        }
+        let code = answer.json()["code"].as_str().unwrap().to_owned();
+        assert!(MAY_PASS.contains(&code.as_str()), "{}", answer.text());
+        *counts.entry(code).or_default() += 1;
+        assert!(Instant::now() < deadline, "no answer: {counts:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_is_used_without_a_restart() {
+    let server = PostgresServer::start();
+    let database = server.create_database();
+    let folder = folder(STORE);
+    let running = Dev::start(folder.path(), &at(&server.url(&database)));
+    running.client.append("Payment-1", "Paid", "1").await;
+    server.stop();
+    let id = uuid::Uuid::now_v7();
+    let body = format!(r#"{{"expectedVersion":1,"events":[{{"id":"{id}","type":"Paid"}}]}}"#);
+    let answer = running.client.post("/v1/streams/Payment-1", body.clone()).await;
+    // it may have been sent before the end of the server was noticed
+    assert!(MAY_PASS.contains(&answer.json()["code"].as_str().unwrap()), "{}", answer.text());
+    running.client.get("/v1/streams/Payment-1").await.problem("source_unavailable");
+    server.start_again();
+    until_answered(&running.client, "Payment-1", &body).await;
+    append_until_answered(&running.client, 2, 0).await;
+    assert_eq!(running.client.get("/v1/streams/Payment-1/head").await.ok().json()["version"], 2);
+}
