@@ -58,6 +58,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<()> {
     sidecar.start()?;
     FILL.fill(sidecar.port, args.stored)?;
     let mut raw = Raw::copy(&database(&data)?, &folder.join("raw.db"))?;
+    settle(&sidecar, &mut raw)?;
     for &load in cases {
         let pairs = (0..args.pairs).map(|_| pair(load, &sidecar, args.window, &mut raw));
         println!("{}", row(load, pairs.collect::<Result<_>>()?));
@@ -78,13 +79,20 @@ fn pair_of_copies(load: Load, args: &Args, data: &Path, folder: &Path) -> Result
     let mut raw = Raw::copy(&original, &copies.join("raw.db"))?.from(&ours)?;
     let mut sidecar = Sidecar::new(&args.sidecar, &copies.join("data"))?;
     sidecar.start()?;
-    // Until the write-ahead log was copied into the file once: before that each commit makes it longer, which costs more.
-    pair(load, &sidecar, args.window, &mut raw)?;
+    settle(&sidecar, &mut raw)?;
     let pair = pair(load, &sidecar, args.window, &mut raw)?;
     sidecar.kill()?;
     drop(raw);
     std::fs::remove_dir_all(&copies)?;
     Ok(pair)
+}
+
+/// Brings both files to where they stay: their write-ahead logs were copied into them at least once (before that each
+/// commit makes the log's file longer, which costs more), and nothing that was written earlier is on its way to the disk.
+fn settle(sidecar: &Sidecar, raw: &mut Raw) -> Result<()> {
+    pair(FILL, sidecar, 0.5, raw)?;
+    rustix::fs::sync();
+    Ok(())
 }
 
 fn pair(load: Load, sidecar: &Sidecar, window: f64, raw: &mut Raw) -> Result<Pair> {
