@@ -5,6 +5,7 @@
 //! transactions as large as its own were on average.
 
 mod append;
+mod cpu;
 mod load;
 mod raw;
 mod read;
