@@ -3,13 +3,14 @@
 //! They speak HTTP by a client of their own and share no code with what they test.
 
 mod audit;
+mod cluster;
 mod kill;
 mod memory;
 mod subscriber;
 mod writer;
 
 use clap::Parser;
-use polylog_whole_tests::{http, sidecar};
+use polylog_whole_tests::{database, http, sidecar};
 
 #[derive(Parser)]
 enum Command {

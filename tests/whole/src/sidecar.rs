@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::http::Connection;
 
@@ -50,6 +51,18 @@ impl Sidecar {
         Ok(Self { port, health_port, command, child: None })
     }
 
+    /// Keeps the log of the manifests' source `ledger` at this address.
+    pub fn at(mut self, url: &str) -> Self {
+        self.command.args(["--source", &format!("ledger={url}")]);
+        self
+    }
+
+    /// What the next start has in its environment.
+    pub fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Starts it and waits until it answers.
     pub fn start(&mut self) -> Result<()> {
         self.child = Some(self.command.spawn().context("polylog could not be started")?);
@@ -75,6 +88,30 @@ impl Sidecar {
             child.wait()?;
         }
         Ok(())
+    }
+
+    /// SIGSTOP: nothing of it runs, its connections stay.
+    pub fn stop(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// SIGCONT: it goes on where it stood.
+    pub fn go_on(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.pid()?)?).context("a process id")?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// Fails if it ended by itself.
+    pub fn check_running(&mut self) -> Result<()> {
+        let child = self.child.as_mut().context("it was started")?;
+        match child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("polylog dev ended by itself: {status}"),
+        }
     }
 
     /// Its process id.
