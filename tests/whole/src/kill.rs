@@ -96,6 +96,7 @@ fn kill(args: &Args) -> Result<()> {
             .collect();
         let mut kills = Kills::default();
         let rounds = victims.into_iter().try_for_each(|victim| {
+            ensure!(!writers.iter().any(|writer| writer.is_finished()), "a writer gave up");
             pause(Duration::from_millis(random.random_range(50..1_000)));
             kills.carry_out(victim, &mut cluster, &mut random)
         });

@@ -5,7 +5,9 @@
 mod audit;
 mod cluster;
 mod kill;
+mod load;
 mod memory;
+mod stop;
 mod subscriber;
 mod writer;
 
@@ -16,6 +18,8 @@ use polylog_whole_tests::{database, http, sidecar};
 enum Command {
     /// Kills the sidecar again and again under load, then checks everything that it acknowledged.
     Kill(kill::Args),
+    /// Stops one of two sidecars in the middle of its appends, and measures how long it holds up the other.
+    Stop(stop::Args),
     /// Measures the sidecar's resident memory: idle, and under load with a stalled subscriber.
     Memory(memory::Args),
 }
@@ -23,6 +27,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Kill(args) => kill::run(&args),
+        Command::Stop(args) => stop::run(&args),
         Command::Memory(args) => memory::run(&args),
     }
 }

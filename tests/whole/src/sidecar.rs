@@ -90,14 +90,10 @@ impl Sidecar {
         Ok(())
     }
 
-    /// SIGSTOP: nothing of it runs, its connections stay.
-    pub fn stop(&self) -> Result<()> {
-        self.signal(Signal::STOP)
-    }
-
-    /// SIGCONT: it goes on where it stood.
-    pub fn go_on(&self) -> Result<()> {
-        self.signal(Signal::CONT)
+    /// SIGSTOP: nothing of it runs, its connections stay. It goes on when the answer is dropped.
+    pub fn stop(&self) -> Result<Stopped<'_>> {
+        self.signal(Signal::STOP)?;
+        Ok(Stopped(self))
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
@@ -124,6 +120,15 @@ impl Drop for Sidecar {
     fn drop(&mut self) {
         // Nothing can be done about a process that is gone already.
         let _ = self.kill();
+    }
+}
+
+/// A sidecar that stands still, until this is dropped.
+pub struct Stopped<'a>(&'a Sidecar);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.signal(Signal::CONT).expect("a process that is stopped does not end");
     }
 }
 

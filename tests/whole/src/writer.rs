@@ -34,7 +34,9 @@ pub struct Written {
 pub fn write(ports: &[u16], first: usize, seed: u64, stop: &AtomicBool) -> Result<Written> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut written = Written::default();
-    let mut clients = [first, first + 1].map(|first| Client::new(ports, first, PATIENCE));
+    let mut client = Client::new(ports, first, PATIENCE);
+    // of the second tries half go where the first one went
+    let mut others = [first, first + 1].map(|first| Client::new(ports, first, PATIENCE));
     while !stop.load(Ordering::Relaxed) {
         let stream = format!("Payment-{}", random.random_range(0..40));
         let ids: Vec<Uuid> =
@@ -46,13 +48,15 @@ pub fn write(ports: &[u16], first: usize, seed: u64, stop: &AtomicBool) -> Resul
         let body = json!({"expectedVersion": expected, "events": events}).to_string();
         let path = format!("/v1/streams/{stream}");
         let mut first_answer: Option<Acknowledged> = None;
-        // A second try of the same commit is sent, now and then, without waiting for the first's answer, and where there
-        // are two sidecars through the other one: both must be answered alike.
-        let impatience = [Duration::ZERO, Duration::from_millis(random.random_range(0..30))];
+        // A second try of the same commit is sent, now and then, without waiting for the first's answer: both must be
+        // answered alike.
+        let longest = if random.random() { 30 } else { 150 };
+        let impatience = [Duration::ZERO, Duration::from_millis(random.random_range(0..longest))];
         let tries = if random.random_ratio(1, 3) { 2 } else { 1 };
+        let other = &mut others[random.random_range(0..2)];
         let answers = std::thread::scope(|scope| -> Vec<Result<(Option<Acknowledged>, usize)>> {
-            let threads: Vec<_> = clients
-                .iter_mut()
+            let threads: Vec<_> = [&mut client, other]
+                .into_iter()
                 .zip(impatience)
                 .take(tries)
                 .map(|(client, impatience)| {
