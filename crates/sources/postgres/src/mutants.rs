@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use polylog_log::{
-    Commit, Position,
+    Commit, Effect, Position, Verdict,
     mutants::{self, Mutant},
 };
 use sqlx::AssertSqlSafe;
@@ -30,7 +30,13 @@ pub(crate) fn swap(sql: &str) -> AssertSqlSafe<String> {
 
 /// Whether the fault of this process sits in the operations that take the lock.
 pub(crate) fn sits_under_the_lock() -> bool {
-    mutants::active().is_some()
+    matches!(mutants::active(), Some(Mutant::Sequence | Mutant::EarlyAnswer))
+}
+
+/// Whether refusals that rest on what is remembered are given as they are.
+pub(crate) fn believes(effect: &Effect) -> bool {
+    let is_conflict = |verdict: &Verdict| matches!(verdict, Verdict::VersionConflict { .. });
+    mutants::active() == Some(Mutant::StaleConflict) && effect.verdicts.iter().all(is_conflict)
 }
 
 /// What goes wrong when positions come from a sequence: its numbers are handed out before the commit, and nothing takes

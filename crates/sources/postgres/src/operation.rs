@@ -178,7 +178,7 @@ impl Transaction<'_> {
         self.pass(faults::ROWS_WRITTEN).await?;
         head::store(self.connection()?, &effect.head).await?;
         #[cfg(feature = "mutants")]
-        polylog_log::mutants::before_commit(&effect);
+        tokio::time::sleep(polylog_log::mutants::before_commit(&effect)).await;
         self.commit().await?;
         let memory = &mut self.writer.memory;
         if effect.cut.is_some() {
