@@ -60,6 +60,8 @@ pub struct DeclaredSource {
     pub role: String,
     /// Why it holds no log, if it holds none.
     pub unprovisioned: Option<String>,
+    /// What whoever looks at it should know.
+    pub remark: Option<String>,
 }
 
 struct Followed {

@@ -113,20 +113,37 @@ pub(super) fn resolve(
         let Some((store, source)) = sources.into_iter().find(|(_, source)| source.name == *name) else {
             continue;
         };
-        let (connection, provisioning) = match target {
-            Target::Address(TargetEngine::Postgres, url) => (DatabaseConnection::of_url(url.reveal()), None),
-            Target::Declared => declared(manifests, store, source)?,
-            Target::File(_) | Target::Address(..) => continue,
-        };
-        let (schema, create_schema) = schema(store, source.postgres.as_ref());
-        let checked = SchemaName::parse(&schema).map_err(refused)?;
-        for connection in [Some(&connection), provisioning.as_ref()].into_iter().flatten() {
-            let placed = |error| ConfigError::Refused(format!("source {name}: {error}"));
-            connection.postgres(checked.clone()).map_err(placed)?;
+        match target {
+            Target::Address(TargetEngine::Postgres, _) | Target::Declared => {
+                databases.insert(name.clone(), of_source(manifests, store, source, target)?);
+            }
+            Target::File(_) | Target::Address(..) => {}
         }
-        databases.insert(name.clone(), DeclaredDatabase { schema, create_schema, connection, provisioning });
     }
     Ok(databases)
+}
+
+/// The PostgreSQL database of a source.
+///
+/// # Errors
+/// As [`resolve`].
+pub(super) fn of_source(
+    manifests: &Manifests,
+    store: &ResolvedStore,
+    source: &ResolvedSource,
+    target: &Target,
+) -> Result<DeclaredDatabase, ConfigError> {
+    let (connection, provisioning) = match target {
+        Target::Address(_, url) => (DatabaseConnection::of_url(url.reveal()), None),
+        Target::Declared | Target::File(_) => declared(manifests, store, source)?,
+    };
+    let (schema, create_schema) = schema(store, source.postgres.as_ref());
+    let checked = SchemaName::parse(&schema).map_err(refused)?;
+    for connection in [Some(&connection), provisioning.as_ref()].into_iter().flatten() {
+        let placed = |error| ConfigError::Refused(format!("source {}: {error}", source.name));
+        connection.postgres(checked.clone()).map_err(placed)?;
+    }
+    Ok(DeclaredDatabase { schema, create_schema, connection, provisioning })
 }
 
 /// The schema that is declared, or one by the store's name where another engine is.

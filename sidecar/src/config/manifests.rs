@@ -61,7 +61,7 @@ pub fn load(
     Ok(Declared { stores, warnings, databases })
 }
 
-fn check(
+pub(super) fn check(
     manifests: &Manifests,
     placements: &[SourcePlacement],
     capabilities: &Capabilities,
@@ -98,7 +98,10 @@ fn engine(manifests: &Manifests, placement: &SourcePlacement) -> Option<TargetEn
     }
 }
 
-fn check_names(stores: &[ResolvedStore], placements: &[SourcePlacement]) -> Result<(), ConfigError> {
+pub(super) fn check_names(
+    stores: &[ResolvedStore],
+    placements: &[SourcePlacement],
+) -> Result<(), ConfigError> {
     for (index, store) in stores.iter().enumerate() {
         if let Some(other) = stores[..index].iter().find(|other| other.name == store.name) {
             return Err(ConfigError::Name(format!(

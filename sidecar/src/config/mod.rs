@@ -3,11 +3,13 @@
 mod apart;
 mod args;
 mod databases;
+mod declared;
 mod manifests;
 mod settings;
 
 pub(crate) use apart::load_apart;
 pub use args::{DevArgs, InvalidPlacement, PlacementParser, SourcePlacement, Target};
 pub use databases::{DatabaseConnection, DeclaredDatabase};
+pub use declared::{At, SourceAt, declared_sources};
 pub use manifests::{ConfigError, Declared, load};
 pub(crate) use settings::{desired_config, policy_document, read_defaults};

@@ -48,10 +48,10 @@ fn status(server: &Server, hosted: &Hosted, status: &Status) -> StoreStatus {
 }
 
 fn source(declared: &DeclaredSource, status: &Status) -> SourceStatus {
-    let DeclaredSource { name, engine, role, unprovisioned } = declared;
+    let DeclaredSource { name, engine, role, unprovisioned, remark } = declared;
     let seen = status.sources.iter().find(|source| source.name == *name);
     let (state, message) = match seen.map(|source| &source.state) {
-        Some(SourceState::Primary) => ("InSync", String::new()),
+        Some(SourceState::Primary) => ("InSync", remark.clone().unwrap_or_default()),
         Some(SourceState::NotOpened) => ("Syncing", "not opened as primary yet".to_owned()),
         Some(SourceState::Failing(failure)) => ("Unreachable", failure.to_string()),
         None => ("Unprovisioned", unprovisioned.clone().unwrap_or_default()),

@@ -32,6 +32,9 @@ impl Banner {
                         Database::Postgres(_) => "PostgreSQL",
                     };
                     self.line(format_args!("  {}: {engine}, {database}", source.name));
+                    if let Some(remark) = &source.remark {
+                        self.line(format_args!("    warning: {remark}"));
+                    }
                 }
                 Some(reason) => self.line(format_args!("  {}: Unprovisioned, {reason}", source.name)),
             }

@@ -84,6 +84,7 @@ impl Sidecar {
                 engine: "sqlite".into(),
                 role: "Voter".into(),
                 unprovisioned: None,
+                remark: None,
             };
             hosted.push(Hosted::new("shop".into(), (*name).into(), store, vec![declared]).unwrap());
             folders.push(folder);

@@ -149,6 +149,14 @@ impl Address {
         Ok(self.options()?.get_username().to_owned())
     }
 
+    /// The database that it names.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn database(&self) -> Result<String, ConfigError> {
+        Ok(self.options()?.get_database().unwrap_or_default().to_owned())
+    }
+
     /// What the driver needs.
     pub(crate) fn options(&self) -> Result<PgConnectOptions, ConfigError> {
         let url = self.url.0.as_str();
@@ -202,6 +210,9 @@ fn parameters(url: &str) -> Vec<&str> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
+/// The oldest server that this engine is tested with.
+const OLDEST: i32 = 150_000;
+
 /// How a PostgreSQL database is used. What is written does not depend on it.
 #[derive(Debug, Clone)]
 pub struct PostgresConfig {
@@ -226,6 +237,8 @@ pub struct PostgresConfig {
     pub poll_interval: Duration,
     /// Rows that one statement reads at most; a page takes as many statements as it needs.
     pub page_rows: usize,
+    /// The oldest server that is used, as its `server_version_num` says it; tests raise it.
+    pub oldest_version: i32,
     /// Use a server that forgets what it acknowledged (`fsync` or `synchronous_commit` off): for throw-away servers.
     pub allow_unsafe_durability: bool,
     /// Where tests make something go wrong; see [`POINTS`](crate::POINTS).
@@ -246,6 +259,7 @@ impl PostgresConfig {
             request_timeout: Duration::from_secs(15),
             poll_interval: Duration::from_millis(25),
             page_rows: 2_000,
+            oldest_version: OLDEST,
             allow_unsafe_durability: false,
             fail_points: FailPoints::default(),
         }

@@ -8,9 +8,9 @@ use sqlx::{ConnectOptions, PgConnection, Row};
 
 use crate::{
     PostgresConfig, checks,
-    checks::Settings,
     error::{EngineError, Patience},
     faults::Faults,
+    settings::Settings,
 };
 
 /// After this long without use a connection is tried before it is trusted: routers forget idle ones without a word.
@@ -21,7 +21,7 @@ const IDLE: Duration = Duration::from_secs(30);
 const PREPARE: &str = "SELECT current_setting('server_version_num')::int, current_setting('server_version'), \
      current_setting('server_encoding'), current_setting('fsync'), \
      set_config('synchronous_commit', current_setting('synchronous_commit'), false), \
-     pg_is_in_recovery(), current_setting('transaction_read_only'), \
+     pg_is_in_recovery(), current_setting('transaction_read_only'), current_setting('full_page_writes'), \
      set_config('search_path', $1, false), set_config('lock_timeout', $2, false), \
      set_config('statement_timeout', $3, false), \
      set_config('idle_in_transaction_session_timeout', $4, false), \
@@ -121,13 +121,22 @@ pub(crate) async fn connect(
     config: &PostgresConfig,
     statement_timeout: Duration,
 ) -> Result<PgConnection, EngineError> {
+    let (connection, settings) = connect_to_any(config, statement_timeout).await?;
+    settings.check(config)?;
+    Ok(connection)
+}
+
+/// The same to any server, with what it says of itself.
+pub(crate) async fn connect_to_any(
+    config: &PostgresConfig,
+    statement_timeout: Duration,
+) -> Result<(PgConnection, Settings), EngineError> {
     let options = config.address.options().map_err(|error| Failure::Unreachable(error.to_string()))?;
     let options = options.disable_statement_logging();
     let connecting = async {
         let mut connection = options.connect().await?;
         let settings = prepare(&mut connection, config, statement_timeout).await?;
-        settings.check(config.allow_unsafe_durability)?;
-        Ok(connection)
+        Ok((connection, settings))
     };
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(result) => result,
@@ -160,5 +169,6 @@ async fn prepare(
         synchronous_commit: row.try_get(4)?,
         is_standby: row.try_get(5)?,
         read_only: row.try_get(6)?,
+        full_page_writes: row.try_get(7)?,
     })
 }

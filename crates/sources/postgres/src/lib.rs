@@ -23,15 +23,18 @@ pub mod mutants;
 mod operation;
 mod page;
 mod pool;
+mod preflight;
 pub mod provision;
 mod quarantine;
 mod read;
 mod rows;
 mod schema;
+mod settings;
 mod source;
 mod swap;
 mod wait;
 
 pub use config::{Address, ConfigError, PostgresConfig, SchemaName, Secret, TlsUse};
 pub use faults::POINTS;
+pub use preflight::preflight;
 pub use source::PostgresSource;

@@ -25,7 +25,7 @@ use crate::{
     operation::{Stopped, Writer},
     page::Guess,
     pool::Pool,
-    quarantine, read,
+    quarantine, read, settings,
     wait::Watcher,
 };
 
@@ -47,6 +47,11 @@ impl PostgresSource {
         let head = run(&handle, &readers, |connection| Box::pin(head::check_tail(connection))).await?;
         let watcher = Watcher::new(handle.clone(), head.tail.position);
         Ok(Self { handle, writer: Pool::new(1), readers, watcher, average: AtomicUsize::new(1_000) })
+    }
+
+    /// The setting because of which the server may lose what it acknowledged; only where that was allowed.
+    pub async fn unsafe_setting(&self) -> Result<Option<&'static str>, Failure> {
+        self.read(|connection| Box::pin(settings::unsafe_setting(connection))).await
     }
 
     /// Ends the source: what was handed to it is done first, what comes later is refused. May be called again.
