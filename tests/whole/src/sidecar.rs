@@ -50,6 +50,12 @@ impl Sidecar {
         Ok(Self { port, health_port, command, child: None })
     }
 
+    /// With further arguments of `polylog dev`.
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
     /// Starts it and waits until it answers.
     pub fn start(&mut self) -> Result<()> {
         self.child = Some(self.command.spawn().context("polylog could not be started")?);
