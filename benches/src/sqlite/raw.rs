@@ -6,7 +6,7 @@ use std::{
 use anyhow::Result;
 use rusqlite::{Connection, OpenFlags, params_from_iter, types::Value};
 
-use crate::cpu::processor_time;
+use crate::process::processor_time;
 
 /// A copy of a sidecar's file, into which the rows that the sidecar wrote are inserted once more, raw.
 pub struct Raw {
@@ -41,7 +41,7 @@ impl Raw {
     /// Inserts what the sidecar wrote since the last call, `batch` rows in a transaction; gives rows per second and processor time.
     pub fn catch_up(&mut self, batch: usize) -> Result<(f64, Duration)> {
         let rows = self.new_rows()?;
-        let busy = processor_time(std::process::id())?;
+        let busy = processor_time(std::process::id(), false)?;
         let began = Instant::now();
         for chunk in rows.chunks(batch.max(1)) {
             let transaction = self.connection.transaction()?;
@@ -54,7 +54,7 @@ impl Raw {
             transaction.commit()?;
         }
         let rate = rows.len() as f64 / began.elapsed().as_secs_f64();
-        Ok((rate, processor_time(std::process::id())? - busy))
+        Ok((rate, processor_time(std::process::id(), false)? - busy))
     }
 
     fn new_rows(&self) -> Result<Vec<Vec<Value>>> {

@@ -4,13 +4,13 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use polylog_whole_tests::{http::Connection, sidecar::Sidecar};
+use polylog_whole_tests::sidecar::Sidecar;
 
+use super::{Args, raw::Raw};
 use crate::{
-    Args,
-    cpu::processor_time,
-    load::{Load, Measured},
-    raw::Raw,
+    load::{Load, Measured, quartiles},
+    observed::{batches, position},
+    process::processor_time,
     read,
 };
 
@@ -80,7 +80,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<()> {
 fn filled(args: &Args, data: &Path, events: u64) -> Result<PathBuf> {
     let mut sidecar = Sidecar::new(&args.sidecar, data)?;
     sidecar.start()?;
-    FILL.fill(sidecar.port, events)?;
+    fill(sidecar.port, events)?;
     sidecar.kill()?;
     database(data)
 }
@@ -146,9 +146,9 @@ impl Log {
     fn pair(&mut self, load: Load, window: f64) -> Result<Pair> {
         let Self { sidecar, raw } = self;
         let (stored, before) = (position(sidecar.port)?, batches(sidecar.health_port)?);
-        let busy = processor_time(sidecar.pid()?)?;
+        let busy = processor_time(sidecar.pid()?, false)?;
         let ours = load.run(sidecar.port, Duration::from_secs_f64(window))?;
-        let busy = processor_time(sidecar.pid()?)? - busy;
+        let busy = processor_time(sidecar.pid()?, false)? - busy;
         let after = batches(sidecar.health_port)?;
         let events = after.0 - before.0;
         let batch = events / (after.1 - before.1);
@@ -177,42 +177,12 @@ fn row(load: Load, pairs: Vec<Pair>) -> String {
     )
 }
 
-fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
-    values.sort_by(f64::total_cmp);
-    [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])
-}
-
-impl Load {
-    /// Appends until the log holds `events`.
-    fn fill(self, port: u16, events: u64) -> Result<()> {
-        while position(port)? < events {
-            self.run(port, Duration::from_millis(50))?;
-        }
-        Ok(())
+/// Appends until the log holds `events`.
+fn fill(port: u16, events: u64) -> Result<()> {
+    while position(port)? < events {
+        FILL.run(port, Duration::from_millis(50))?;
     }
-}
-
-fn get(port: u16, path: &str) -> Result<String> {
-    let answer = Connection::open(port, Duration::from_secs(10))?.request("GET", path, b"")?;
-    Ok(String::from_utf8(answer.body)?)
-}
-
-fn position(port: u16) -> Result<u64> {
-    let stores: serde_json::Value = serde_json::from_str(&get(port, "/v1/stores")?)?;
-    stores["stores"][0]["positions"][0].as_u64().context("a position")
-}
-
-/// Events and batches that were committed so far.
-fn batches(health_port: u16) -> Result<(f64, f64)> {
-    let metrics = get(health_port, "/metrics")?;
-    let number = |name: &str| -> Result<f64> {
-        let line = metrics
-            .lines()
-            .find(|line| line.starts_with(name))
-            .with_context(|| format!("no metric {name}"))?;
-        Ok(line.rsplit(' ').next().context("a value")?.parse()?)
-    };
-    Ok((number("polylog_append_batch_events_total")?, number("polylog_append_batches_total")?))
+    Ok(())
 }
 
 /// The sidecar's only database file.
