@@ -175,11 +175,7 @@ impl Capabilities {
     };
 
     /// What the sidecar in a pod of this version can do.
-    pub const SIDECAR: Self = Self {
-        program: "the sidecar",
-        features: IN_A_POD,
-        ..Self::GATEWAY
-    };
+    pub const SIDECAR: Self = Self { program: "the sidecar", features: IN_A_POD, ..Self::GATEWAY };
 
     /// What the gateway of this version can do.
     pub const GATEWAY: Self = Self {

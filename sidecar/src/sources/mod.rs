@@ -2,7 +2,9 @@
 
 mod error;
 mod folder;
+mod mounted;
 mod postgres;
+mod rotating;
 mod sqlite;
 
 use std::{
@@ -26,7 +28,9 @@ use uuid::Uuid;
 pub use error::SourceError;
 pub(crate) use error::told;
 pub use folder::StoreFolder;
+pub(crate) use mounted::{Most, MountedDatabase};
 pub use postgres::PostgresPlace;
+pub(crate) use rotating::RotatingSource;
 
 use crate::config::{ConfigError, DeclaredDatabase, SourcePlacement, Target};
 use folder::known_log;
