@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 pub use data::{ConfigMapData, SecretData};
-pub use folder::{ReadError, read};
+pub use folder::{ReadError, read, read_texts};
 pub use problem::{ObjectLabel, Problem, ProblemCode, Problems};
 pub use scalar::{Ambiguity, Scalar, read_plain};
 

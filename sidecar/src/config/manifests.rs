@@ -61,7 +61,11 @@ pub fn load(
     Ok(Declared { stores, warnings, databases })
 }
 
-pub(super) fn check(
+/// Checks manifests for a process that can do what `capabilities` say.
+///
+/// # Errors
+/// A line for each thing to change.
+pub(crate) fn check(
     manifests: &Manifests,
     placements: &[SourcePlacement],
     capabilities: &Capabilities,

@@ -61,7 +61,7 @@ impl Banner {
     /// Prints it, with two calls to try.
     pub(super) fn print(mut self, running: &Running) {
         let (port, health_port) = (running.port(), running.health_port());
-        let prefix = match (&running.server().default_store, &self.first_store) {
+        let prefix = match (running.server().default_store(), &self.first_store) {
             (None, Some(store)) => format!("/v1/stores/{store}"),
             _ => "/v1".to_owned(),
         };

@@ -2,8 +2,10 @@
 
 mod error;
 mod folder;
+mod mounted;
 mod postgres;
 mod preflight;
+mod rotating;
 mod sqlite;
 
 use std::{
@@ -27,8 +29,10 @@ use uuid::Uuid;
 pub(crate) use error::told;
 pub use error::{SourceError, code_of};
 pub use folder::StoreFolder;
+pub(crate) use mounted::{Most, MountedDatabase};
 pub use postgres::PostgresPlace;
 pub use preflight::Looked;
+pub(crate) use rotating::RotatingSource;
 
 use crate::config::{ConfigError, DeclaredDatabase, SourcePlacement, Target};
 use folder::known_log;

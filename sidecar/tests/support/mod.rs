@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 pub mod client;
+pub mod mounted;
 pub mod remote;
 
 use std::time::Duration;
@@ -110,8 +111,8 @@ impl Sidecar {
         self.folder.path().join("payments/ledger.db")
     }
 
-    pub fn store(&self) -> &Store {
-        &self.running.server().stores["payments"].store
+    pub fn store(&self) -> Store {
+        self.running.server().hosted("payments").unwrap().store.clone()
     }
 }
 
