@@ -422,7 +422,8 @@ async fn the_database_of_another_store_is_refused() {
     let database = SERVER.create_database();
     let url = SERVER.url(&database);
     provision(&url, "payments").await;
-    let gateway = Serving::start("gateway", &Volume::of(&with_id(LogId::new(Uuid::new_v4())), &url)).await;
+    let volume = Volume::of(&with_id(LogId::new(Uuid::new_v4())), &url);
+    let gateway = Serving::start("gateway", &volume).await;
     until("it is refused", || async {
         (append(&gateway.client, "Payment-1").await.json()["code"] == "wrong_store").then_some(())
     })

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use polylog_log::*;
@@ -230,6 +230,21 @@ async fn a_strong_read_needs_a_primary_and_an_eventual_one_does_not() {
     for consistency in [Consistency::Session, Consistency::Bounded, Consistency::Eventual] {
         store.read_log(&query, &reading(consistency)).await.expect("reads");
     }
+}
+
+/// A read is as fresh as what was acknowledged when it began; what comes meanwhile is not its concern.
+#[tokio::test]
+async fn an_append_that_overtakes_a_read_does_not_fail_it() {
+    let remote = Remote::new(1);
+    let store = filled(&remote).await;
+    remote.hold_answers(true);
+    let (reader, stream) = (store.clone(), stream("overtaken-1"));
+    let reading = tokio::spawn(async move { reader.stream_head(&stream, &ReadOptions::default()).await });
+    until("it was read", || async { remote.stream_reads.load(Ordering::SeqCst) > 0 }).await;
+    store.append(commit(900, "other-1", 1), None, soon()).await.expect("acknowledged");
+    remote.hold_answers(false);
+    let head = reading.await.expect("no panic").expect("the snapshot is as new as the read's beginning");
+    assert_eq!(head.stream, None);
 }
 
 #[tokio::test]

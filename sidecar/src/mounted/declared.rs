@@ -122,9 +122,9 @@ fn schemas(place: &Place, files: &ManifestFiles) -> Result<ConfigMapData, String
 
 /// What the operator wrote down when it provisioned the store.
 fn log(manifests: &Manifests, key: &ObjectKey) -> Result<Option<LogId>, String> {
-    let json = manifests.stores[key].json();
-    let Some(id) = json.pointer("/status/storeId").and_then(serde_json::Value::as_str) else {
-        return Ok(None);
+    let id = match manifests.stores[key].status().get("storeId") {
+        None | Some(serde_json::Value::Null) => return Ok(None),
+        Some(id) => id.as_str().unwrap_or_default(),
     };
     match Uuid::try_parse(id) {
         Ok(id) => Ok(Some(LogId::new(id))),
