@@ -11,7 +11,7 @@ use crate::{
     audit,
     cluster::Cluster,
     database::Engine,
-    sidecar::{SidecarArgs, pause},
+    sidecar::{Sidecar, SidecarArgs, pause},
     subscriber, writer,
 };
 
@@ -104,6 +104,9 @@ fn kill(args: &Args) -> Result<()> {
         let written: Vec<_> = writers.into_iter().map(|writer| writer.join().expect("no panic")).collect();
         // Subscribers end when they have seen a last event; after a failure they end at once.
         let last = rounds.and_then(|()| writer::write_one(ports[0]));
+        if last.is_err() {
+            cluster.sidecars.iter_mut().try_for_each(Sidecar::kill)?;
+        }
         goal.store(*last.as_ref().unwrap_or(&1), Ordering::Relaxed);
         let log = last.and_then(|_| audit::read_log(ports[0]));
         let followed: Vec<_> = subscribers.into_iter().map(|one| one.join().expect("no panic")).collect();

@@ -4,6 +4,7 @@
 
 mod audit;
 mod cluster;
+mod history;
 mod kill;
 mod load;
 mod memory;
@@ -20,6 +21,11 @@ enum Command {
     Kill(kill::Args),
     /// Stops one of two sidecars in the middle of its appends, and measures how long it holds up the other.
     Stop(stop::Args),
+    /// Records what clients in four processes do through two sidecars, and checks that it is linearizable.
+    History(history::Args),
+    /// One of the processes of `history`.
+    #[command(hide = true)]
+    HistoryClients(history::ProcessArgs),
     /// Measures the sidecar's resident memory: idle, and under load with a stalled subscriber.
     Memory(memory::Args),
 }
@@ -28,6 +34,8 @@ fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Kill(args) => kill::run(&args),
         Command::Stop(args) => stop::run(&args),
+        Command::History(args) => history::run(&args),
+        Command::HistoryClients(args) => history::run_clients(&args),
         Command::Memory(args) => memory::run(&args),
     }
 }
