@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 pub mod client;
+pub mod process;
 pub mod remote;
 
 use std::time::Duration;
