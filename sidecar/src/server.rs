@@ -11,6 +11,7 @@ use crate::{
     http::{Bounds, Guard, Room, body},
     identity::{Subject, Workload},
     metrics::Metrics,
+    sources::code_of,
 };
 
 /// What every request of a process shares.
@@ -176,7 +177,12 @@ impl Server {
         for hosted in self.open_stores() {
             let status = hosted.store.status().await;
             if !status.sources.iter().any(|source| source.state == SourceState::Primary) {
-                return Err(format!("{} has no primary", hosted.name));
+                let failing = status.sources.iter().find_map(|source| match &source.state {
+                    SourceState::Failing(failure) => Some(code_of(failure)),
+                    SourceState::Primary | SourceState::NotOpened => None,
+                });
+                let why = failing.map(|code| format!(": {code}")).unwrap_or_default();
+                return Err(format!("{} has no primary{why}", hosted.name));
             }
         }
         Ok(())

@@ -24,6 +24,7 @@ mod numbers;
 mod preflight;
 mod provision;
 mod rules;
+mod seen;
 mod sequence;
 mod source;
 mod system;
@@ -45,6 +46,7 @@ pub use numbers::{NumberError, Position, Term, Version};
 pub use preflight::{Check, CheckOutcome, CheckTopic, Credential, GrantStage, Preflight, RoleGrants};
 pub use provision::{Applied, Approval, Desired, IndexOptions, Plan, Step, StepClass};
 pub use rules::{Rule, Rules};
+pub use seen::{Continuity, Seen};
 pub use sequence::{Facts, StreamHead, Verdict, VersionConflict, Wanted};
 pub use source::{
     Append, Appended, Apply, CategoryPage, Digests, Failure, FoundEvent, LogPage, Open, OperationError,

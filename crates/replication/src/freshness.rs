@@ -77,7 +77,12 @@ impl Shared {
                 continue;
             }
             if Instant::now() >= deadline {
-                return Err(ReadError::NotCaughtUp { wanted, tail });
+                // With one voter a token names what that voter had: it has it no more, and may number others so.
+                let had_it = head.is_primary() && head.is_sole_voter();
+                return Err(match had_it {
+                    true => self.forked(wanted).await?,
+                    false => ReadError::NotCaughtUp { wanted, tail },
+                });
             }
             self.wait_beyond(tail, deadline).await;
         }

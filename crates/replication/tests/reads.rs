@@ -189,10 +189,11 @@ async fn a_token_is_waited_for_and_its_history_checked() {
     let foreign = TokenPoint { log: [9; 4], ..start };
     assert_eq!(store.read_log(&query, &with_token(foreign, 0)).await.err(), Some(ReadError::OtherStore));
 
-    let (wanted, tail) = (Position::new(23), Position::new(22));
-    let ahead = TokenPoint { position: wanted, ..start };
+    let position = Position::new(23);
+    let ahead = TokenPoint { position, ..start };
     let refused = store.read_log(&query, &with_token(ahead, 20)).await;
-    assert_eq!(refused.err(), Some(ReadError::NotCaughtUp { wanted, tail }));
+    let lost = ReadError::HistoryForked { position, fork: None };
+    assert_eq!(refused.err(), Some(lost), "the only voter had it once, and has it no more");
     let patient = with_token(ahead, 5_000);
     let read = store.find(event(5_000).id, &patient);
     let append = other.append(commit(5_000, "a-1", 1), None, soon());
@@ -200,6 +201,10 @@ async fn a_token_is_waited_for_and_its_history_checked() {
     assert!(matches!(refused.err(), Some(ReadError::HistoryForked { .. })), "it came, and is another one");
     let token = TokenPoint::new(log_id(), appended.expect("appends").point);
     assert!(store.find(event(5_000).id, &with_token(token, 0)).await.expect("reads").event.is_some());
+    remote.promise(&identity(), Term::new(9), Nonce::new(Uuid::from_u128(9))).await.expect("granted");
+    let (wanted, tail) = (Position::new(24), Position::new(23));
+    let refused = store.read_log(&query, &with_token(TokenPoint { position: wanted, ..start }, 0)).await;
+    assert_eq!(refused.err(), Some(ReadError::NotCaughtUp { wanted, tail }), "it is no primary");
 }
 
 #[tokio::test]

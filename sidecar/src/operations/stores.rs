@@ -1,5 +1,5 @@
 use polylog_api::{Code, Problem, SourceStatus, StoreStatus};
-use polylog_log::{Position, Term};
+use polylog_log::{Failure, Position, Term};
 use polylog_replication::{SourceState, StoreStatus as Status};
 
 use crate::{
@@ -112,6 +112,7 @@ fn source(declared: &DeclaredSource, status: &Status) -> SourceStatus {
     let (state, message) = match seen.map(|source| &source.state) {
         Some(SourceState::Primary) => ("InSync", remark.clone().unwrap_or_default()),
         Some(SourceState::NotOpened) => ("Syncing", "not opened as primary yet".to_owned()),
+        Some(SourceState::Failing(failure @ Failure::WrongStore(_))) => ("Divergent", failure.to_string()),
         Some(SourceState::Failing(failure)) => ("Unreachable", failure.to_string()),
         None => ("Unprovisioned", unprovisioned.clone().unwrap_or_default()),
     };

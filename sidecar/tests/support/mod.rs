@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod mounted;
+pub mod process;
 pub mod remote;
 
 use std::time::Duration;

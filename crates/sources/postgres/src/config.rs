@@ -235,6 +235,9 @@ pub struct PostgresConfig {
     pub request_timeout: Duration,
     /// How often other processes' commits are looked for while somebody waits for events.
     pub poll_interval: Duration,
+    /// How often an open connection checks again that the server's settings, our tables, their unique indexes and our
+    /// rights are as they must be.
+    pub check_interval: Duration,
     /// Rows that one statement reads at most; a page takes as many statements as it needs.
     pub page_rows: usize,
     /// The oldest server that is used, as its `server_version_num` says it; tests raise it.
@@ -258,6 +261,7 @@ impl PostgresConfig {
             statement_timeout: Duration::from_secs(8),
             request_timeout: Duration::from_secs(15),
             poll_interval: Duration::from_millis(25),
+            check_interval: Duration::from_secs(5),
             page_rows: 2_000,
             oldest_version: OLDEST,
             allow_unsafe_durability: false,

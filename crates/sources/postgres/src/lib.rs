@@ -15,6 +15,7 @@ mod error;
 mod facts;
 mod faults;
 mod head;
+mod history;
 mod lease;
 mod memory;
 #[cfg(feature = "mutants")]

@@ -112,6 +112,9 @@ impl Writer {
     pub(crate) fn prepare(&mut self) {
         self.faults = self.handle.faults();
         self.is_committing = false;
+        if let Some(seen) = self.handle.history.seen() {
+            self.memory.forget_before(seen.tail().position);
+        }
     }
 
     /// The operation took longer than anybody waits.
@@ -123,7 +126,9 @@ impl Writer {
     /// Takes the lock and reads the head.
     pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, Stopped> {
         self.faults.pass(faults::BEFORE_BEGIN).await?;
+        let seen = self.handle.history.seen();
         let read = self.lock().await?;
+        self.handle.history.prove(self.slot.current()?, seen, &read.head).await?;
         self.memory.set_clock(read.clock);
         Ok(Transaction { writer: self, head: read.head, clock: read.clock })
     }

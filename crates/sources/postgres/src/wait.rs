@@ -23,7 +23,14 @@ pub(crate) struct Watcher {
     handle: Arc<Handle>,
     tail: Arc<watch::Sender<Position>>,
     shared: Arc<Shared>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    task: Mutex<Task>,
+}
+
+/// The task that looks.
+#[derive(Default)]
+struct Task {
+    running: Option<JoinHandle<()>>,
+    is_closed: bool,
 }
 
 #[derive(Default)]
@@ -38,7 +45,7 @@ struct Waiting(Arc<Shared>);
 impl Watcher {
     pub(crate) fn new(handle: Arc<Handle>, tail: Position) -> Self {
         let tail = Arc::new(watch::Sender::new(tail));
-        Self { handle, tail, shared: Arc::default(), task: Mutex::new(None) }
+        Self { handle, tail, shared: Arc::default(), task: Mutex::default() }
     }
 
     /// A handle with which the writer tells of its commits.
@@ -55,18 +62,24 @@ impl Watcher {
         let _ = tokio::time::timeout(at_most, tail.wait_for(|tail| *tail > after)).await;
     }
 
+    /// Starts the task, also again after it panicked; not after the end.
     fn start(&self) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if task.is_none() && !self.tail.is_closed() {
+        let runs = task.running.as_ref().is_some_and(|running| !running.is_finished());
+        if !runs && !task.is_closed {
             let (handle, tail, shared) = (self.handle.clone(), self.tail.clone(), self.shared.clone());
-            *task = Some(tokio::spawn(async move { watch(&handle, &tail, &shared).await }));
+            task.running = Some(tokio::spawn(async move { watch(&handle, &tail, &shared).await }));
         }
     }
 
-    /// Ends the task.
+    /// Ends the task for good.
     pub(crate) async fn close(&self) {
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
+        let running = {
+            let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+            task.is_closed = true;
+            task.running.take()
+        };
+        if let Some(task) = running {
             task.abort();
             // it only looked
             let _ = task.await;
@@ -76,7 +89,8 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        if let Some(task) = self.task.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task.running.take() {
             task.abort();
         }
     }
