@@ -13,16 +13,13 @@ mod digest;
 mod election;
 mod error;
 mod facts;
-mod faults;
 mod head;
 mod lease;
-mod memory;
 #[cfg(feature = "mutants")]
 #[doc(hidden)]
 pub mod mutants;
 mod operation;
 mod page;
-mod pool;
 pub mod provision;
 mod quarantine;
 mod read;
@@ -31,6 +28,8 @@ mod schema;
 mod source;
 mod swap;
 mod wait;
+
+use polylog_source_servers::{faults, memory, pool};
 
 pub use config::{Address, ConfigError, PostgresConfig, SchemaName, Secret, TlsUse};
 pub use faults::POINTS;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::{
     connection::{Handle, Slot},
     error::EngineError,
-    faults::{self, Faults},
+    faults::{self, Faults, Stop},
     head::{self, head},
     memory::Memory,
     rows, wait,
@@ -45,6 +45,12 @@ pub(crate) enum Stopped {
 impl From<EngineError> for Stopped {
     fn from(error: EngineError) -> Self {
         Self::Before(error)
+    }
+}
+
+impl From<Stop> for Stopped {
+    fn from(stop: Stop) -> Self {
+        Self::Before(stop.into())
     }
 }
 
@@ -202,10 +208,10 @@ impl Transaction<'_> {
         self.writer.is_committing = true;
         let committed = sqlx::raw_sql("COMMIT").execute(self.connection()?).await;
         committed.map_err(|error| Stopped::at_commit(error.into()))?;
-        self.pass(faults::COMMITTED).await.map_err(Stopped::after_commit)
+        self.pass(faults::COMMITTED).await.map_err(|stop| Stopped::after_commit(stop.into()))
     }
 
-    pub(crate) async fn pass(&mut self, point: &'static str) -> Result<(), EngineError> {
+    pub(crate) async fn pass(&mut self, point: &'static str) -> Result<(), Stop> {
         self.writer.faults.pass(point).await
     }
 }

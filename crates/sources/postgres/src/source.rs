@@ -14,6 +14,7 @@ use polylog_log::{
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
     ReadCategory, ReadLog, ReadStream, Source, StreamPage, Term, Truncate,
 };
+use polylog_source_servers::wait::Watcher;
 use sqlx::PgConnection;
 
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
     page::Guess,
     pool::Pool,
     quarantine, read,
-    wait::Watcher,
+    wait::{TailLook, watcher},
 };
 
 /// A schema in a PostgreSQL database that holds a copy of the log. Several processes may use the same one.
@@ -34,7 +35,7 @@ pub struct PostgresSource {
     handle: Arc<Handle>,
     writer: Pool<Writer>,
     readers: Pool<Slot>,
-    watcher: Watcher,
+    watcher: Watcher<TailLook>,
     /// Bytes of an event on average in the last page: how many rows the next one asks for.
     average: AtomicUsize,
 }
@@ -45,7 +46,7 @@ impl PostgresSource {
         let handle = Arc::new(Handle::new(config));
         let readers = Pool::new(handle.config.readers);
         let head = run(&handle, &readers, |connection| Box::pin(head::check_tail(connection))).await?;
-        let watcher = Watcher::new(handle.clone(), head.tail.position);
+        let watcher = watcher(&handle, head.tail.position);
         Ok(Self { handle, writer: Pool::new(1), readers, watcher, average: AtomicUsize::new(1_000) })
     }
 
