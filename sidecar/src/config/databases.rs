@@ -14,6 +14,7 @@ use polylog_source_postgres::{Address, PostgresConfig, SchemaName, Secret, TlsUs
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, SourcePlacement, Target};
+use crate::mounted::SourceFiles;
 
 /// A PostgreSQL database that keeps a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +62,25 @@ impl DatabaseConnection {
             connect_timeout: None,
             request_timeout: None,
         }
+    }
+
+    /// A connection whose references are mounted as files.
+    ///
+    /// # Errors
+    /// A file that is not there, or something that this version cannot do.
+    pub(crate) fn mounted(connection: &Connection, files: &SourceFiles) -> Result<Self, String> {
+        References::Mounted(files).connection(connection)
+    }
+
+    /// The same with at most so many connections.
+    #[must_use]
+    pub(crate) fn with_pool(self, most: Option<u32>) -> Self {
+        Self { pool: most, ..self }
+    }
+
+    /// At most so many connections, where the manifest says so.
+    pub(crate) fn pool(&self) -> Option<u32> {
+        self.pool
     }
 
     /// What the engine takes.
@@ -113,20 +133,37 @@ pub(super) fn resolve(
         let Some((store, source)) = sources.into_iter().find(|(_, source)| source.name == *name) else {
             continue;
         };
-        let (connection, provisioning) = match target {
-            Target::Address(TargetEngine::Postgres, url) => (DatabaseConnection::of_url(url.reveal()), None),
-            Target::Declared => declared(manifests, store, source)?,
-            Target::File(_) | Target::Address(..) => continue,
-        };
-        let (schema, create_schema) = schema(store, source.postgres.as_ref());
-        let checked = SchemaName::parse(&schema).map_err(refused)?;
-        for connection in [Some(&connection), provisioning.as_ref()].into_iter().flatten() {
-            let placed = |error| ConfigError::Refused(format!("source {name}: {error}"));
-            connection.postgres(checked.clone()).map_err(placed)?;
+        match target {
+            Target::Address(TargetEngine::Postgres, _) | Target::Declared => {
+                databases.insert(name.clone(), of_source(manifests, store, source, target)?);
+            }
+            Target::File(_) | Target::Address(..) => {}
         }
-        databases.insert(name.clone(), DeclaredDatabase { schema, create_schema, connection, provisioning });
     }
     Ok(databases)
+}
+
+/// The PostgreSQL database of a source.
+///
+/// # Errors
+/// As [`resolve`].
+pub(super) fn of_source(
+    manifests: &Manifests,
+    store: &ResolvedStore,
+    source: &ResolvedSource,
+    target: &Target,
+) -> Result<DeclaredDatabase, ConfigError> {
+    let (connection, provisioning) = match target {
+        Target::Address(_, url) => (DatabaseConnection::of_url(url.reveal()), None),
+        Target::Declared | Target::File(_) => declared(manifests, store, source)?,
+    };
+    let (schema, create_schema) = schema(store, source.postgres.as_ref());
+    let checked = SchemaName::parse(&schema).map_err(refused)?;
+    for connection in [Some(&connection), provisioning.as_ref()].into_iter().flatten() {
+        let placed = |error| ConfigError::Refused(format!("source {}: {error}", source.name));
+        connection.postgres(checked.clone()).map_err(placed)?;
+    }
+    Ok(DeclaredDatabase { schema, create_schema, connection, provisioning })
 }
 
 /// The schema that is declared, or one by the store's name where another engine is.
@@ -146,7 +183,7 @@ fn declared(
     source: &ResolvedSource,
 ) -> Result<(DatabaseConnection, Option<DatabaseConnection>), ConfigError> {
     let look = |connection: &Connection, field: &'static str| {
-        let objects = Objects { manifests, namespace: &store.namespace };
+        let objects = References::Objects { manifests, namespace: &store.namespace };
         objects.connection(connection).map_err(|error| {
             let (namespace, name, source) = (&store.namespace, &store.name, &source.name);
             ConfigError::Refused(format!(
@@ -161,13 +198,15 @@ fn declared(
     ))
 }
 
-/// The Secrets and ConfigMaps of a namespace.
-struct Objects<'a> {
-    manifests: &'a Manifests,
-    namespace: &'a NamespaceName,
+/// What the references of connections lead to.
+enum References<'a> {
+    /// The Secrets and ConfigMaps of a namespace.
+    Objects { manifests: &'a Manifests, namespace: &'a NamespaceName },
+    /// Files that are called like the keys' defaults, whatever the references say.
+    Mounted(&'a SourceFiles),
 }
 
-impl Objects<'_> {
+impl References<'_> {
     fn connection(&self, connection: &Connection) -> Result<DatabaseConnection, String> {
         let url = match (&connection.url, &connection.secret_ref) {
             (Some(url), _) => url.as_str().to_owned(),
@@ -210,28 +249,43 @@ impl Objects<'_> {
     }
 
     fn authority(&self, reference: &CaRef) -> Result<Vec<u8>, String> {
+        let (manifests, namespace) = match self {
+            References::Objects { manifests, namespace } => (manifests, namespace),
+            References::Mounted(files) => return mounted(files, "ca.crt").map(<[u8]>::to_vec),
+        };
         let key = reference.key.as_ref();
         if reference.kind == Some(CaRefKind::Secret) {
             return Ok(self.text(&reference.name, key, "ca.crt")?.into_bytes());
         }
         let wanted = key.map_or("ca.crt", DataKey::as_str);
-        let found = self.manifests.config_maps.get(&self.key(&reference.name));
+        let found = manifests.config_maps.get(&object_key(namespace, &reference.name));
         let text = found.and_then(|map| map.data.iter().find(|(key, _)| key.as_str() == wanted));
         let (_, text) = text.ok_or_else(|| missing("ConfigMap", &reference.name, wanted))?;
         Ok(text.clone().into_bytes())
     }
 
     fn text(&self, name: &ObjectName, key: Option<&DataKey>, default: &str) -> Result<String, String> {
+        let (manifests, namespace) = match self {
+            References::Objects { manifests, namespace } => (manifests, namespace),
+            References::Mounted(files) => {
+                let bytes = mounted(files, default)?.to_vec();
+                return String::from_utf8(bytes).map_err(|_| format!("the mounted {default} is no text"));
+            }
+        };
         let wanted = key.map_or(default, DataKey::as_str);
-        let found = self.manifests.secrets.get(&self.key(name));
+        let found = manifests.secrets.get(&object_key(namespace, name));
         let bytes = found.and_then(|secret| secret.data.iter().find(|(key, _)| key.as_str() == wanted));
         let (_, bytes) = bytes.ok_or_else(|| missing("Secret", name, wanted))?;
         String::from_utf8(bytes.clone()).map_err(|_| format!("Secret {name}: {wanted} is no text"))
     }
+}
 
-    fn key(&self, name: &ObjectName) -> ObjectKey {
-        ObjectKey { namespace: self.namespace.clone(), name: name.clone() }
-    }
+fn object_key(namespace: &NamespaceName, name: &ObjectName) -> ObjectKey {
+    ObjectKey { namespace: namespace.clone(), name: name.clone() }
+}
+
+fn mounted<'a>(files: &'a SourceFiles, name: &str) -> Result<&'a [u8], String> {
+    files.get(name).ok_or_else(|| format!("the file {name} is not mounted, or empty"))
 }
 
 fn missing(kind: &str, name: &ObjectName, key: &str) -> String {

@@ -1,5 +1,6 @@
 use std::{io, path::PathBuf};
 
+use polylog_api::Code;
 use polylog_log::{Failure, RefusedReason};
 
 use crate::operations::errors::of_source;
@@ -48,6 +49,11 @@ impl SourceError {
     }
 }
 
+/// The code with which a source's failure is told.
+pub fn code_of(failure: &Failure) -> Code {
+    of_source(failure).code
+}
+
 /// A database's failure when a process begins: the code, what is wrong, what to do.
 pub(crate) fn told(failure: &Failure) -> String {
     let next = match failure {
@@ -73,5 +79,5 @@ pub(crate) fn told(failure: &Failure) -> String {
         Failure::FormatTooNew { .. } => "update polylog",
         Failure::Damaged(_) => "have the database verified or restored",
     };
-    format!("{}: {failure}\n  next: {next}", of_source(failure).code)
+    format!("{}: {failure}\n  next: {next}", code_of(failure))
 }

@@ -2,7 +2,10 @@
 
 mod error;
 mod folder;
+mod mounted;
 mod postgres;
+mod preflight;
+mod rotating;
 mod sqlite;
 
 use std::{
@@ -23,10 +26,13 @@ use polylog_source_postgres::PostgresSource;
 use polylog_source_sqlite::{SqliteConfig, SqliteSource};
 use uuid::Uuid;
 
-pub use error::SourceError;
 pub(crate) use error::told;
+pub use error::{SourceError, code_of};
 pub use folder::StoreFolder;
+pub(crate) use mounted::{Most, MountedDatabase};
 pub use postgres::PostgresPlace;
+pub use preflight::Looked;
+pub(crate) use rotating::RotatingSource;
 
 use crate::config::{ConfigError, DeclaredDatabase, SourcePlacement, Target};
 use folder::known_log;
@@ -82,6 +88,7 @@ struct Wanted {
 
 impl StorePlace {
     /// The place below the folder `data`, or where `placements` say; `databases` are those that they lead to.
+    /// `unsafe_durability`: servers that forget what they acknowledged are used too.
     ///
     /// # Errors
     /// A store without a source that this version can serve; the capabilities refuse it before.
@@ -90,6 +97,7 @@ impl StorePlace {
         data: &Path,
         placements: &[SourcePlacement],
         databases: &BTreeMap<DeclaredName, DeclaredDatabase>,
+        unsafe_durability: bool,
     ) -> Result<Self, ConfigError> {
         let ResolvedStore { namespace, name, .. } = store;
         let primary = store
@@ -101,7 +109,9 @@ impl StorePlace {
         let database = match (placement.map(|placement| &placement.target), databases.get(&primary.name)) {
             (None, _) => Database::Sqlite(folder.join(format!("{source}.db"))),
             (Some(Target::File(path)), _) => Database::Sqlite(path.clone()),
-            (Some(_), Some(database)) => Database::Postgres(Box::new(PostgresPlace::of(database)?)),
+            (Some(_), Some(database)) => {
+                Database::Postgres(Box::new(PostgresPlace::of(database, unsafe_durability)?))
+            }
             (Some(target), None) => {
                 let engine = match target {
                     Target::Address(engine, _) => *engine,
@@ -169,6 +179,17 @@ impl OpenSource {
         match self {
             OpenSource::Sqlite(source) => source.clone(),
             OpenSource::Postgres(source) => source.clone(),
+        }
+    }
+
+    /// The setting because of which the source may lose what it acknowledged; only where that was allowed.
+    ///
+    /// # Errors
+    /// The source does not answer.
+    pub async fn unsafe_setting(&self) -> Result<Option<&'static str>, Failure> {
+        match self {
+            OpenSource::Sqlite(_) => Ok(None),
+            OpenSource::Postgres(source) => source.unsafe_setting().await,
         }
     }
 

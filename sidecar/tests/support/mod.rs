@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 pub mod client;
+pub mod mounted;
+pub mod process;
 pub mod remote;
 
 use std::time::Duration;
@@ -84,6 +86,7 @@ impl Sidecar {
                 engine: "sqlite".into(),
                 role: "Voter".into(),
                 unprovisioned: None,
+                remark: None,
             };
             hosted.push(Hosted::new("shop".into(), (*name).into(), store, vec![declared]).unwrap());
             folders.push(folder);
@@ -109,8 +112,8 @@ impl Sidecar {
         self.folder.path().join("payments/ledger.db")
     }
 
-    pub fn store(&self) -> &Store {
-        &self.running.server().stores["payments"].store
+    pub fn store(&self) -> Store {
+        self.running.server().hosted("payments").unwrap().store.clone()
     }
 }
 

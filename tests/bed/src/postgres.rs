@@ -103,11 +103,7 @@ impl PostgresServer {
 
     /// Runs SQL as superuser over the socket; parts between `;;` are transactions of their own. Returns what it printed.
     pub fn execute(&self, database: &str, sql: &str) -> String {
-        let mut command = Command::new(program("psql"));
-        command
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
-            .arg(&self.folder)
-            .args(["-p", &self.port.to_string(), "-d", database]);
+        let mut command = self.client(database);
         for part in sql.split(";;") {
             command.args(["-c", part]);
         }
@@ -115,6 +111,16 @@ impl PostgresServer {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{sql}\n{errors}\n{}", self.log());
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// The server's own client program, as superuser over the socket: it prints values without names.
+    pub fn client(&self, database: &str) -> Command {
+        let mut command = Command::new(program("psql"));
+        command
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
+            .arg(&self.folder)
+            .args(["-p", &self.port.to_string(), "-d", database]);
+        command
     }
 
     /// Kills every process of the server with SIGKILL, as a failing machine would.

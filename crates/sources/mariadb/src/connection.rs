@@ -13,6 +13,7 @@ use crate::{
     config::DatabaseName,
     dialect::{self, Times},
     error::{EngineError, Patience},
+    history::History,
     script::Script,
 };
 
@@ -22,13 +23,14 @@ const IDLE: Duration = Duration::from_secs(30);
 /// What all connections of one source share.
 pub(crate) struct Handle {
     pub(crate) config: MariadbConfig,
+    pub(crate) history: History,
     /// A test stopped this handle.
     crashed: AtomicBool,
 }
 
 impl Handle {
     pub(crate) fn new(config: MariadbConfig) -> Self {
-        Self { config, crashed: AtomicBool::new(false) }
+        Self { config, history: History::default(), crashed: AtomicBool::new(false) }
     }
 
     /// How long the server waits.

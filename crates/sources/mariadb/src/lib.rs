@@ -16,6 +16,7 @@ mod election;
 mod error;
 mod facts;
 mod head;
+mod history;
 mod insert;
 mod lease;
 #[cfg(feature = "mutants")]

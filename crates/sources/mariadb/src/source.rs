@@ -22,7 +22,7 @@ use crate::{
     connection::{Handle, Slot},
     digest, election,
     error::EngineError,
-    head, lease,
+    head, history, lease,
     operation::{Stopped, Writer},
     page::Guess,
     quarantine, read,
@@ -53,6 +53,7 @@ impl MariadbSource {
             place.put_back();
             packet.map_err(|error| error.failure(handle.patience()))?
         };
+        handle.history.remember(&head);
         let watcher = watcher(&handle, head.tail.position);
         Ok(Self { handle, writer: Pool::new(1), readers, watcher, average: AtomicUsize::new(1_000), packet })
     }
@@ -161,7 +162,17 @@ where
 #[async_trait]
 impl Source for MariadbSource {
     async fn head(&self) -> Result<Head, Failure> {
-        self.read(|connection| Box::pin(async { Ok(head::load(connection).await?.head) })).await
+        let handle = &self.handle;
+        self.read(|connection| {
+            let handle = handle.clone();
+            Box::pin(async move {
+                let seen = handle.history.seen();
+                let head = head::load(connection).await?.head;
+                history::prove(&handle.history, connection, seen, &head).await?;
+                Ok(head)
+            })
+        })
+        .await
     }
 
     async fn promise(&self, of: &Identity, term: Term, nonce: Nonce) -> Result<Head, OperationError> {
@@ -183,11 +194,14 @@ impl Source for MariadbSource {
     async fn append(&self, of: &Identity, append: Append) -> Result<Appended, OperationError> {
         let of = *of;
         let append = Arc::new(append);
-        self.write(move |writer| {
-            let append = append.clone();
-            Box::pin(async move { append::append(writer, &of, &append).await })
-        })
-        .await
+        let appended = self
+            .write(move |writer| {
+                let append = append.clone();
+                Box::pin(async move { append::append(writer, &of, &append).await })
+            })
+            .await?;
+        self.handle.history.remember(&appended.head);
+        Ok(appended)
     }
 
     async fn apply(&self, of: &Identity, apply: Apply) -> Result<Head, OperationError> {
@@ -211,30 +225,45 @@ impl Source for MariadbSource {
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
-        self.read_page(|connection, guess| Box::pin(async move { read::log(connection, &read, guess).await }))
-            .await
+        let seen = self.handle.history.seen();
+        let page = self
+            .read_page(|connection, guess| Box::pin(async move { read::log(connection, &read, guess).await }))
+            .await?;
+        self.handle.history.compare(seen, &page.head)?;
+        Ok(page)
     }
 
     async fn read_stream(&self, read: ReadStream) -> Result<StreamPage, Failure> {
+        let seen = self.handle.history.seen();
         let read = &Arc::new(read);
-        self.read_page(|connection, guess| {
-            let read = read.clone();
-            Box::pin(async move { read::stream(connection, &read, guess).await })
-        })
-        .await
+        let page = self
+            .read_page(|connection, guess| {
+                let read = read.clone();
+                Box::pin(async move { read::stream(connection, &read, guess).await })
+            })
+            .await?;
+        self.handle.history.compare(seen, &page.head)?;
+        Ok(page)
     }
 
     async fn read_category(&self, read: ReadCategory) -> Result<CategoryPage, Failure> {
+        let seen = self.handle.history.seen();
         let read = &Arc::new(read);
-        self.read_page(|connection, guess| {
-            let read = read.clone();
-            Box::pin(async move { read::category(connection, &read, guess).await })
-        })
-        .await
+        let page = self
+            .read_page(|connection, guess| {
+                let read = read.clone();
+                Box::pin(async move { read::category(connection, &read, guess).await })
+            })
+            .await?;
+        self.handle.history.compare(seen, &page.head)?;
+        Ok(page)
     }
 
     async fn find(&self, id: EventId) -> Result<FoundEvent, Failure> {
-        self.read(|connection| Box::pin(read::find(connection, id))).await
+        let seen = self.handle.history.seen();
+        let found = self.read(|connection| Box::pin(read::find(connection, id))).await?;
+        self.handle.history.compare(seen, &found.head)?;
+        Ok(found)
     }
 
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {

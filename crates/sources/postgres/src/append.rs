@@ -14,6 +14,10 @@ use crate::{
 
 /// See [`polylog_log::Source::append`]: one statement where everything is as remembered, else under the lock.
 pub(crate) async fn append(writer: &mut Writer, of: &Identity, append: &Append) -> Result<Appended, Stopped> {
+    #[cfg(feature = "mutants")]
+    if let Some(appended) = crate::mutants::stale_conflict(writer, of, append) {
+        return Ok(appended);
+    }
     match guessed(writer, of, append).await? {
         Some(appended) => Ok(appended),
         None => locked(writer, of, append).await,
@@ -31,7 +35,7 @@ async fn locked(writer: &mut Writer, of: &Identity, append: &Append) -> Result<A
     Ok(Appended { verdicts: effect.verdicts, head: effect.head })
 }
 
-fn decide(
+pub(crate) fn decide(
     head: &Head,
     of: &Identity,
     append: &Append,

@@ -118,6 +118,14 @@ impl Address {
         Ok(self.options()?.get_username().to_owned())
     }
 
+    /// The database that it names.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn database(&self) -> Result<String, ConfigError> {
+        Ok(self.options()?.get_database().unwrap_or_default().to_owned())
+    }
+
     /// What the driver needs.
     pub(crate) fn options(&self) -> Result<PgConnectOptions, ConfigError> {
         let url = self.url.reveal();
@@ -163,6 +171,9 @@ impl Address {
     }
 }
 
+/// The oldest server that this engine is tested with.
+const OLDEST: i32 = 150_000;
+
 /// How a PostgreSQL database is used. What is written does not depend on it.
 #[derive(Debug, Clone)]
 pub struct PostgresConfig {
@@ -185,8 +196,13 @@ pub struct PostgresConfig {
     pub request_timeout: Duration,
     /// How often other processes' commits are looked for while somebody waits for events.
     pub poll_interval: Duration,
+    /// How often an open connection checks again that the server's settings, our tables, their unique indexes and our
+    /// rights are as they must be.
+    pub check_interval: Duration,
     /// Rows that one statement reads at most; a page takes as many statements as it needs.
     pub page_rows: usize,
+    /// The oldest server that is used, as its `server_version_num` says it; tests raise it.
+    pub oldest_version: i32,
     /// Use a server that forgets what it acknowledged (`fsync` or `synchronous_commit` off): for throw-away servers.
     pub allow_unsafe_durability: bool,
     /// Where tests make something go wrong; see [`POINTS`](crate::POINTS).
@@ -206,7 +222,9 @@ impl PostgresConfig {
             statement_timeout: Duration::from_secs(8),
             request_timeout: Duration::from_secs(15),
             poll_interval: Duration::from_millis(25),
+            check_interval: Duration::from_secs(5),
             page_rows: 2_000,
+            oldest_version: OLDEST,
             allow_unsafe_durability: false,
             fail_points: FailPoints::default(),
         }

@@ -14,17 +14,20 @@ mod election;
 mod error;
 mod facts;
 mod head;
+mod history;
 mod lease;
 #[cfg(feature = "mutants")]
 #[doc(hidden)]
 pub mod mutants;
 mod operation;
 mod page;
+mod preflight;
 pub mod provision;
 mod quarantine;
 mod read;
 mod rows;
 mod schema;
+mod settings;
 mod source;
 mod swap;
 mod wait;
@@ -33,4 +36,5 @@ use polylog_source_servers::{faults, memory, pool};
 
 pub use config::{Address, ConfigError, PostgresConfig, SchemaName, Secret, TlsUse};
 pub use faults::POINTS;
+pub use preflight::preflight;
 pub use source::PostgresSource;

@@ -11,6 +11,7 @@ use crate::{
     error::EngineError,
     faults::{self, Faults, Stop},
     head::{self, head},
+    history,
     memory::Memory,
     rows, wait,
 };
@@ -118,6 +119,9 @@ impl Writer {
     pub(crate) fn prepare(&mut self) {
         self.faults = self.handle.faults();
         self.is_committing = false;
+        if let Some(seen) = self.handle.history.seen() {
+            self.memory.forget_before(seen.tail().position);
+        }
     }
 
     /// The operation took longer than anybody waits.
@@ -129,7 +133,9 @@ impl Writer {
     /// Takes the lock and reads the head.
     pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, Stopped> {
         self.faults.pass(faults::BEFORE_BEGIN).await?;
+        let seen = self.handle.history.seen();
         let read = self.lock().await?;
+        history::prove(&self.handle.history, self.slot.current()?, seen, &read.head).await?;
         self.memory.set_clock(read.clock);
         Ok(Transaction { writer: self, head: read.head, clock: read.clock })
     }
@@ -184,7 +190,7 @@ impl Transaction<'_> {
         self.pass(faults::ROWS_WRITTEN).await?;
         head::store(self.connection()?, &effect.head).await?;
         #[cfg(feature = "mutants")]
-        polylog_log::mutants::before_commit(&effect);
+        tokio::time::sleep(polylog_log::mutants::before_commit(&effect)).await;
         self.commit().await?;
         let memory = &mut self.writer.memory;
         if effect.cut.is_some() {

@@ -4,6 +4,7 @@
 pub mod entries;
 pub mod facts;
 pub mod faults;
+pub mod history;
 pub mod memory;
 pub mod patience;
 pub mod pool;

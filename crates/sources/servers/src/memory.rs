@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polylog_log::{Entry, Facts, Head, Point, StreamHead, StreamName, Timestamp, Wanted};
+use polylog_log::{Entry, Facts, Head, Point, Position, StreamHead, StreamName, Timestamp, Wanted};
 
 /// Streams remembered in each of the two generations.
 const STREAMS: usize = 2_000;
@@ -89,6 +89,13 @@ impl Memory {
     fn forget_streams(&mut self) {
         self.young.clear();
         self.old.clear();
+    }
+
+    /// What is remembered from before this position is out of date.
+    pub fn forget_before(&mut self, tail: Position) {
+        if self.head.as_ref().is_some_and(|head| head.tail.position < tail) {
+            self.forget();
+        }
     }
 
     /// Nothing is known any more.

@@ -40,7 +40,14 @@ pub struct Watcher<L> {
     pace: Pace,
     tail: Arc<watch::Sender<Position>>,
     shared: Arc<Shared>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    task: Mutex<Task>,
+}
+
+/// The task that looks.
+#[derive(Default)]
+struct Task {
+    running: Option<JoinHandle<()>>,
+    is_closed: bool,
 }
 
 #[derive(Default)]
@@ -56,7 +63,7 @@ impl<L: Look> Watcher<L> {
     /// For a log that ends at `tail`; `make` makes what looks, when it is first needed.
     pub fn new(tail: Position, pace: Pace, make: impl Fn() -> L + Send + Sync + 'static) -> Self {
         let tail = Arc::new(watch::Sender::new(tail));
-        Self { make: Box::new(make), pace, tail, shared: Arc::default(), task: Mutex::new(None) }
+        Self { make: Box::new(make), pace, tail, shared: Arc::default(), task: Mutex::default() }
     }
 
     /// A handle with which the writer tells of its commits.
@@ -73,19 +80,25 @@ impl<L: Look> Watcher<L> {
         let _ = tokio::time::timeout(at_most, tail.wait_for(|tail| *tail > after)).await;
     }
 
+    /// Starts the task, also again after it panicked; not after the end.
     fn start(&self) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if task.is_none() && !self.tail.is_closed() {
+        let runs = task.running.as_ref().is_some_and(|running| !running.is_finished());
+        if !runs && !task.is_closed {
             let (tail, shared, pace) = (self.tail.clone(), self.shared.clone(), self.pace);
             let look = (self.make)();
-            *task = Some(tokio::spawn(async move { watch(look, pace, &tail, &shared).await }));
+            task.running = Some(tokio::spawn(async move { watch(look, pace, &tail, &shared).await }));
         }
     }
 
-    /// Ends the task.
+    /// Ends the task for good.
     pub async fn close(&self) {
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
+        let running = {
+            let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+            task.is_closed = true;
+            task.running.take()
+        };
+        if let Some(task) = running {
             task.abort();
             // it only looked
             let _ = task.await;
@@ -95,7 +108,8 @@ impl<L: Look> Watcher<L> {
 
 impl<L> Drop for Watcher<L> {
     fn drop(&mut self) {
-        if let Some(task) = self.task.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task.running.take() {
             task.abort();
         }
     }
