@@ -109,6 +109,13 @@ impl Settings {
         }
     }
 
+    /// The name of the setting that lets the server forget.
+    pub(crate) fn unsafe_setting(&self) -> Option<&'static str> {
+        let text = self.forgetful()?;
+        let names = ["innodb_flush_log_at_trx_commit", "sync_binlog", "innodb_doublewrite"];
+        Some(names.into_iter().find(|name| text.contains(name)).unwrap_or("innodb_flush_method"))
+    }
+
     /// The setting that lets the server forget, and what it should be.
     fn forgetful(&self) -> Option<String> {
         if !["1", "3"].contains(&self.flush_log.as_str()) {
@@ -142,6 +149,14 @@ pub(crate) fn forgets_now() -> Failure {
 pub(crate) fn read_only_now() -> Failure {
     let message = "read_only is on; connect to a server that may write";
     Failure::Refused { reason: RefusedReason::ReadOnly, message: message.into() }
+}
+
+/// The setting because of which the server may lose what it acknowledged.
+pub(crate) async fn unsafe_setting(
+    connection: &mut MySqlConnection,
+) -> Result<Option<&'static str>, EngineError> {
+    let rows = sqlx::raw_sql(SETTINGS).fetch_all(connection).await?;
+    Ok(Settings::read(&rows)?.unsafe_setting())
 }
 
 /// What an open source does with each table: what must be granted before it is used.
@@ -314,6 +329,7 @@ mod tests {
             let (why, message) = reason(&settings);
             assert!(why == RefusedReason::Unsuitable && message.contains(word), "{message}");
             assert_eq!(settings.check(true), Ok(()));
+            assert!(message.contains(settings.unsafe_setting().expect("a name")), "{message}");
         }
         let logged = Settings { log_bin: true, sync_binlog: "1".into(), flush_log: "3".into(), ..good() };
         assert_eq!(logged.check(false), Ok(()));

@@ -18,7 +18,7 @@ use polylog_source_servers::{pool::Pool, wait::Watcher};
 use sqlx::MySqlConnection;
 
 use crate::{
-    MariadbConfig, append, apply,
+    MariadbConfig, append, apply, checks,
     connection::{Handle, Slot},
     digest, election,
     error::EngineError,
@@ -56,6 +56,11 @@ impl MariadbSource {
         handle.history.remember(&head);
         let watcher = watcher(&handle, head.tail.position);
         Ok(Self { handle, writer: Pool::new(1), readers, watcher, average: AtomicUsize::new(1_000), packet })
+    }
+
+    /// The setting because of which the server may lose what it acknowledged; only where that was allowed.
+    pub async fn unsafe_setting(&self) -> Result<Option<&'static str>, Failure> {
+        self.read(|connection| Box::pin(checks::unsafe_setting(connection))).await
     }
 
     /// Ends the source: what was handed to it is done first, what comes later is refused. May be called again.
