@@ -82,7 +82,7 @@ async fn planned(store: &ResolvedStore, args: &PlanArgs, declared: &Declared) ->
     })?;
     let (file, database) = match place.database {
         Database::Sqlite(path) => (Some(path), None),
-        database @ Database::Postgres(_) => (None, Some(database.to_string())),
+        database @ (Database::Postgres(_) | Database::Mariadb(_)) => (None, Some(database.to_string())),
     };
     Ok(Planned {
         store: name,

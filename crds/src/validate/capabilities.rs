@@ -137,7 +137,7 @@ impl Capabilities {
     /// What `polylog dev` of this version can do.
     pub const DEV: Self = Self {
         program: "polylog dev",
-        engines: &[TargetEngine::Sqlite, TargetEngine::Postgres],
+        engines: &[TargetEngine::Sqlite, TargetEngine::Postgres, TargetEngine::Mysql],
         default_engine: Some(TargetEngine::Sqlite),
         voters: 1,
         lanes: 1,

@@ -31,6 +31,8 @@ pub enum At {
     File(PathBuf),
     /// A PostgreSQL database.
     Postgres(Box<DeclaredDatabase>),
+    /// A MariaDB database.
+    Mariadb(Box<DeclaredDatabase>),
     /// An engine that is not in this version.
     NotSupported(TargetEngine),
 }
@@ -63,6 +65,9 @@ pub fn declared_sources(path: &Path, placements: &[SourcePlacement]) -> Result<V
                 (Target::File(path), _) => At::File(path.clone()),
                 (_, TargetEngine::Postgres) => {
                     At::Postgres(Box::new(databases::of_source(&manifests, store, source, target)?))
+                }
+                (_, TargetEngine::Mysql) => {
+                    At::Mariadb(Box::new(databases::of_source(&manifests, store, source, target)?))
                 }
                 (_, engine) => At::NotSupported(engine),
             };

@@ -30,6 +30,7 @@ impl Banner {
                     let engine = match database {
                         Database::Sqlite(_) => "SQLite",
                         Database::Postgres(_) => "PostgreSQL",
+                        Database::Mariadb(_) => "MariaDB",
                     };
                     self.line(format_args!("  {}: {engine}, {database}", source.name));
                     if let Some(remark) = &source.remark {

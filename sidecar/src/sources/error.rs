@@ -66,7 +66,9 @@ pub(crate) fn told(failure: &Failure) -> String {
              empty schema"
         }
         Failure::Refused { reason, .. } => match reason {
-            RefusedReason::Auth => "correct the user or the password, and check the server's pg_hba.conf",
+            RefusedReason::Auth => {
+                "correct the user or the password, and check whom the server lets in from here (pg_hba.conf, the user's host)"
+            }
             RefusedReason::Rights => {
                 "grant it; to create the schema and its tables, the role needs CREATE on the database"
             }

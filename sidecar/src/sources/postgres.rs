@@ -6,7 +6,7 @@ use polylog_source_postgres::{
     provision::{self, Actual, Place, RoleName},
 };
 
-use super::{Wanted, identity};
+use super::{Wanted, identity_in};
 use crate::config::{ConfigError, DeclaredDatabase};
 
 /// A schema in a PostgreSQL database, and how it is reached.
@@ -93,14 +93,8 @@ impl PostgresPlace {
             Actual::Ours(inventory) => inventory.identity,
             Actual::Absent | Actual::Empty => None,
         };
-        if let Some(known) = known
-            && matches!(actual, Actual::Absent | Actual::Empty)
-        {
-            return Err(Failure::WrongStore(format!(
-                "the store's folder belongs to log {known}, and the database holds no log"
-            )));
-        }
-        let identity = identity(known, found);
+        let is_empty = matches!(actual, Actual::Absent | Actual::Empty);
+        let identity = identity_in(known, found, is_empty)?;
         let Wanted { source, indexes } = wanted;
         let plan = provision::plan(&Desired { identity, source, indexes }, &self.place, &actual)?;
         Ok((identity, plan))

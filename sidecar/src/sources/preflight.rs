@@ -26,6 +26,7 @@ impl Looked {
             At::Postgres(database) => {
                 Self::Postgres(Box::new(PostgresPlace::of(database, unsafe_durability)?))
             }
+            At::Mariadb(_) => Self::Nothing("MariaDB, which this version does not look at".into()),
             At::File(path) => Self::Nothing(format!("the SQLite file {}", path.display())),
             At::NotSupported(engine) => Self::Nothing(format!("{engine} is not in this version")),
         })

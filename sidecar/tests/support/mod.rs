@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+pub mod answers;
 pub mod client;
 pub mod mounted;
 pub mod process;

@@ -1,6 +1,8 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use polylog_log::FailPoints;
+use polylog_source_servers::secret::parameters;
+pub use polylog_source_servers::secret::{Secret, TlsUse};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 /// Why a configuration is refused before any connection is tried.
@@ -47,28 +49,6 @@ impl fmt::Display for SchemaName {
     }
 }
 
-/// A text that never appears in logs and messages.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps it.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for whoever opens a connection.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
 /// Where a database is, and who we are there.
 #[derive(Debug, Clone)]
 pub struct Address {
@@ -84,17 +64,6 @@ pub struct Address {
     pub client_certificate: Option<(Vec<u8>, Secret)>,
     /// Instead of the `sslmode` in the address.
     pub tls: Option<TlsUse>,
-}
-
-/// Whether a connection is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsUse {
-    /// Always, to a server whose certificate proves its name.
-    Require,
-    /// Where the server offers it; its certificate is not looked at.
-    Prefer,
-    /// Never.
-    Disable,
 }
 
 /// Without user and password.
@@ -159,7 +128,7 @@ impl Address {
 
     /// What the driver needs.
     pub(crate) fn options(&self) -> Result<PgConnectOptions, ConfigError> {
-        let url = self.url.0.as_str();
+        let url = self.url.reveal();
         let bad = |what: &str| ConfigError::Address(what.into());
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(bad("it must begin with postgres://"));
@@ -174,13 +143,13 @@ impl Address {
             options = options.username(username);
         }
         if let Some(password) = &self.password {
-            options = options.password(&password.0);
+            options = options.password(password.reveal());
         }
         if let Some(ca) = &self.ca {
             options = options.ssl_root_cert_from_pem(ca.clone());
         }
         if let Some((certificate, key)) = &self.client_certificate {
-            options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(&key.0);
+            options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key.reveal());
         }
         if let Some(tls) = self.tls {
             options = options.ssl_mode(match tls {
@@ -200,14 +169,6 @@ impl Address {
         }
         Ok(options)
     }
-}
-
-/// The names of the parameters behind the `?`.
-fn parameters(url: &str) -> Vec<&str> {
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    let query = query.split_once('#').map_or(query, |(query, _)| query);
-    let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
-    names.filter(|name| !name.is_empty()).collect()
 }
 
 /// The oldest server that this engine is tested with.

@@ -14,6 +14,7 @@ use polylog_log::{
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
     ReadCategory, ReadLog, ReadStream, Source, StreamPage, Term, Truncate,
 };
+use polylog_source_servers::wait::Watcher;
 use sqlx::PgConnection;
 
 use crate::{
@@ -21,12 +22,12 @@ use crate::{
     connection::{Handle, Slot},
     digest, election,
     error::EngineError,
-    head, lease,
+    head, history, lease,
     operation::{Stopped, Writer},
     page::Guess,
     pool::Pool,
     quarantine, read, settings,
-    wait::Watcher,
+    wait::{TailLook, watcher},
 };
 
 /// A schema in a PostgreSQL database that holds a copy of the log. Several processes may use the same one.
@@ -34,7 +35,7 @@ pub struct PostgresSource {
     handle: Arc<Handle>,
     writer: Pool<Writer>,
     readers: Pool<Slot>,
-    watcher: Watcher,
+    watcher: Watcher<TailLook>,
     /// Bytes of an event on average in the last page: how many rows the next one asks for.
     average: AtomicUsize,
 }
@@ -46,7 +47,7 @@ impl PostgresSource {
         let readers = Pool::new(handle.config.readers);
         let head = run(&handle, &readers, |connection| Box::pin(head::check_tail(connection))).await?;
         handle.history.remember(&head);
-        let watcher = Watcher::new(handle.clone(), head.tail.position);
+        let watcher = watcher(&handle, head.tail.position);
         Ok(Self { handle, writer: Pool::new(1), readers, watcher, average: AtomicUsize::new(1_000) })
     }
 
@@ -155,7 +156,7 @@ impl Source for PostgresSource {
             Box::pin(async move {
                 let seen = handle.history.seen();
                 let head = head::load(connection).await?.head;
-                handle.history.prove(connection, seen, &head).await?;
+                history::prove(&handle.history, connection, seen, &head).await?;
                 Ok(head)
             })
         })
