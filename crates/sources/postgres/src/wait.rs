@@ -139,3 +139,36 @@ async fn look(handle: &Handle, slot: &mut Slot) -> Option<Position> {
     let tail: i64 = tail.fetch_one(connection).await.ok()?;
     Some(Position::new(tail.unsigned_abs()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Address, PostgresConfig, SchemaName};
+
+    fn watcher() -> Watcher {
+        let address = Address::parse("postgres://nobody@127.0.0.1:1/nowhere").expect("good");
+        let schema = SchemaName::parse("s").expect("good");
+        let handle = Handle::new(PostgresConfig::new(address, schema));
+        Watcher::new(Arc::new(handle), Position::ZERO)
+    }
+
+    fn runs(watcher: &Watcher) -> bool {
+        let task = watcher.task.lock().expect("no panic under the lock");
+        task.running.as_ref().is_some_and(|task| !task.is_finished())
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panicked_is_started_again_and_one_that_was_ended_is_not() {
+        let watcher = watcher();
+        let panicked = tokio::spawn(async { panic!("as told") });
+        while !panicked.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        watcher.task.lock().expect("no panic under the lock").running = Some(panicked);
+        watcher.wait(Position::ZERO, Duration::ZERO).await;
+        assert!(runs(&watcher));
+        watcher.close().await;
+        watcher.wait(Position::ZERO, Duration::ZERO).await;
+        assert!(!runs(&watcher));
+    }
+}
