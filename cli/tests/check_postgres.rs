@@ -182,7 +182,7 @@ fn what_grants_prints_is_enough_and_each_part_of_it_is_needed() {
     running.append(folder.path());
     drop(running);
     assert_eq!(check(folder.path(), &[]), (Vec::new(), 0));
-    let granted = "SELECT string_agg(c.relname || ' ' || a.privilege_type, ',' ORDER BY 1) FROM pg_class c, \
+    let granted = "SELECT string_agg(c.relname || ' ' || a.privilege_type, ',' ORDER BY c.relname || a.privilege_type) FROM pg_class c, \
          aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee WHERE r.rolname = 'worker'";
     let provisioned = server.execute(&database, granted);
     // the same as an administrator would grant
@@ -220,6 +220,12 @@ fn a_schema_that_an_administrator_makes() {
     let running = Dev::start(folder.path());
     running.append(folder.path());
     assert_eq!(check(folder.path(), &[]), (Vec::new(), 0));
+    server.execute(&database, "ALTER ROLE worker CONNECTION LIMIT 0");
+    drop(running);
+    let (bad, code) = check(folder.path(), &[]);
+    assert!(code == 3 && bad.len() == 1, "{bad:?}");
+    assert_eq!((&bad[0]["check"], &bad[0]["code"]), (&"connections".into(), &"source_unavailable".into()));
+    server.execute(&database, "ALTER ROLE worker CONNECTION LIMIT -1");
     // somebody else's tables
     server.execute(&database, "ALTER TABLE payments.polylog_cuts OWNER TO postgres");
     let (bad, code) = check(folder.path(), &[]);
@@ -308,7 +314,7 @@ fn each_bad_database_has_its_line() {
     let (warned, code) = check(folder, &["--source", &format!("ledger={url}")]);
     let connections = warned.iter().find(|line| line["check"] == "connections").expect("a line");
     assert!(
-        code == 0 && connections["seen"].as_str().is_some_and(|seen| seen.contains("3 left")),
+        code == 0 && connections["seen"].as_str().is_some_and(|seen| seen.contains("left by the role")),
         "{warned:?}"
     );
     server.execute(&database, "ALTER ROLE postgres CONNECTION LIMIT -1");

@@ -223,6 +223,7 @@ mod tests {
         ("no_search_source", 501, 12, Written::Nothing),
         ("not_supported", 501, 12, Written::Nothing),
         ("not_provisioned", 503, 14, Written::Nothing),
+        ("invalid_configuration", 503, 14, Written::Nothing),
         ("no_primary", 503, 14, Written::Nothing),
         ("draining", 503, 14, Written::Nothing),
         ("not_caught_up", 503, 14, Written::Nothing),

@@ -2,8 +2,8 @@
 
 mod support;
 
-use polylog_log::{Expected, Failure, RefusedReason, Source};
-use polylog_source_postgres::{PostgresConfig, PostgresSource};
+use polylog_log::{CheckOutcome, CheckTopic, Credential, Expected, Failure, RefusedReason, Source};
+use polylog_source_postgres::{PostgresConfig, PostgresSource, preflight};
 use polylog_test_bed::PostgresServer;
 use support::{SERVER, Store, commit, identity, refusal, write};
 
@@ -159,4 +159,22 @@ async fn a_log_that_ends_elsewhere_than_its_head() {
     source.close().await;
     store.execute("DELETE FROM shop.polylog_events WHERE position = 4");
     assert!(matches!(refusal(store.config()).await, Failure::Damaged(_)));
+}
+
+/// No older server is at hand: the bound is raised above the one that is there.
+#[tokio::test]
+async fn a_server_that_is_too_old() {
+    let store = Store::new().await;
+    let number: i32 = store.execute("SHOW server_version_num").parse().expect("a number");
+    let config = PostgresConfig { oldest_version: number + 1, ..store.config() };
+    let (why, message) = reason(refusal(config.clone()).await);
+    assert_eq!(why, RefusedReason::Unsuitable);
+    let version = store.execute("SHOW server_version");
+    assert!(message.contains("or newer is needed") && message.contains(&version), "{message}");
+    let checks = preflight(&config, &support::place(), Credential::Rows, None).await;
+    let failed: Vec<_> =
+        checks.iter().filter(|check| matches!(check.outcome, CheckOutcome::Failed { .. })).collect();
+    assert!(matches!(&failed[..], [check] if check.topic == CheckTopic::Version), "{failed:?}");
+    let config = PostgresConfig { oldest_version: number, ..config };
+    PostgresSource::open(config).await.expect("just new enough").close().await;
 }

@@ -149,3 +149,41 @@ async fn watch(mut look: impl Look, pace: Pace, tail: &watch::Sender<Position>, 
         tokio::time::sleep(pace.interval).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    struct Nowhere;
+
+    impl Look for Nowhere {
+        fn look(&mut self) -> BoxFuture<'_, Option<Position>> {
+            async { None }.boxed()
+        }
+
+        fn close(&mut self) {}
+    }
+
+    fn runs(watcher: &Watcher<Nowhere>) -> bool {
+        let task = watcher.task.lock().expect("no panic under the lock");
+        task.running.as_ref().is_some_and(|task| !task.is_finished())
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panicked_is_started_again_and_one_that_was_ended_is_not() {
+        let pace = Pace { interval: Duration::from_millis(1), patience: Duration::from_secs(1) };
+        let watcher = Watcher::new(Position::ZERO, pace, || Nowhere);
+        let panicked = tokio::spawn(async { panic!("as told") });
+        while !panicked.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        watcher.task.lock().expect("no panic under the lock").running = Some(panicked);
+        watcher.wait(Position::ZERO, Duration::ZERO).await;
+        assert!(runs(&watcher));
+        watcher.close().await;
+        watcher.wait(Position::ZERO, Duration::ZERO).await;
+        assert!(!runs(&watcher));
+    }
+}
