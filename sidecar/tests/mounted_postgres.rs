@@ -186,10 +186,17 @@ async fn a_password_and_a_user_are_rotated_under_load() {
     })
     .await;
 
-    // another user, and the old one may not log in any more
+    // another user, also while the manifests are wrong, and the old one may not log in any more
     create_role(&SERVER, &database, &second, "three");
-    volume.set(&[("sources/ledger/username", &second), ("sources/ledger/password", "three")]);
+    let manifest = std::fs::read_to_string(volume.path().join("store/eventstore.yaml")).unwrap();
+    volume.set(&[
+        ("store/eventstore.yaml", "kind: ["),
+        ("sources/ledger/username", &second),
+        ("sources/ledger/password", "three"),
+    ]);
     until("the new user is in use", || async { (users(&SERVER, &database) == second).then_some(()) }).await;
+    sidecar.until_configuration("Refused").await;
+    volume.set(&[("store/eventstore.yaml", &manifest)]);
     SERVER.execute(&database, &format!("ALTER ROLE {first} NOLOGIN"));
     terminate(&SERVER, &database, "true");
     writers.go_on(3).await;

@@ -207,7 +207,7 @@ impl Stores {
                     let desired = Desired { mounted, sources: files.sources.clone() };
                     self.set(place, Arc::new(desired));
                 }
-                Err(message) => self.refuse(place, message),
+                Err(message) => self.refuse(place, &files.sources, message),
             }
         }
     }
@@ -294,9 +294,18 @@ impl Stores {
         })
     }
 
-    fn refuse(&mut self, place: &Place, message: String) {
+    /// Refuses manifests. Credentials are taken all the same: the old ones may end any day.
+    fn refuse(&mut self, place: &Place, sources: &BTreeMap<String, SourceFiles>, message: String) {
         if let Some(running) = self.running.get(place) {
             self.shared.note(&running.name, Obstacle::Manifests, Some(invalid(message)));
+            running.desired.send_if_modified(|known| {
+                let is_new = known.sources != *sources;
+                if is_new {
+                    let mounted = known.mounted.clone();
+                    *known = Arc::new(Desired { mounted, sources: sources.clone() });
+                }
+                is_new
+            });
             return;
         }
         match place.store_name() {
