@@ -198,7 +198,7 @@ impl MariadbConfig {
             idle_timeout: Duration::from_secs(1),
             statement_timeout: Duration::from_secs(8),
             request_timeout: Duration::from_secs(15),
-            check_interval: Duration::from_secs(30),
+            check_interval: Duration::from_secs(5),
             poll_interval: Duration::from_millis(25),
             page_rows: 2_000,
             allow_unsafe_durability: false,

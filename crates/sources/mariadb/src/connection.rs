@@ -1,5 +1,5 @@
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -24,13 +24,20 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(crate) struct Handle {
     pub(crate) config: MariadbConfig,
     pub(crate) history: History,
+    /// How often a check went wrong: whatever session it was, every other one checks again then.
+    bad_checks: AtomicU64,
     /// A test stopped this handle.
     crashed: AtomicBool,
 }
 
 impl Handle {
     pub(crate) fn new(config: MariadbConfig) -> Self {
-        Self { config, history: History::default(), crashed: AtomicBool::new(false) }
+        Self {
+            config,
+            history: History::default(),
+            bad_checks: AtomicU64::new(0),
+            crashed: AtomicBool::new(false),
+        }
     }
 
     /// How long the server waits.
@@ -41,6 +48,14 @@ impl Handle {
     /// The fail points, for one operation.
     pub(crate) fn faults(&self) -> Faults {
         Faults::new(self.config.fail_points.clone())
+    }
+
+    /// Tells every session of a check that went wrong.
+    fn noticed<T>(&self, checked: Result<T, EngineError>) -> Result<T, EngineError> {
+        if checked.is_err() {
+            self.bad_checks.fetch_add(1, Ordering::AcqRel);
+        }
+        checked
     }
 
     /// Answers nothing any more.
@@ -59,82 +74,35 @@ pub(crate) struct Session {
     /// Bytes of one statement at most.
     pub(crate) packet: usize,
     used: Instant,
+    checked: Instant,
+    /// How many checks had gone wrong then.
+    bad_checks: u64,
 }
 
 impl Session {
     /// Connects and checks the server, our tables and our rights.
-    async fn open(config: &MariadbConfig) -> Result<Self, EngineError> {
-        let mut connected = connect(config, config.statement_timeout, Enter::Database).await?;
-        checks::tables(&mut connected.connection, &config.database).await?;
-        Ok(Self { connection: connected.connection, packet: connected.packet, used: Instant::now() })
-    }
-}
-
-/// A place for one session; opens it when needed, and again after an error.
-#[derive(Default)]
-pub(crate) struct Slot {
-    session: Option<Session>,
-}
-
-impl Slot {
-    /// The session, and whether it was open before.
-    pub(crate) async fn session(&mut self, handle: &Handle) -> Result<(&mut Session, bool), EngineError> {
-        handle.check_alive()?;
-        if let Some(session) = self.session.as_mut().filter(|session| session.used.elapsed() > IDLE) {
-            let alive = session.connection.ping();
-            if !matches!(tokio::time::timeout(handle.config.connect_timeout, alive).await, Ok(Ok(()))) {
-                self.session = None;
-            }
-        }
-        let was_open = self.session.is_some();
-        let mut session = match self.session.take() {
-            Some(session) => session,
-            None => Session::open(&handle.config).await?,
+    async fn open(handle: &Handle) -> Result<Self, EngineError> {
+        let (config, bad_checks) = (&handle.config, handle.bad_checks.load(Ordering::Acquire));
+        let opening = async {
+            let mut connected = connect(config, config.statement_timeout, Enter::Database).await?;
+            checks::tables(&mut connected.connection, &config.database).await?;
+            Ok(connected)
         };
-        session.used = Instant::now();
-        Ok((self.session.insert(session), was_open))
+        let Connected { connection, packet } = handle.noticed(opening.await)?;
+        let now = Instant::now();
+        Ok(Self { connection, packet, used: now, checked: now, bad_checks })
     }
 
-    /// The session in the middle of a transaction: never another one.
-    pub(crate) fn current(&mut self) -> Result<&mut Session, EngineError> {
-        let lost = || Failure::Unreachable("the connection is gone".into());
-        Ok(self.session.as_mut().ok_or_else(lost)?)
+    fn is_due(&self, handle: &Handle) -> bool {
+        self.checked.elapsed() >= handle.config.check_interval
+            || self.bad_checks != handle.bad_checks.load(Ordering::Acquire)
     }
 
-    /// Gives the connection up. The server ends its transaction.
-    pub(crate) fn close(&mut self) {
-        self.session = None;
-    }
-}
-
-/// Whether the database is entered: provisioning looks whether it is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Enter {
-    Database,
-    Nothing,
-}
-
-/// A connection to a server that is fit.
-pub(crate) struct Connected {
-    pub(crate) connection: MySqlConnection,
-    /// Bytes of one statement at most.
-    pub(crate) packet: usize,
-}
-
-/// A connection with everything that durability and safety rest on, to a server that is fit; looks at no table of ours.
-pub(crate) async fn connect(
-    config: &MariadbConfig,
-    statement_timeout: Duration,
-    enter: Enter,
-) -> Result<Connected, EngineError> {
-    let options = config.address.options().map_err(|error| Failure::Unreachable(error.to_string()))?;
-    // the database is entered by a statement of ours: that it is missing and that we may not are told apart there
-    let options = options.database("").disable_statement_logging();
-    let connecting = async {
-        let mut connection = options.connect().await?;
-        let times =
-            Times { lock: config.lock_timeout, idle: config.idle_timeout, statement: statement_timeout };
-        let settings = prepare(&mut connection, times).await?;
+    /// Checks again what may have changed since: settings, tables, indexes, rights.
+    async fn check(&mut self, handle: &Handle) -> Result<(), EngineError> {
+        let (config, bad_checks) = (&handle.config, handle.bad_checks.load(Ordering::Acquire));
+        let checking = async {
+            let settings = prepare(&mut connection, times(config, statement_timeout)).await?;
         settings.check(config.allow_unsafe_durability)?;
         if enter == Enter::Database {
             use_database(&mut connection, &config.database).await?;
@@ -148,6 +116,10 @@ pub(crate) async fn connect(
             Err(Failure::Unreachable(format!("no connection within {patience:?}")).into())
         }
     }
+}
+
+fn times(config: &MariadbConfig, statement: Duration) -> Times {
+    Times { lock: config.lock_timeout, idle: config.idle_timeout, statement }
 }
 
 /// Makes the settings the session's own, and asks for the server's.
