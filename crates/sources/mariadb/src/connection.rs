@@ -102,7 +102,86 @@ impl Session {
     async fn check(&mut self, handle: &Handle) -> Result<(), EngineError> {
         let (config, bad_checks) = (&handle.config, handle.bad_checks.load(Ordering::Acquire));
         let checking = async {
-            let settings = prepare(&mut connection, times(config, statement_timeout)).await?;
+            let settings = prepare(&mut self.connection, times(config, config.statement_timeout)).await?;
+            settings.check(config.allow_unsafe_durability)?;
+            checks::tables(&mut self.connection, &config.database).await
+        };
+        let late = Failure::Timeout(config.connect_timeout);
+        let checked = tokio::time::timeout(config.connect_timeout, checking).await;
+        handle.noticed(checked.unwrap_or_else(|_| Err(late.into())))?;
+        (self.checked, self.bad_checks) = (Instant::now(), bad_checks);
+        Ok(())
+    }
+}
+
+/// A place for one session; opens it when needed, and again after an error.
+#[derive(Default)]
+pub(crate) struct Slot {
+    session: Option<Session>,
+}
+
+impl Slot {
+    /// The session, and whether it was open before.
+    pub(crate) async fn session(&mut self, handle: &Handle) -> Result<(&mut Session, bool), EngineError> {
+        handle.check_alive()?;
+        if let Some(session) = self.session.as_mut().filter(|session| session.used.elapsed() > IDLE) {
+            let alive = session.connection.ping();
+            if !matches!(tokio::time::timeout(handle.config.connect_timeout, alive).await, Ok(Ok(()))) {
+                self.session = None;
+            }
+        }
+        let was_open = self.session.is_some();
+        let mut session = match self.session.take() {
+            Some(session) if !session.is_due(handle) => session,
+            Some(mut session) => match session.check(handle).await {
+                Ok(()) => session,
+                Err(error) if error.is_lost_connection() => Session::open(handle).await?,
+                Err(error) => return Err(error),
+            },
+            None => Session::open(handle).await?,
+        };
+        session.used = Instant::now();
+        Ok((self.session.insert(session), was_open))
+    }
+
+    /// The session in the middle of a transaction: never another one.
+    pub(crate) fn current(&mut self) -> Result<&mut Session, EngineError> {
+        let lost = || Failure::Unreachable("the connection is gone".into());
+        Ok(self.session.as_mut().ok_or_else(lost)?)
+    }
+
+    /// Gives the connection up. The server ends its transaction.
+    pub(crate) fn close(&mut self) {
+        self.session = None;
+    }
+}
+
+/// Whether the database is entered: provisioning looks whether it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Enter {
+    Database,
+    Nothing,
+}
+
+/// A connection to a server that is fit.
+pub(crate) struct Connected {
+    pub(crate) connection: MySqlConnection,
+    /// Bytes of one statement at most.
+    pub(crate) packet: usize,
+}
+
+/// A connection with everything that durability and safety rest on, to a server that is fit; looks at no table of ours.
+pub(crate) async fn connect(
+    config: &MariadbConfig,
+    statement_timeout: Duration,
+    enter: Enter,
+) -> Result<Connected, EngineError> {
+    let options = config.address.options().map_err(|error| Failure::Unreachable(error.to_string()))?;
+    // the database is entered by a statement of ours: that it is missing and that we may not are told apart there
+    let options = options.database("").disable_statement_logging();
+    let connecting = async {
+        let mut connection = options.connect().await?;
+        let settings = prepare(&mut connection, times(config, statement_timeout)).await?;
         settings.check(config.allow_unsafe_durability)?;
         if enter == Enter::Database {
             use_database(&mut connection, &config.database).await?;
