@@ -201,3 +201,85 @@ impl Source for RotatingSource {
         self.now().limits()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use polylog_log::{Approval, StepClass};
+    use polylog_source_sqlite::{SqliteConfig, SqliteSource};
+
+    use super::*;
+    use crate::sources::{self, Database, OpenSource, StoreFolder, StorePlace};
+
+    /// Two connections to one file.
+    async fn two() -> (tempfile::TempDir, OpenSource, Arc<dyn Source>) {
+        let root = tempfile::tempdir().expect("a folder");
+        let path = root.path().join("ledger.db");
+        let place = StorePlace {
+            source: polylog_log::SourceName::recorded("ledger"),
+            folder: root.path().to_owned(),
+            database: Database::Sqlite(path.clone()),
+            indexes: Default::default(),
+        };
+        let folder = StoreFolder::claim(place.folder.clone()).expect("claimed");
+        let approval = Approval::up_to(StepClass::Slow);
+        let first = sources::provision(&folder, &place, approval).await.expect("provisioned").source;
+        let second = SqliteSource::open(SqliteConfig::new(&path)).await.expect("an open source");
+        (root, first, Arc::new(second))
+    }
+
+    fn refused() -> Failure {
+        Failure::Refused { reason: RefusedReason::Auth, message: "old password".into() }
+    }
+
+    #[tokio::test]
+    async fn a_read_that_met_the_end_of_its_connection_is_done_again_on_the_new_one() {
+        let (_folder, first, second) = two().await;
+        let rotating = RotatingSource::new(first.shared(), Refresh::default());
+        let before = rotating.head().await.expect("a head");
+        let mut tries = 0;
+        let read = rotating.read(|source| {
+            tries += 1;
+            let is_first = tries == 1;
+            let (rotating, first, second) = (&rotating, &first, second.clone());
+            async move {
+                if is_first {
+                    rotating.replace(second);
+                    first.close().await;
+                }
+                source.head().await
+            }
+        });
+        assert_eq!(read.await, Ok(before));
+        assert_eq!(tries, 2);
+        let failed = rotating.read(|_| async { Err::<(), _>(Failure::Unreachable("gone".into())) }).await;
+        assert!(
+            matches!(failed, Err(Failure::Unreachable(_))),
+            "without a newer connection it is told at once"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_waits_a_little_for_new_credentials() {
+        let (_folder, first, second) = two().await;
+        let rotating = Arc::new(RotatingSource::new(first.shared(), Refresh::default()));
+        // nothing comes
+        let alone = rotating.write(|_| async { Err::<(), _>(OperationError::Failed(refused())) }).await;
+        assert_eq!(alone, Err(OperationError::Failed(refused())));
+        // they come while it waits
+        rotating.waits_since.lock().take();
+        let waiting = rotating.clone();
+        let old = rotating.now();
+        let write = tokio::spawn(async move {
+            waiting.write(|_| async { Err::<(), _>(OperationError::Failed(refused())) }).await
+        });
+        tokio::task::yield_now().await;
+        rotating.replace(second);
+        assert!(!Arc::ptr_eq(&old, &rotating.now()));
+        let again = write.await.expect("no panic");
+        assert!(matches!(again, Err(OperationError::Failed(Failure::Unreachable(_)))), "{again:?}");
+        // what may have been written is never said to have failed
+        let unknown = OperationError::Unknown(Failure::Unreachable("gone".into()));
+        let told = rotating.write(|_| async { Err::<(), _>(unknown.clone()) }).await;
+        assert_eq!(told, Err(unknown));
+    }
+}

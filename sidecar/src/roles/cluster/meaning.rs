@@ -164,3 +164,69 @@ impl From<OpenError> for Failed {
 fn deadline() -> std::time::Instant {
     std::time::Instant::now() + std::time::Duration::from_secs(60)
 }
+
+#[cfg(test)]
+mod tests {
+    use polylog_crds::{replication_strategy::Divergence, validate::Capabilities};
+    use polylog_log::{Approval, SourceName, StepClass};
+    use polylog_replication::StoreOptions;
+
+    use super::*;
+    use crate::{
+        config,
+        sources::{self, Database, StoreFolder, StorePlace},
+    };
+
+    fn declared() -> ResolvedStore {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/payments");
+        let declared = config::load(&path, &[], &Capabilities::DEV).expect("an example is right");
+        declared.stores.into_iter().next().expect("it has a store")
+    }
+
+    async fn open(root: &std::path::Path, store: &ResolvedStore) -> Store {
+        let source = SourceName::recorded("ledger");
+        let place = StorePlace {
+            source: source.clone(),
+            folder: root.to_owned(),
+            database: Database::Sqlite(root.join("ledger.db")),
+            indexes: Default::default(),
+        };
+        let folder = StoreFolder::claim(place.folder.clone()).expect("claimed");
+        let approval = Approval::up_to(StepClass::Slow);
+        let provisioned = sources::provision(&folder, &place, approval).await.expect("provisioned");
+        let options =
+            StoreOptions::new("payments", source, provisioned.source.shared(), provisioned.identity);
+        let options =
+            StoreOptions { policy: Some(policy_of(store)), config: desired_config(store), ..options };
+        Store::open(options).await.expect("an open store")
+    }
+
+    #[tokio::test]
+    async fn a_change_is_written_where_the_log_says_what_was_mounted_before() {
+        let root = tempfile::tempdir().expect("a folder");
+        let mut store = declared();
+        let log = open(root.path(), &store).await;
+        let mut meaning = Meaning::of(&store);
+        assert_eq!(meaning.follow(&log, &store).await, (None, true));
+
+        store.policy.limits.commit_events = 7;
+        store.strategy.divergence = Divergence::ReplayIfClean;
+        assert_eq!(meaning.follow(&log, &store).await, (None, true));
+        assert_eq!(log.read_policy().await.expect("a policy").1, Some(policy_of(&store)));
+        assert_eq!(log.status().await.config.divergence, polylog_log::Divergence::ReplayIfClean);
+
+        // somebody else's stays
+        let mut other = store.clone();
+        other.policy.limits.commit_events = 8;
+        log.set_policy(policy_of(&other)).await.expect("written");
+        store.policy.limits.commit_events = 9;
+        let (reason, is_done) = meaning.follow(&log, &store).await;
+        assert_eq!((reason.map(|reason| reason.code), is_done), (Some("log_differs"), true));
+        assert_eq!(log.read_policy().await.expect("a policy").1, Some(policy_of(&other)));
+
+        // until the mount says the same
+        assert_eq!(meaning.follow(&log, &other).await, (None, true));
+        assert_eq!(meaning.follow(&log, &store).await, (None, true));
+        assert_eq!(log.read_policy().await.expect("a policy").1, Some(policy_of(&store)));
+    }
+}
