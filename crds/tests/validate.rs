@@ -358,7 +358,8 @@ fn engines_that_do_not_exist_yet() {
     };
     assert_eq!(placed(TargetEngine::Sqlite), []);
     assert_eq!(placed(TargetEngine::Postgres), []);
-    let findings = placed(TargetEngine::Mysql);
+    assert_eq!(placed(TargetEngine::Mysql), []);
+    let findings = placed(TargetEngine::Mongodb);
     assert_eq!(findings.len(), 1);
     assert_eq!(
         (findings[0].code, findings[0].severity),
@@ -366,8 +367,8 @@ fn engines_that_do_not_exist_yet() {
     );
     assert_eq!(
         findings[0].to_string(),
-        "EventStore default/payments: spec.sources[0].postgres: this version has no engine for MySQL; it has \
-         SQLite, PostgreSQL (EngineNotSupported)"
+        "EventStore default/payments: spec.sources[0].postgres: this version has no engine for MongoDB; it \
+         has SQLite, PostgreSQL, MariaDB (EngineNotSupported)"
     );
     let (_, line) = findings[0].place(&read).expect("the manifest");
     assert_eq!(line, Some(6));

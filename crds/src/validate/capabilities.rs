@@ -49,7 +49,7 @@ impl fmt::Display for TargetEngine {
         f.write_str(match self {
             Self::Sqlite => "SQLite",
             Self::Postgres => "PostgreSQL",
-            Self::Mysql => "MySQL",
+            Self::Mysql => "MariaDB",
             Self::Mongodb => "MongoDB",
             Self::Elasticsearch => "Elasticsearch",
         })

@@ -75,26 +75,29 @@ pub(crate) async fn look(
     Ok(found)
 }
 
-/// Whether we have a right on a table of the current database: by trying, since rights also come from roles, from the
-/// database and from the server. No row is touched.
+/// A statement that needs a right on a table of the current database, and touches no row: rights also come from roles,
+/// from the database and from the server, so that only trying tells. What inserts also needs to read.
+pub(crate) fn attempt(table: &str, right: &str) -> String {
+    let column =
+        schema::TABLES.iter().find(|ours| ours.name == table).map_or("1", |ours| ours.columns[0].name);
+    match right {
+        "SELECT" => format!("SELECT 1 FROM {table} WHERE FALSE"),
+        "INSERT" => format!("INSERT INTO {table} SELECT * FROM {table} WHERE FALSE"),
+        "UPDATE" => format!("UPDATE {table} SET `{column}` = 1 WHERE FALSE"),
+        _ => format!("DELETE FROM {table} WHERE FALSE"),
+    }
+}
+
+/// Whether we have a right on a table of the current database.
 pub(crate) async fn may(
     connection: &mut MySqlConnection,
     table: &str,
     right: &str,
 ) -> Result<bool, EngineError> {
-    let column =
-        schema::TABLES.iter().find(|ours| ours.name == table).map_or("1", |ours| ours.columns[0].name);
-    let attempt = match right {
-        "SELECT" => format!("SELECT 1 FROM {table} WHERE FALSE"),
-        "INSERT" => format!("INSERT INTO {table} (`{column}`) SELECT 1 FROM DUAL WHERE FALSE"),
-        "UPDATE" => format!("UPDATE {table} SET `{column}` = 1 WHERE FALSE"),
-        _ => format!("DELETE FROM {table} WHERE FALSE"),
-    };
-    match sqlx::raw_sql(AssertSqlSafe(attempt)).execute(connection).await.map_err(EngineError::from) {
+    let attempt = AssertSqlSafe(attempt(table, right));
+    match sqlx::raw_sql(attempt).execute(connection).await.map_err(EngineError::from) {
         Ok(_) => Ok(true),
         Err(error) if matches!(error.number(), Some(1142..=1143)) => Ok(false),
-        // a column without a default is only missed where inserting is allowed
-        Err(error) if error.number() == Some(1364) => Ok(true),
         Err(error) => Err(error),
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     dialect,
     error::EngineError,
     schema,
+    script::Script,
 };
 
 /// What the server says of itself; a setting that it does not have is not among the rows.
@@ -187,8 +188,14 @@ pub(crate) async fn tables(
         }
         .into());
     }
-    for (table, rights) in NEEDED {
-        rights_on(connection, database, table, rights).await?;
+    // all at once; which one is lacking is asked only if one is
+    let all = NEEDED.iter().flat_map(|(table, rights)| rights.iter().map(|right| (*table, *right)));
+    let script =
+        all.fold(Script::default(), |script, (table, right)| script.then(catalog::attempt(table, right)));
+    if script.run(connection).await.is_err() {
+        for (table, rights) in NEEDED {
+            rights_on(connection, database, table, rights).await?;
+        }
     }
     Ok(check_shape(&found, database)?)
 }

@@ -173,6 +173,8 @@ pub struct MariadbConfig {
     pub statement_timeout: Duration,
     /// How long an operation may take in all; after that its outcome is unknown, if it was about to be committed.
     pub request_timeout: Duration,
+    /// How often a session that is used checks again what may have changed since: settings, tables, indexes, rights.
+    pub check_interval: Duration,
     /// How often other processes' commits are looked for while somebody waits for events.
     pub poll_interval: Duration,
     /// Rows that one statement reads at most; a page takes as many statements as it needs.
@@ -196,6 +198,7 @@ impl MariadbConfig {
             idle_timeout: Duration::from_secs(1),
             statement_timeout: Duration::from_secs(8),
             request_timeout: Duration::from_secs(15),
+            check_interval: Duration::from_secs(5),
             poll_interval: Duration::from_millis(25),
             page_rows: 2_000,
             allow_unsafe_durability: false,

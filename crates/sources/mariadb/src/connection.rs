@@ -1,5 +1,5 @@
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -24,13 +24,20 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(crate) struct Handle {
     pub(crate) config: MariadbConfig,
     pub(crate) history: History,
+    /// How often a check went wrong: whatever session it was, every other one checks again then.
+    bad_checks: AtomicU64,
     /// A test stopped this handle.
     crashed: AtomicBool,
 }
 
 impl Handle {
     pub(crate) fn new(config: MariadbConfig) -> Self {
-        Self { config, history: History::default(), crashed: AtomicBool::new(false) }
+        Self {
+            config,
+            history: History::default(),
+            bad_checks: AtomicU64::new(0),
+            crashed: AtomicBool::new(false),
+        }
     }
 
     /// How long the server waits.
@@ -41,6 +48,14 @@ impl Handle {
     /// The fail points, for one operation.
     pub(crate) fn faults(&self) -> Faults {
         Faults::new(self.config.fail_points.clone())
+    }
+
+    /// Tells every session of a check that went wrong.
+    fn noticed<T>(&self, checked: Result<T, EngineError>) -> Result<T, EngineError> {
+        if checked.is_err() {
+            self.bad_checks.fetch_add(1, Ordering::AcqRel);
+        }
+        checked
     }
 
     /// Answers nothing any more.
@@ -59,14 +74,43 @@ pub(crate) struct Session {
     /// Bytes of one statement at most.
     pub(crate) packet: usize,
     used: Instant,
+    checked: Instant,
+    /// How many checks had gone wrong then.
+    bad_checks: u64,
 }
 
 impl Session {
     /// Connects and checks the server, our tables and our rights.
-    async fn open(config: &MariadbConfig) -> Result<Self, EngineError> {
-        let mut connected = connect(config, config.statement_timeout, Enter::Database).await?;
-        checks::tables(&mut connected.connection, &config.database).await?;
-        Ok(Self { connection: connected.connection, packet: connected.packet, used: Instant::now() })
+    async fn open(handle: &Handle) -> Result<Self, EngineError> {
+        let (config, bad_checks) = (&handle.config, handle.bad_checks.load(Ordering::Acquire));
+        let opening = async {
+            let mut connected = connect(config, config.statement_timeout, Enter::Database).await?;
+            checks::tables(&mut connected.connection, &config.database).await?;
+            Ok(connected)
+        };
+        let Connected { connection, packet } = handle.noticed(opening.await)?;
+        let now = Instant::now();
+        Ok(Self { connection, packet, used: now, checked: now, bad_checks })
+    }
+
+    fn is_due(&self, handle: &Handle) -> bool {
+        self.checked.elapsed() >= handle.config.check_interval
+            || self.bad_checks != handle.bad_checks.load(Ordering::Acquire)
+    }
+
+    /// Checks again what may have changed since: settings, tables, indexes, rights.
+    async fn check(&mut self, handle: &Handle) -> Result<(), EngineError> {
+        let (config, bad_checks) = (&handle.config, handle.bad_checks.load(Ordering::Acquire));
+        let checking = async {
+            let settings = prepare(&mut self.connection, times(config, config.statement_timeout)).await?;
+            settings.check(config.allow_unsafe_durability)?;
+            checks::tables(&mut self.connection, &config.database).await
+        };
+        let late = Failure::Timeout(config.connect_timeout);
+        let checked = tokio::time::timeout(config.connect_timeout, checking).await;
+        handle.noticed(checked.unwrap_or_else(|_| Err(late.into())))?;
+        (self.checked, self.bad_checks) = (Instant::now(), bad_checks);
+        Ok(())
     }
 }
 
@@ -88,8 +132,13 @@ impl Slot {
         }
         let was_open = self.session.is_some();
         let mut session = match self.session.take() {
-            Some(session) => session,
-            None => Session::open(&handle.config).await?,
+            Some(session) if !session.is_due(handle) => session,
+            Some(mut session) => match session.check(handle).await {
+                Ok(()) => session,
+                Err(error) if error.is_lost_connection() => Session::open(handle).await?,
+                Err(error) => return Err(error),
+            },
+            None => Session::open(handle).await?,
         };
         session.used = Instant::now();
         Ok((self.session.insert(session), was_open))
@@ -132,9 +181,7 @@ pub(crate) async fn connect(
     let options = options.database("").disable_statement_logging();
     let connecting = async {
         let mut connection = options.connect().await?;
-        let times =
-            Times { lock: config.lock_timeout, idle: config.idle_timeout, statement: statement_timeout };
-        let settings = prepare(&mut connection, times).await?;
+        let settings = prepare(&mut connection, times(config, statement_timeout)).await?;
         settings.check(config.allow_unsafe_durability)?;
         if enter == Enter::Database {
             use_database(&mut connection, &config.database).await?;
@@ -148,6 +195,10 @@ pub(crate) async fn connect(
             Err(Failure::Unreachable(format!("no connection within {patience:?}")).into())
         }
     }
+}
+
+fn times(config: &MariadbConfig, statement: Duration) -> Times {
+    Times { lock: config.lock_timeout, idle: config.idle_timeout, statement }
 }
 
 /// Makes the settings the session's own, and asks for the server's.

@@ -209,7 +209,7 @@ async fn a_user_without_rights_of_its_own_works_with_those_of_the_plan() {
 async fn tables_of_others_are_refused_and_left_alone() {
     let foreign = [
         ("polylog_head", "CREATE TABLE polylog_head (x int)"),
-        ("polylog_events", "CREATE TABLE polylog_events LIKE mysql.user"),
+        ("polylog_events", "CREATE TABLE polylog_events LIKE mysql.db"),
         ("polylog_leases", "CREATE VIEW polylog_leases AS SELECT 1 AS x"),
     ];
     for (name, sql) in foreign {
