@@ -2,6 +2,7 @@
 
 mod error;
 mod folder;
+mod last_seen;
 mod postgres;
 mod preflight;
 mod sqlite;
@@ -27,6 +28,7 @@ use uuid::Uuid;
 pub(crate) use error::told;
 pub use error::{SourceError, code_of};
 pub use folder::StoreFolder;
+pub use last_seen::LastSeen;
 pub use postgres::PostgresPlace;
 pub use preflight::Looked;
 
