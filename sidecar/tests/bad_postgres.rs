@@ -38,7 +38,7 @@ struct Served<'a> {
     database: String,
     role: String,
     running: Dev,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl<'a> Served<'a> {
@@ -51,7 +51,7 @@ impl<'a> Served<'a> {
         server.execute(&database, &ours);
         let folder = folder(STORE);
         let running = Dev::start(folder.path(), &at(&server.url_as(&role, "geheim", &database)));
-        let served = Self { server, database, role, running, _folder: folder };
+        let served = Self { server, database, role, running, folder };
         served.running.client.append("Payment-1", "Paid", "1").await;
         served.running.client.append("Payment-1", "Paid", "2").await;
         served
@@ -320,6 +320,16 @@ async fn an_older_copy_in_the_place_of_the_database() {
     second.stop();
     // however far others came: what this one has shown is not there
     served.refuses("forked", "wrong_store", 409, Status::FailedPrecondition, "the log went back").await;
+
+    // nor does one start that has written down how far it came
+    let last_seen = served.folder.path().join(".polylog/shop.payments/last-seen.json");
+    let folder_of_third = folder(STORE);
+    let copied = folder_of_third.path().join(".polylog/shop.payments");
+    std::fs::create_dir_all(&copied).unwrap();
+    std::fs::copy(last_seen, copied.join("last-seen.json")).unwrap();
+    refused(folder_of_third.path(), &source, 1, &["wrong_store", "the log went back", "last-seen.json"]);
+    std::fs::remove_file(copied.join("last-seen.json")).unwrap();
+    Dev::start(folder_of_third.path(), &source).stop();
 
     served.put_back(&kept);
     served.recovers("older copy").await;

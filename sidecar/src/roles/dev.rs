@@ -6,6 +6,7 @@ use polylog_crds::{
 };
 use polylog_log::{Approval, Failure, LogId, Plan, SourceName, StepClass};
 use polylog_replication::{OpenError, Store, StoreOptions};
+use tokio::task::JoinSet;
 
 use super::{Exit, banner, signals::Signals};
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     policy::PolicyError,
     running::Running,
     server::Server,
-    sources::{self, Database, OpenSource, SourceError, StoreFolder, StorePlace},
+    sources::{self, Database, LastSeen, OpenSource, SourceError, StoreFolder, StorePlace},
 };
 
 /// How long a stop may take; a container gets at least this from its cluster.
@@ -90,7 +91,7 @@ pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) waiting: Plan,
     source: OpenSource,
-    _folder: StoreFolder,
+    folder: StoreFolder,
 }
 
 /// Serves the stores of a folder of manifests until SIGTERM or SIGINT.
@@ -116,11 +117,13 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
     }
     let mut hosted = Vec::new();
     let mut kept = Vec::new();
+    let mut seen = JoinSet::new();
     let mut shown = banner::Banner::default();
-    for Opened { hosted: store, database, waiting, source, _folder } in opened {
+    for Opened { hosted: store, database, waiting, source, folder } in opened {
         shown.store(&store, &database, &waiting);
+        seen.spawn(LastSeen::of(&folder).keep(store.store.clone()));
+        kept.push((source, folder, store.store.clone()));
         hosted.push(store);
-        kept.push((source, _folder));
     }
     let subject = args.subject.clone().map_or(Subject::Local, Subject::ServiceAccount);
     let server = Server::new(hosted, args.default_store.clone(), subject, Bounds::default());
@@ -132,7 +135,11 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
         () = running.stop(PATIENCE) => {}
         () = signals.exit_at_next() => {}
     }
-    for (source, _folder) in kept {
+    seen.shutdown().await;
+    for (source, folder, store) in kept {
+        LastSeen::of(&folder).write(store.tail());
+        // its tasks end with it
+        drop(store);
         source.close().await;
     }
     Ok(())
@@ -159,8 +166,9 @@ async fn open(
         return Err(DevError::SameLog(other, name));
     }
     let source = provisioned.source;
-    let unsafe_setting = source.unsafe_setting().await;
     let failed = |error| DevError::Open { store: name.clone(), error: OpenError::Source(error) };
+    LastSeen::of(&folder).check(&*source.shared()).await.map_err(failed)?;
+    let unsafe_setting = source.unsafe_setting().await;
     let remark = unsafe_setting.map_err(failed)?.map(|setting| {
         tracing::warn!(
             store = name,
@@ -183,7 +191,7 @@ async fn open(
     let hosted = Hosted::new(store.namespace.to_string(), name.clone(), opened, sources)
         .map_err(|error| DevError::Policy { store: name, error })?
         .with_reads(read_defaults(store));
-    Ok(Opened { hosted, database: place.database, waiting: provisioned.waiting, source, _folder: folder })
+    Ok(Opened { hosted, database: place.database, waiting: provisioned.waiting, source, folder })
 }
 
 fn declared_source(source: &ResolvedSource, place: &StorePlace, remark: &Option<String>) -> DeclaredSource {

@@ -3,6 +3,7 @@
 
 mod error;
 mod folder;
+mod last_seen;
 mod mariadb;
 mod mounted;
 mod postgres;
@@ -32,6 +33,7 @@ use uuid::Uuid;
 pub(crate) use error::told;
 pub use error::{SourceError, code_of};
 pub use folder::StoreFolder;
+pub use last_seen::LastSeen;
 pub use mariadb::MariadbPlace;
 pub(crate) use mounted::{Most, MountedDatabase};
 pub use postgres::PostgresPlace;

@@ -17,9 +17,12 @@ use crate::{
 /// After this long without use a connection is tried before it is trusted: routers forget idle ones without a word.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// A read whose caller went away ends in the server too (`client_connection_check_interval`, on the systems that have
-/// it). The settings that everything rests on, made this session's own, so that no reload changes them; with what the checks
+/// The settings that everything rests on, made this session's own, so that no reload changes them; with what the checks
 /// need to know of the server.
+///
+/// The driver logs the server's warnings, such as that a wait for a synchronous standby was cancelled, which the server
+/// answers with success. What a caller who went away asked for ends in the server too
+/// (`client_connection_check_interval`, on the systems that have it).
 const PREPARE: &str = "SELECT current_setting('server_version_num')::int, current_setting('server_version'), \
      current_setting('server_encoding'), current_setting('fsync'), \
      set_config('synchronous_commit', current_setting('synchronous_commit'), false), \
@@ -29,7 +32,7 @@ const PREPARE: &str = "SELECT current_setting('server_version_num')::int, curren
      set_config('idle_in_transaction_session_timeout', $4, false), \
      set_config('default_transaction_isolation', 'read committed', false), \
      set_config('max_parallel_workers_per_gather', '0', false), \
-     set_config('bytea_output', 'hex', false), set_config('client_min_messages', 'error', false), \
+     set_config('bytea_output', 'hex', false), set_config('client_min_messages', 'warning', false), \
      set_config('client_connection_check_interval', CASE WHEN version() ~ 'linux|darwin|bsd|solaris' THEN '1s' \
      ELSE current_setting('client_connection_check_interval') END, false)";
 

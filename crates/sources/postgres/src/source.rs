@@ -4,7 +4,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -76,13 +76,7 @@ impl PostgresSource {
             let writer = &mut place.thing;
             writer.prepare();
             let patience = writer.handle.config.request_timeout;
-            let began = Instant::now();
             let result = match tokio::time::timeout(patience, work(writer)).await {
-                Ok(Ok(_)) if began.elapsed() >= writer.handle.config.statement_timeout => {
-                    // The server's own limit ends the wait for a synchronous standby with a success: the commit is in
-                    // the primary alone. Sent again, it is answered by a commit that was replicated.
-                    Err(writer.timed_out(writer.handle.config.statement_timeout))
-                }
                 Ok(result) => result,
                 Err(_) => Err(writer.timed_out(patience)),
             };
