@@ -51,6 +51,12 @@ impl Server {
         }
     }
 
+    /// The same, counting where others count already.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
+    }
+
     pub(crate) fn room(&self) -> &Room {
         &self.room
     }

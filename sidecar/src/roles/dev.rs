@@ -13,6 +13,7 @@ use crate::{
     hosted::{DeclaredSource, Hosted},
     http::{BindError, Bounds},
     identity::Subject,
+    metrics::Metrics,
     policy::PolicyError,
     running::Running,
     server::Server,
@@ -109,10 +110,11 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
     banner::warnings(&declared.warnings);
     let temporary = if args.ephemeral { Some(Temporary::new()?) } else { None };
     let data = temporary.as_ref().map_or(&args.data, |folder| &folder.0);
+    let metrics = Metrics::new();
     let mut opened = Vec::new();
     let mut logs = BTreeMap::new();
     for store in &declared.stores {
-        opened.push(open(store, &args, data, &declared, &mut logs).await?);
+        opened.push(open(store, &args, data, &declared, &metrics, &mut logs).await?);
     }
     let mut hosted = Vec::new();
     let mut kept = Vec::new();
@@ -123,11 +125,12 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
         kept.push((source, _folder));
     }
     let subject = args.subject.clone().map_or(Subject::Local, Subject::ServiceAccount);
-    let server = Server::new(hosted, args.default_store.clone(), subject, Bounds::default());
+    let server =
+        Server::new(hosted, args.default_store.clone(), subject, Bounds::default()).with_metrics(metrics);
     let running = Running::start(server, args.port, args.health_port).await?;
     shown.print(&running);
     signals.first().await;
-    tracing::info!("stopping: new work is refused, what was taken is finished");
+    tracing::info!(event = "stopping", "stopping: new work is refused, what was taken is finished");
     tokio::select! {
         () = running.stop(PATIENCE) => {}
         () = signals.exit_at_next() => {}
@@ -144,6 +147,7 @@ async fn open(
     args: &DevArgs,
     data: &std::path::Path,
     declared: &Declared,
+    metrics: &Metrics,
     logs: &mut BTreeMap<LogId, String>,
 ) -> Result<Opened, DevError> {
     let name = store.name.to_string();
@@ -159,13 +163,14 @@ async fn open(
         return Err(DevError::SameLog(other, name));
     }
     let source = provisioned.source;
+    let observed = metrics.observed(&name, &place.source, source.shared());
     let policy = policy_document(store);
     let options = StoreOptions {
         config: desired_config(store),
         policy: Some(serde_json::to_vec(&policy).expect("a policy has only string keys").into()),
         limits: policy.limits,
         ack_timeout: store.strategy.ack_timeout.as_std(),
-        ..StoreOptions::new(&name, place.source.clone(), source.shared(), provisioned.identity)
+        ..StoreOptions::new(&name, place.source.clone(), observed, provisioned.identity)
     };
     let opened = Store::open(options).await.map_err(|error| DevError::Open { store: name.clone(), error })?;
     let sources = store.sources.iter().map(|source| declared_source(source, &place)).collect();
@@ -200,7 +205,7 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, folder = %self.0.display(), "the temporary folder stays");
+            tracing::warn!(event = "temporary_folder_stays", %error, folder = %self.0.display(), "the temporary folder stays");
         }
     }
 }

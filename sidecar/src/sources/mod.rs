@@ -2,6 +2,7 @@
 
 mod error;
 mod folder;
+mod observed;
 mod postgres;
 mod sqlite;
 
@@ -26,6 +27,7 @@ use uuid::Uuid;
 pub use error::SourceError;
 pub(crate) use error::told;
 pub use folder::StoreFolder;
+pub(crate) use observed::Observed;
 pub use postgres::PostgresPlace;
 
 use crate::config::{ConfigError, DeclaredDatabase, SourcePlacement, Target};
