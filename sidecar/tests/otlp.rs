@@ -20,6 +20,7 @@ use opentelemetry_proto::tonic::{
     trace::v1::{Span, span::SpanKind, status::StatusCode},
 };
 use parking_lot::Mutex;
+use polylog_api::proto::polylog::v1::expected::Kind;
 use support::{Client, Remote, remote};
 use tempfile::TempDir;
 
@@ -175,11 +176,14 @@ async fn an_append_is_told_from_its_request_to_the_source_and_back() {
     assert_eq!((source.trace_id, source.parent_span_id), (group.trace_id, group.span_id));
     assert!(collector.service.lock().contains("polylog"), "{}", collector.service.lock());
 
-    // The trace is the caller's correlation, as without a collector; and nothing else of it is stored.
+    // Metadata tells the caller's span, as without a collector (enrichment `Trace`); never one of ours.
     let position = answer["firstPosition"].as_u64().unwrap();
     let events = dev.client.get(&format!("/v1/events?from={position}")).await.ok().json();
     assert_eq!(events["events"][0]["correlationId"], TRACE);
-    assert_eq!(events["events"][0].get("metadata"), None);
+    assert_eq!(events["events"][0]["metadata"], serde_json::json!({"$by": "local", "$traceparent": parent}));
+    dev.client.post("/v1/streams/b", BODY).await.ok();
+    let untraced = dev.client.get("/v1/streams/b").await.ok().json();
+    assert_eq!(untraced["events"][0]["metadata"], serde_json::json!({"$by": "local"}));
 }
 
 fn only_link(span: &Span) -> Vec<u8> {
@@ -191,12 +195,12 @@ fn only_link(span: &Span) -> Vec<u8> {
 async fn grpc_takes_its_trace_from_metadata() {
     let (collector, address) = Collector::start().await;
     let dev = Dev::start(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &address), ("OTEL_SERVICE_NAME", "till")]);
-    let mut request = tonic::Request::new(remote::commit("a", support_any(), &[("T", "1")]));
+    let mut request = tonic::Request::new(remote::commit("a", Kind::Any(true), &[("T", "1")]));
     request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{CALLER}-01").parse().unwrap());
     dev.remote.events().append(request).await.unwrap();
     // refused: expects a stream that is there not to exist
     let refused =
-        remote::commit("a", polylog_api::proto::polylog::v1::expected::Kind::NoStream(true), &[("T", "1")]);
+        remote::commit("a", Kind::NoStream(true), &[("T", "1")]);
     dev.remote.append(refused).await.unwrap_err();
     collector.wait_for("append", 2).await;
     let spans = collector.named("append");
@@ -209,10 +213,6 @@ async fn grpc_takes_its_trace_from_metadata() {
     // what the caller did wrong is no error of the server
     assert_ne!(second.status.as_ref().map(|status| status.code), Some(StatusCode::Error as i32));
     assert!(collector.service.lock().contains("till"), "{}", collector.service.lock());
-}
-
-fn support_any() -> polylog_api::proto::polylog::v1::expected::Kind {
-    polylog_api::proto::polylog::v1::expected::Kind::Any(true)
 }
 
 #[tokio::test(flavor = "multi_thread")]
