@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use polylog_api::proto::polylog::v1::expected::Kind;
 use support::{Client, Remote, remote};
 use tempfile::TempDir;
+use tonic::transport::{Identity, ServerTlsConfig};
 
 /// A collector that keeps what it gets.
 #[derive(Clone, Default)]
@@ -62,6 +63,21 @@ impl Collector {
         let server = tonic::transport::Server::builder().add_service(service);
         tokio::spawn(server.serve_with_incoming(incoming));
         (collector, address)
+    }
+
+    /// The same over TLS, with a certificate of its own: also gives that.
+    async fn start_with_tls() -> (Self, String, String) {
+        let collector = Self::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let identity = Identity::from_pem(certified.cert.pem(), certified.signing_key.serialize_pem());
+        let server = tonic::transport::Server::builder()
+            .tls_config(ServerTlsConfig::new().identity(identity))
+            .unwrap()
+            .add_service(TraceServiceServer::new(collector.clone()));
+        tokio::spawn(server.serve_with_incoming(tonic::transport::server::TcpIncoming::from(listener)));
+        (collector, address, certified.cert.pem())
     }
 
     /// Waits until spans of these names are there, so many at least.
@@ -199,8 +215,7 @@ async fn grpc_takes_its_trace_from_metadata() {
     request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{CALLER}-01").parse().unwrap());
     dev.remote.events().append(request).await.unwrap();
     // refused: expects a stream that is there not to exist
-    let refused =
-        remote::commit("a", Kind::NoStream(true), &[("T", "1")]);
+    let refused = remote::commit("a", Kind::NoStream(true), &[("T", "1")]);
     dev.remote.append(refused).await.unwrap_err();
     collector.wait_for("append", 2).await;
     let spans = collector.named("append");
@@ -270,6 +285,26 @@ async fn a_dead_collector_blocks_nobody_and_what_is_dropped_is_counted() {
     assert_eq!(Dev::traced(&dev.admin, "exported").await, 0);
     assert!(Dev::traced(&dev.admin, "failed").await > 0);
     dev.client.post("/v1/streams/s", BODY).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_with_a_certificate_is_trusted_by_its_authority_alone() {
+    let (collector, address, certificate) = Collector::start_with_tls().await;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, certificate).unwrap();
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", &*address);
+    let trusting = Dev::start(&[endpoint, ("OTEL_EXPORTER_OTLP_CERTIFICATE", path.to_str().unwrap())]);
+    trusting.client.post("/v1/streams/a", BODY).await.ok();
+    collector.wait_for("append", 1).await;
+    let other = Dev::start(&[endpoint]);
+    other.client.post("/v1/streams/a", BODY).await.ok();
+    let begin = Instant::now();
+    while Dev::traced(&other.admin, "failed").await == 0 {
+        assert!(begin.elapsed() < Duration::from_secs(30), "nothing fails");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(Dev::traced(&other.admin, "exported").await, 0);
 }
 
 #[test]

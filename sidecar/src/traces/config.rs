@@ -4,6 +4,8 @@ use opentelemetry_sdk::trace::Sampler;
 #[derive(Debug, Clone)]
 pub(super) struct TracesConfig {
     pub(super) sampler: Sampler,
+    /// The authority of the collector's certificate, in PEM; without one, those that browsers trust.
+    pub(super) authority: Option<Vec<u8>>,
 }
 
 /// The environment asks for traces in a way that this version does not know. Change the variable.
@@ -17,11 +19,12 @@ pub struct InvalidTraces {
 
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+const CERTIFICATES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
 const COMPRESSIONS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
 
 impl TracesConfig {
-    /// `None` where no collector is named, or traces are switched off. The exporter reads endpoint, headers, timeout and
-    /// certificate itself.
+    /// `None` where no collector is named, or traces are switched off. The exporter reads endpoint, headers and timeout
+    /// itself.
     pub(super) fn read(
         variable: impl Fn(&'static str) -> Option<String>,
     ) -> Result<Option<Self>, InvalidTraces> {
@@ -47,7 +50,11 @@ impl TracesConfig {
         {
             return Err(InvalidTraces { variable, value, reason: "compression is not in this version" });
         }
-        Ok(Some(Self { sampler: sampler(&given)? }))
+        let read = |(variable, value): (&'static str, String)| {
+            std::fs::read(&value).map_err(|_| InvalidTraces { variable, value, reason: "it cannot be read" })
+        };
+        let authority = CERTIFICATES.into_iter().find_map(given).map(read).transpose()?;
+        Ok(Some(Self { sampler: sampler(&given)?, authority }))
     }
 }
 
@@ -113,6 +120,7 @@ mod tests {
         }
         let refused = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4317")]).expect_err("no scheme");
         assert!(refused.to_string().contains("http://"), "{refused}");
+        assert!(read(&[COLLECTOR, ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem")]).is_err());
         let ratio = |ratio| {
             read(&[COLLECTOR, ("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", ratio)])
         };

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use opentelemetry_otlp::SpanExporter;
+use opentelemetry_otlp::{
+    SpanExporter, WithTonicConfig,
+    tonic_types::transport::{Certificate, ClientTlsConfig},
+};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -24,9 +27,9 @@ pub(crate) struct Export {
 impl Export {
     /// Starts it, if traces are on; the first server of a process does.
     pub(crate) fn start(metrics: &Metrics) -> Option<Self> {
-        let ended = ENDED.get()?.lock().take()?;
+        let (ended, authority) = ENDED.get()?.lock().take()?;
         let stop = CancellationToken::new();
-        let exporting = Exporting { ended, metrics: metrics.clone(), is_failing: false };
+        let exporting = Exporting { ended, authority, metrics: metrics.clone(), is_failing: false };
         let task = tokio::spawn(exporting.run(stop.clone()));
         Some(Self { task, stop })
     }
@@ -42,13 +45,19 @@ impl Export {
 
 struct Exporting {
     ended: Ended,
+    authority: Option<Vec<u8>>,
     metrics: Metrics,
     is_failing: bool,
 }
 
 impl Exporting {
     async fn run(mut self, stop: CancellationToken) {
-        let mut exporter = match SpanExporter::builder().with_tonic().build() {
+        let roots = match self.authority.take() {
+            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+            None => ClientTlsConfig::new().with_enabled_roots(),
+        };
+        // used only where the collector's address asks for TLS
+        let mut exporter = match SpanExporter::builder().with_tonic().with_tls_config(roots).build() {
             Ok(exporter) => exporter,
             Err(error) => {
                 tracing::error!(event = "traces_off", %error, "traces cannot be exported");

@@ -29,8 +29,8 @@ const TARGET: &str = "polylog::span";
 /// Most links of a span: a batch has one for each of its commits.
 const LINKS: u32 = 512;
 
-/// What was ended and not exported yet; taken by the one task that exports it.
-static ENDED: OnceLock<Mutex<Option<Ended>>> = OnceLock::new();
+/// What was ended and not exported yet, and the collector's authority; taken by the one task that exports.
+static ENDED: OnceLock<Mutex<Option<(Ended, Option<Vec<u8>>)>>> = OnceLock::new();
 
 /// What turns the process's spans into traces; `None` where nobody asked for them.
 pub(crate) fn layer<S>() -> Result<Option<impl Layer<S> + Send + Sync>, InvalidTraces>
@@ -52,7 +52,7 @@ where
         .with_tracked_inactivity(false)
         .with_filter(Targets::new().with_target(TARGET, LevelFilter::TRACE));
     // a process starts logging once; who came second changes nothing
-    let _ = ENDED.set(Mutex::new(Some(ended)));
+    let _ = ENDED.set(Mutex::new(Some((ended, config.authority))));
     Ok(Some(layer))
 }
 
