@@ -18,7 +18,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
-/// Ready = appends are accepted by every store, and no end is in sight.
+/// Ready as the role says: `dev` when every store takes appends, roles in a cluster when they are configured.
 async fn ready(State(server): State<Arc<Server>>) -> Response {
     match server.ready().await {
         Ok(()) => full(StatusCode::OK, TEXT, "ok\n"),
@@ -28,9 +28,14 @@ async fn ready(State(server): State<Arc<Server>>) -> Response {
 
 async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     let format = TextFormat::of(&headers);
-    for hosted in server.stores.values() {
+    for hosted in server.open_stores() {
         server.metrics.observe(&hosted.name, &hosted.store.status().await);
     }
+    let mounted = server.configurations.in_force().into_iter().map(|(store, is_in_force)| {
+        let is_open = server.hosted(&store).is_some();
+        (store, is_in_force, is_open)
+    });
+    server.metrics.configured(&mounted.collect::<Vec<_>>());
     let mut response = full(StatusCode::OK, format.content_type(), server.metrics.text(format));
     response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("Accept"));
     response

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod catalogue;
 pub mod config;
+mod configuration;
 mod drain;
 mod filter;
 mod grpc;
@@ -12,6 +13,7 @@ pub mod identity;
 mod json;
 pub mod logging;
 pub mod metrics;
+mod mounted;
 pub mod openapi;
 mod operations;
 mod pipeline;

@@ -20,7 +20,7 @@ pub struct Running {
 /// How long the last spans may take on their way to the collector.
 const LAST_SPANS: Duration = Duration::from_millis(500);
 /// Connections of the admin port.
-const ADMIN_CONNECTIONS: usize = 16;
+pub(crate) const ADMIN_CONNECTIONS: usize = 16;
 
 impl Running {
     /// Opens both ports on loopback; 0 = any free one.
@@ -38,6 +38,15 @@ impl Running {
             port,
             health_port,
         })
+    }
+
+    /// Takes over an admin port that is served already, and opens the outward one.
+    pub(crate) fn join(server: Arc<Server>, outward: Listeners, admin: Serving, health_port: u16) -> Self {
+        let connections = server.room().bounds().connections;
+        let port = outward.port();
+        let outward = outward.serve(http::router(server.clone()), connections);
+        let traces = Export::start(&server.metrics);
+        Self { server, outward, admin, port, health_port, traces }
     }
 
     /// The outward port.
@@ -61,7 +70,7 @@ impl Running {
         let begin = tokio::time::Instant::now();
         self.server.drain.begin();
         let drained = async {
-            for hosted in self.server.stores.values() {
+            for hosted in self.server.open_stores() {
                 hosted.store.drain().await;
             }
         };

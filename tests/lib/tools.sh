@@ -31,6 +31,22 @@ need_postgres() {
   "$programs/postgres" --version
 }
 
+# MariaDB 10.11, whose servers the tests start themselves. Installing the package starts one too, where services are
+# started at all: a policy that denies it stands in the way meanwhile.
+need_mariadb() {
+  local programs=${POLYLOG_MARIADB_BIN:-/usr/sbin} policy=/usr/sbin/policy-rc.d ours=
+  if [ ! -x "$programs/mariadbd" ] && [ "$(id -u)" = 0 ] && [ ! -e "$policy" ]; then
+    ours=$policy
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+  fi
+  local outcome=0
+  need_debian "$programs/mariadbd" mariadb-server || outcome=$?
+  [ -z "$ours" ] || rm -f "$ours"
+  [ "$outcome" = 0 ] || return "$outcome"
+  "$programs/mariadbd" --version
+}
+
 # A Rust tool at one version: need_cargo_tool <name> <version>; its path is in $tools
 tools=$cache/tools/bin
 need_cargo_tool() {

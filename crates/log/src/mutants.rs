@@ -3,7 +3,7 @@
 //! Compiled only with the feature `mutants`, and asleep unless `POLYLOG_MUTANT` names one.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{LazyLock, Mutex, PoisonError},
     time::Duration,
 };
@@ -17,6 +17,10 @@ pub enum Mutant {
     Sequence,
     /// A retry is answered although its first try's commit has not returned.
     EarlyAnswer,
+    /// A version conflict is answered by what is remembered, and the database is not asked.
+    StaleConflict,
+    /// A stream is read from a page that was kept for a while, and the database is not asked.
+    StaleRead,
 }
 
 /// The fault of this process.
@@ -25,6 +29,8 @@ pub fn active() -> Option<Mutant> {
         LazyLock::new(|| match std::env::var("POLYLOG_MUTANT").ok()?.as_str() {
             "sequence" => Some(Mutant::Sequence),
             "early-answer" => Some(Mutant::EarlyAnswer),
+            "stale-conflict" => Some(Mutant::StaleConflict),
+            "stale-read" => Some(Mutant::StaleRead),
             other => panic!("there is no mutant {other:?}"),
         });
     *ACTIVE
@@ -32,13 +38,13 @@ pub fn active() -> Option<Mutant> {
 
 static UNDER_WAY: LazyLock<Mutex<HashMap<CommitId, CommitReceipt>>> = LazyLock::new(Mutex::default);
 
-/// How long a commit takes at least, so that there is a moment to be killed in.
-const SLOW_COMMIT: Duration = Duration::from_millis(20);
+/// How long a commit takes at least, so that there is a moment for a retry to come and then to be killed in.
+const SLOW_COMMIT: Duration = Duration::from_millis(40);
 
-/// Called when everything of a transaction is written and nothing is committed.
-pub fn before_commit(effect: &Effect) {
+/// Called when everything of a transaction is written and nothing is committed; says how long to wait before the commit.
+pub fn before_commit(effect: &Effect) -> Duration {
     if active() != Some(Mutant::EarlyAnswer) {
-        return;
+        return Duration::ZERO;
     }
     let written = effect.write.iter().zip(effect.verdicts.iter().filter_map(|verdict| match verdict {
         Verdict::Committed(receipt) => Some(receipt),
@@ -46,8 +52,14 @@ pub fn before_commit(effect: &Effect) {
     }));
     let mut under_way = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
     under_way.extend(written.filter_map(|(entry, receipt)| Some((entry.commit_id()?, receipt.clone()))));
-    drop(under_way);
-    std::thread::sleep(SLOW_COMMIT);
+    SLOW_COMMIT
+}
+
+/// Whether the commit was handed in before, so that [`early_answer`] is to be waited for.
+pub fn is_retry(commit: CommitId) -> bool {
+    static SEEN: LazyLock<Mutex<HashSet<CommitId>>> = LazyLock::new(Mutex::default);
+    active() == Some(Mutant::EarlyAnswer)
+        && !SEEN.lock().unwrap_or_else(PoisonError::into_inner).insert(commit)
 }
 
 /// The answer to a retry, before its first try has one.

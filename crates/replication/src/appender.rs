@@ -41,15 +41,15 @@ impl Queue {
     /// Hands in a commit and waits for its outcome. Dropping the future does not take the commit back.
     pub(crate) async fn append(&self, commit: Commit, deadline: std::time::Instant) -> Outcome {
         #[cfg(feature = "mutants")]
-        if let Some(receipt) = polylog_log::mutants::early_answer(commit.id) {
-            return Ok(polylog_log::Verdict::Duplicate(receipt));
-        }
+        let early = mutants::early_answer(&commit);
         let (caller, outcome) = oneshot::channel();
         let waiter = Waiter { caller, spans: CommitSpans::waiting() };
         let wakes = self.group.lock().offer(commit, deadline, waiter).map_err(|(_, error)| error)?;
         if wakes {
             self.wake.notify_one();
         }
+        #[cfg(feature = "mutants")]
+        let outcome = mutants::sooner(early, outcome);
         // The task answers everybody; if it is gone without having done so, nothing is known.
         outcome.await.unwrap_or(Err(AppendError::OutcomeUnknown))
     }
@@ -79,6 +79,38 @@ impl Queue {
 struct Waiter {
     caller: oneshot::Sender<Outcome>,
     spans: CommitSpans,
+}
+
+/// Where a retry is answered before its first try is.
+#[cfg(feature = "mutants")]
+mod mutants {
+    use polylog_log::{Verdict, mutants};
+
+    use super::*;
+
+    pub(super) fn early_answer(commit: &Commit) -> impl Future<Output = Verdict> + use<> {
+        let (id, is_retry) = (commit.id, mutants::is_retry(commit.id));
+        async move {
+            loop {
+                match mutants::early_answer(id).filter(|_| is_retry) {
+                    Some(receipt) => return Verdict::Duplicate(receipt),
+                    None if is_retry => tokio::time::sleep(Duration::from_millis(1)).await,
+                    None => std::future::pending().await,
+                }
+            }
+        }
+    }
+
+    pub(super) async fn sooner(
+        early: impl Future<Output = Verdict>,
+        outcome: oneshot::Receiver<Outcome>,
+    ) -> Result<Outcome, oneshot::error::RecvError> {
+        tokio::select! {
+            biased;
+            verdict = early => Ok(Ok(verdict)),
+            outcome = outcome => outcome,
+        }
+    }
 }
 
 /// The task behind a [`Queue`].

@@ -11,7 +11,7 @@ impl Shared {
         query: &StreamQuery,
         options: &ReadOptions,
     ) -> Result<StreamRead, ReadError> {
-        self.check(options).await?;
+        let wanted = self.check(options).await?;
         let from = match query.backward {
             false => query.from.unwrap_or(Version::FIRST).max(Version::FIRST),
             true => query.from.unwrap_or(Version::new(u64::MAX)),
@@ -24,9 +24,13 @@ impl Shared {
             max_bytes: query.max_bytes.max(1),
         };
         let asked = self.heads.ask();
+        #[cfg(feature = "mutants")]
+        let kept = mutants::kept(&read);
         let page = caught(self.source.read_stream(read)).await??;
+        #[cfg(feature = "mutants")]
+        let page = mutants::keep(kept, page);
         self.heads.publish(&page.head, asked);
-        let served = self.served(&page.head, options)?;
+        let served = self.served(&page.head, options, wanted)?;
         let end = page.stream.as_ref().map_or(Version::ZERO, |stream| stream.version);
         let last_read = page.events.last().map(|event| event.event.version);
         let next_from = match (query.backward, last_read) {
@@ -51,11 +55,11 @@ impl Shared {
     }
 
     pub(crate) async fn find(&self, id: EventId, options: &ReadOptions) -> Result<EventRead, ReadError> {
-        self.check(options).await?;
+        let wanted = self.check(options).await?;
         let asked = self.heads.ask();
         let found = caught(self.source.find(id)).await??;
         self.heads.publish(&found.head, asked);
-        let served = self.served(&found.head, options)?;
+        let served = self.served(&found.head, options, wanted)?;
         Ok(EventRead { event: found.event, served })
     }
 
@@ -64,15 +68,58 @@ impl Shared {
         position: Position,
         options: &ReadOptions,
     ) -> Result<EventRead, ReadError> {
-        self.check(options).await?;
+        let wanted = self.check(options).await?;
         let from = position.max(Position::FIRST);
         let read = ReadLog { from, to: from, max_events: 1, max_bytes: 1 };
         let asked = self.heads.ask();
         let page = caught(self.source.read_log(read)).await??;
         self.heads.publish(&page.head, asked);
-        let served = self.served(&page.head, options)?;
+        let served = self.served(&page.head, options, wanted)?;
         let events = page.entries.into_iter().flat_map(recorded);
         let event = events.into_iter().find(|event| event.event.position == position);
         Ok(EventRead { event, served })
+    }
+}
+
+/// Where a page is given again for a while.
+#[cfg(feature = "mutants")]
+mod mutants {
+    use std::{
+        collections::HashMap,
+        sync::{LazyLock, Mutex, PoisonError},
+        time::{Duration, Instant},
+    };
+
+    use polylog_log::{
+        StreamPage,
+        mutants::{Mutant, active},
+    };
+
+    use super::*;
+
+    /// How long a page is kept.
+    const KEPT: Duration = Duration::from_millis(30);
+
+    type Pages = HashMap<String, (Instant, StreamPage)>;
+    static PAGES: LazyLock<Mutex<Pages>> = LazyLock::new(Mutex::default);
+
+    /// What the read asks for, and the page that answered it before.
+    pub(super) fn kept(read: &ReadStream) -> Option<(String, Option<StreamPage>)> {
+        let key = (active() == Some(Mutant::StaleRead)).then(|| format!("{read:?}"))?;
+        let pages = PAGES.lock().unwrap_or_else(PoisonError::into_inner);
+        let page = pages.get(&key).filter(|(since, _)| since.elapsed() < KEPT).map(|(_, page)| page.clone());
+        Some((key, page))
+    }
+
+    pub(super) fn keep(kept: Option<(String, Option<StreamPage>)>, read: StreamPage) -> StreamPage {
+        match kept {
+            None => read,
+            Some((_, Some(page))) => page,
+            Some((key, None)) => {
+                let mut pages = PAGES.lock().unwrap_or_else(PoisonError::into_inner);
+                pages.insert(key, (Instant::now(), read.clone()));
+                read
+            }
+        }
     }
 }

@@ -137,7 +137,7 @@ metrics! {
     GRPC_SECONDS = "polylog_grpc_request_duration_seconds", Histogram in Seconds, ["operation"], "0.1.0",
         "Time until the answer to a gRPC call begins; a stream goes on after that";
     CONFIGURATION_CHANGES = "polylog_configuration_changes", Counter, ["store", "outcome"], "0.1.0",
-        "Changes of the mounted configuration by what became of them";
+        "Changes of the mounted configuration by what became of them: taken, connection_replaced, or the code of what was in the way";
     CONFIGURATION_IN_FORCE = "polylog_configuration_in_force", Gauge, ["store"], "0.1.0",
         "1 where the mounted configuration is in force, 0 where an older one is";
     STORE_OPEN = "polylog_store_open", Gauge, ["store"], "0.1.0",

@@ -14,6 +14,14 @@ pub struct Connection {
     port: u16,
 }
 
+/// A client of one or several sidecars, which uses one for as long as it answers.
+pub struct Client {
+    ports: Vec<u16>,
+    current: usize,
+    patience: Duration,
+    connection: Option<Connection>,
+}
+
 /// An answer with its whole body.
 pub struct Answer {
     /// The status code.
@@ -26,6 +34,38 @@ pub struct Answer {
 pub struct Stream {
     reader: BufReader<TcpStream>,
     left: usize,
+}
+
+impl Client {
+    /// Begins with the port at index `first`, modulo their number.
+    pub fn new(ports: &[u16], first: usize, patience: Duration) -> Self {
+        Self { ports: ports.to_vec(), current: first % ports.len(), patience, connection: None }
+    }
+
+    /// Sends a request once. Without an answer, the next one goes to the next sidecar.
+    pub fn request(&mut self, method: &str, path: &str, body: &[u8]) -> Result<Answer> {
+        let connection = match self.connection.take() {
+            Some(open) => Ok(open),
+            None => Connection::open(self.ports[self.current], self.patience),
+        };
+        let answered = connection.and_then(|mut open| Ok((open.request(method, path, body)?, open)));
+        match answered {
+            Ok((answer, open)) => {
+                self.connection = Some(open);
+                Ok(answer)
+            }
+            Err(error) => {
+                self.move_on();
+                Err(error)
+            }
+        }
+    }
+
+    /// Turns to the next sidecar.
+    pub fn move_on(&mut self) {
+        self.connection = None;
+        self.current = (self.current + 1) % self.ports.len();
+    }
 }
 
 impl Connection {

@@ -1,4 +1,6 @@
-//! A sidecar process and an HTTP client to reach it with: what the whole-system tests and the benchmarks share.
+//! A sidecar process, the database server under it, and an HTTP client to reach it with: what the whole-system tests and
+//! the benchmarks share.
 
+pub mod database;
 pub mod http;
 pub mod sidecar;

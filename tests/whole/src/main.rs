@@ -3,18 +3,29 @@
 //! They speak HTTP by a client of their own and share no code with what they test.
 
 mod audit;
+mod cluster;
+mod history;
 mod kill;
+mod load;
 mod memory;
+mod stop;
 mod subscriber;
 mod writer;
 
 use clap::Parser;
-use polylog_whole_tests::{http, sidecar};
+use polylog_whole_tests::{database, http, sidecar};
 
 #[derive(Parser)]
 enum Command {
     /// Kills the sidecar again and again under load, then checks everything that it acknowledged.
     Kill(kill::Args),
+    /// Stops one of two sidecars in the middle of its appends, and measures how long it holds up the other.
+    Stop(stop::Args),
+    /// Records what clients in four processes do through two sidecars, and checks that it is linearizable.
+    History(history::Args),
+    /// One of the processes of `history`.
+    #[command(hide = true)]
+    HistoryClients(history::ProcessArgs),
     /// Measures the sidecar's resident memory: idle, and under load with a stalled subscriber.
     Memory(memory::Args),
 }
@@ -22,6 +33,9 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Kill(args) => kill::run(&args),
+        Command::Stop(args) => stop::run(&args),
+        Command::History(args) => history::run(&args),
+        Command::HistoryClients(args) => history::run_clients(&args),
         Command::Memory(args) => memory::run(&args),
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::http::Connection;
 
@@ -50,6 +51,18 @@ impl Sidecar {
         Ok(Self { port, health_port, command, child: None })
     }
 
+    /// Keeps the log of the manifests' source `ledger` at this address.
+    pub fn at(mut self, url: &str) -> Self {
+        self.command.args(["--source", &format!("ledger={url}")]);
+        self
+    }
+
+    /// What the next start has in its environment.
+    pub fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Starts it and waits until it answers.
     pub fn start(&mut self) -> Result<()> {
         self.child = Some(self.command.spawn().context("polylog could not be started")?);
@@ -77,6 +90,26 @@ impl Sidecar {
         Ok(())
     }
 
+    /// SIGSTOP: nothing of it runs, its connections stay. It goes on when the answer is dropped.
+    pub fn stop(&self) -> Result<Stopped<'_>> {
+        self.signal(Signal::STOP)?;
+        Ok(Stopped(self))
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.pid()?)?).context("a process id")?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// Fails if it ended by itself.
+    pub fn check_running(&mut self) -> Result<()> {
+        let child = self.child.as_mut().context("it was started")?;
+        match child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("polylog dev ended by itself: {status}"),
+        }
+    }
+
     /// Its process id.
     pub fn pid(&self) -> Result<u32> {
         Ok(self.child.as_ref().context("it runs")?.id())
@@ -87,6 +120,15 @@ impl Drop for Sidecar {
     fn drop(&mut self) {
         // Nothing can be done about a process that is gone already.
         let _ = self.kill();
+    }
+}
+
+/// A sidecar that stands still, until this is dropped.
+pub struct Stopped<'a>(&'a Sidecar);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.signal(Signal::CONT).expect("a process that is stopped does not end");
     }
 }
 

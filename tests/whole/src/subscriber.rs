@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -13,20 +13,21 @@ use crate::{http::Connection, sidecar::pause};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Follows the log from its beginning, across restarts, until it has seen the position in `goal` (zero = not known yet).
-/// Returns the ids in the order of their positions; fails as soon as a position is missed, repeated or out of order.
-pub fn follow(port: u16, goal: &AtomicU64) -> Result<Vec<Uuid>> {
+/// Each connection is made to the next of the sidecars. Returns the ids in the order of their positions; fails as soon as
+/// a position is missed, repeated or out of order.
+pub fn follow(ports: &[u16], goal: &AtomicU64) -> Result<Vec<Uuid>> {
     let mut seen = Vec::new();
     let mut last_id: Option<String> = None;
     let is_reached = |seen: &[Uuid]| {
         let goal = goal.load(Ordering::Relaxed);
         goal > 0 && seen.len() as u64 >= goal
     };
-    loop {
+    for port in ports.iter().cycle() {
         if is_reached(&seen) {
             return Ok(seen);
         }
         let headers = last_id.as_ref().map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
-        let stream = Connection::open(port, PATIENCE).and_then(|connection| {
+        let stream = Connection::open(*port, PATIENCE).and_then(|connection| {
             connection.stream("/v1/subscribe?from=beginning&includeSystem=true", &headers)
         });
         let Ok(mut stream) = stream else {
@@ -50,14 +51,18 @@ pub fn follow(port: u16, goal: &AtomicU64) -> Result<Vec<Uuid>> {
                 seen.push(event["id"].as_str().and_then(|id| id.parse().ok()).context("an event has an id")?);
             }
             if complete.event == "error" {
-                bail!("a subscriber got an error: {}", complete.data);
+                let problem: Value = serde_json::from_str(&complete.data)?;
+                // the sidecar has lost its database, and says so: the subscriber comes again
+                ensure!(problem["retry"] == true, "a subscriber got an error: {problem}");
             }
             last_id = complete.id.or(last_id);
             if is_reached(&seen) {
                 break;
             }
         }
+        pause(Duration::from_millis(5));
     }
+    bail!("there is no sidecar to follow")
 }
 
 #[derive(Default)]

@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{http::Connection, sidecar::pause};
+use crate::{http::Client, sidecar::pause};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -29,11 +29,14 @@ pub struct Written {
     pub retries: usize,
 }
 
-/// Appends until told to stop; retries each commit by its ids until it is answered for good.
-pub fn write(port: u16, seed: u64, stop: &AtomicBool) -> Result<Written> {
+/// Appends until told to stop; retries each commit by its ids, at whichever sidecar answers, until it is answered for
+/// good. Begins with the sidecar at index `first`.
+pub fn write(ports: &[u16], first: usize, seed: u64, stop: &AtomicBool) -> Result<Written> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut written = Written::default();
-    let mut connections = [None, None];
+    let mut client = Client::new(ports, first, PATIENCE);
+    // of the second tries half go where the first one went
+    let mut others = [first, first + 1].map(|first| Client::new(ports, first, PATIENCE));
     while !stop.load(Ordering::Relaxed) {
         let stream = format!("Payment-{}", random.random_range(0..40));
         let ids: Vec<Uuid> =
@@ -47,18 +50,20 @@ pub fn write(port: u16, seed: u64, stop: &AtomicBool) -> Result<Written> {
         let mut first_answer: Option<Acknowledged> = None;
         // A second try of the same commit is sent, now and then, without waiting for the first's answer: both must be
         // answered alike.
-        let impatience = [Duration::ZERO, Duration::from_millis(random.random_range(0..30))];
+        let longest = if random.random() { 30 } else { 150 };
+        let impatience = [Duration::ZERO, Duration::from_millis(random.random_range(0..longest))];
         let tries = if random.random_ratio(1, 3) { 2 } else { 1 };
+        let other = &mut others[random.random_range(0..2)];
         let answers = std::thread::scope(|scope| -> Vec<Result<(Option<Acknowledged>, usize)>> {
-            let threads: Vec<_> = connections
-                .iter_mut()
+            let threads: Vec<_> = [&mut client, other]
+                .into_iter()
                 .zip(impatience)
                 .take(tries)
-                .map(|(connection, impatience)| {
+                .map(|(client, impatience)| {
                     let (path, body, stream, ids) = (&path, &body, &stream, &ids);
                     scope.spawn(move || {
                         pause(impatience);
-                        insist(connection, port, path, body, stream, ids)
+                        insist(client, path, body, stream, ids)
                     })
                 })
                 .collect();
@@ -83,36 +88,29 @@ pub fn write(port: u16, seed: u64, stop: &AtomicBool) -> Result<Written> {
     Ok(written)
 }
 
-/// Appends one event after all others, and returns its position.
-pub fn write_last(port: u16) -> Result<u64> {
+/// Appends one event through one sidecar, however often it takes, and returns its position.
+pub fn write_one(port: u16) -> Result<u64> {
     let id = Uuid::now_v7();
     let body =
         json!({"expectedVersion": "any", "events": [{"id": id, "type": "Noted", "data": {}}]}).to_string();
-    let (acknowledged, _) =
-        insist(&mut None, port, "/v1/streams/Payment-last", &body, "Payment-last", &[id])?;
+    let client = &mut Client::new(&[port], 0, PATIENCE);
+    let (acknowledged, _) = insist(client, "/v1/streams/Payment-last", &body, "Payment-last", &[id])?;
     Ok(acknowledged.context("nothing was expected of the stream")?.first_position)
 }
 
 /// Sends the same commit until it is acknowledged, or refused for its expected version (`None`).
 fn insist(
-    connection: &mut Option<Connection>,
-    port: u16,
+    client: &mut Client,
     path: &str,
     body: &str,
     stream: &str,
     ids: &[Uuid],
 ) -> Result<(Option<Acknowledged>, usize)> {
     for retries in 0..3_000 {
-        let answer = match connection.take() {
-            Some(open) => Ok(open),
-            None => Connection::open(port, PATIENCE),
-        }
-        .and_then(|mut open| Ok((open.request("POST", path, body.as_bytes())?, open)));
-        let Ok((answer, open)) = answer else {
+        let Ok(answer) = client.request("POST", path, body.as_bytes()) else {
             pause(Duration::from_millis(5));
             continue;
         };
-        *connection = Some(open);
         match answer.status {
             200 | 201 => {
                 let answer: Value = serde_json::from_slice(&answer.body)?;
@@ -127,7 +125,11 @@ fn insist(
                 return Ok((Some(acknowledged), retries));
             }
             409 => return Ok((None, retries)),
-            429 | 503 | 504 => pause(Duration::from_millis(5)),
+            429 => pause(Duration::from_millis(5)),
+            503 | 504 => {
+                client.move_on();
+                pause(Duration::from_millis(5));
+            }
             status => bail!("unexpected status {status}: {}", String::from_utf8_lossy(&answer.body)),
         }
     }

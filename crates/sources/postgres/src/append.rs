@@ -14,6 +14,10 @@ use crate::{
 
 /// See [`polylog_log::Source::append`]: one statement where everything is as remembered, else under the lock.
 pub(crate) async fn append(writer: &mut Writer, of: &Identity, append: &Append) -> Result<Appended, Stopped> {
+    #[cfg(feature = "mutants")]
+    if let Some(appended) = crate::mutants::stale_conflict(writer, of, append) {
+        return Ok(appended);
+    }
     match guessed(writer, of, append).await? {
         Some(appended) => Ok(appended),
         None => locked(writer, of, append).await,
@@ -31,7 +35,7 @@ async fn locked(writer: &mut Writer, of: &Identity, append: &Append) -> Result<A
     Ok(Appended { verdicts: effect.verdicts, head: effect.head })
 }
 
-fn decide(
+pub(crate) fn decide(
     head: &Head,
     of: &Identity,
     append: &Append,
@@ -85,7 +89,7 @@ async fn guessed(writer: &mut Writer, of: &Identity, append: &Append) -> Result<
         }
         Err(error) => return Err(Stopped::at_commit(error)),
     };
-    writer.faults.pass(faults::COMMITTED).await.map_err(Stopped::after_commit)?;
+    writer.faults.pass(faults::COMMITTED).await.map_err(|stop| Stopped::after_commit(stop.into()))?;
     writer.memory.remember(&head.tail, swapped.head.clone(), &effect.write);
     writer.memory.set_clock(swapped.clock);
     wait::publish(&writer.tail, swapped.head.tail.position);

@@ -3,12 +3,15 @@
 use std::sync::{Mutex, PoisonError};
 
 use polylog_log::{
-    Commit, Position,
+    Append, Appended, Commit, Facts, Identity, Position, Verdict, Wanted,
     mutants::{self, Mutant},
 };
 use sqlx::AssertSqlSafe;
 
-use crate::{error::EngineError, operation::Transaction};
+use crate::{
+    error::EngineError,
+    operation::{Transaction, Writer},
+};
 
 static CHANGE: Mutex<Option<(&str, &str)>> = Mutex::new(None);
 
@@ -30,7 +33,22 @@ pub(crate) fn swap(sql: &str) -> AssertSqlSafe<String> {
 
 /// Whether the fault of this process sits in the operations that take the lock.
 pub(crate) fn sits_under_the_lock() -> bool {
-    mutants::active().is_some()
+    matches!(mutants::active(), Some(Mutant::Sequence | Mutant::EarlyAnswer))
+}
+
+/// What goes wrong when a refusal rests on what is remembered: another process may have written since.
+pub(crate) fn stale_conflict(writer: &mut Writer, of: &Identity, append: &Append) -> Option<Appended> {
+    if mutants::active() != Some(Mutant::StaleConflict) || append.batch.is_empty() {
+        return None;
+    }
+    // also where others are known to write too
+    let head = (0..=100).find_map(|_| writer.memory.guess())?;
+    let (mut facts, clock) = (Facts::default(), writer.memory.clock()?);
+    let unknown = writer.memory.recall(&Wanted::by_batch(&append.batch), &mut facts);
+    let effect = crate::append::decide(&head, of, append, &facts, clock).ok()?;
+    let is_conflict = |verdict: &Verdict| matches!(verdict, Verdict::VersionConflict { .. });
+    (unknown.is_empty() && effect.verdicts.iter().all(is_conflict))
+        .then_some(Appended { verdicts: effect.verdicts, head: effect.head })
 }
 
 /// What goes wrong when positions come from a sequence: its numbers are handed out before the commit, and nothing takes

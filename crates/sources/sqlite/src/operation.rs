@@ -74,7 +74,7 @@ pub(crate) fn execute_or_clash(
         faults.pass(faults::ROWS_WRITTEN)?;
         head::store(connection, &effect.head)?;
         #[cfg(feature = "mutants")]
-        polylog_log::mutants::before_commit(&effect);
+        std::thread::sleep(polylog_log::mutants::before_commit(&effect));
         Ok(Ok(effect))
     })?;
     match outcome {

@@ -1,0 +1,146 @@
+//! The database servers under the log, and what is done to them.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use polylog_test_bed::PostgresServer;
+
+use crate::sidecar::pause;
+
+/// What keeps the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Engine {
+    /// A file in the folder of one sidecar.
+    Sqlite,
+    /// A database on a PostgreSQL server, which several sidecars share.
+    Postgres,
+}
+
+/// A database on a server of its own, empty at first; the server ends with this.
+pub trait Server: Sync {
+    /// Its address, as `polylog dev --source` takes it.
+    fn url(&self) -> String;
+    /// Kills every process of the server with SIGKILL.
+    fn crash(&self);
+    /// Starts the server on the data that it left; returns when it answers.
+    fn start_again(&self);
+    /// A session of the server's own client program, for the administrator.
+    fn client(&self) -> Command;
+    /// Statements, each of one line, about the lock that an append is decided under.
+    fn lock(&self) -> LockStatements;
+}
+
+/// How the lock is taken, watched and given back.
+pub struct LockStatements {
+    /// Begins a transaction that holds it.
+    pub take: &'static str,
+    /// The number of sidecars' sessions that wait for it.
+    pub count_waiting: &'static str,
+    /// The number of sidecars' sessions in the middle of a transaction, with nothing to do.
+    pub count_idle: &'static str,
+    /// Ends the transaction.
+    pub give_back: &'static str,
+}
+
+impl Engine {
+    /// A server for the engine, if it is one that has servers.
+    pub fn start(self) -> Option<Box<dyn Server>> {
+        match self {
+            Engine::Sqlite => None,
+            Engine::Postgres => {
+                let server = PostgresServer::start();
+                let database = server.create_database();
+                Some(Box::new(Postgres { server, database }))
+            }
+        }
+    }
+}
+
+struct Postgres {
+    server: PostgresServer,
+    database: String,
+}
+
+impl Server for Postgres {
+    fn url(&self) -> String {
+        self.server.url(&self.database)
+    }
+
+    fn crash(&self) {
+        self.server.crash();
+    }
+
+    fn start_again(&self) {
+        self.server.start_again();
+    }
+
+    fn client(&self) -> Command {
+        let mut command = self.server.client(&self.database);
+        command.args(["-f", "-"]);
+        command
+    }
+
+    fn lock(&self) -> LockStatements {
+        LockStatements {
+            take: "BEGIN; SELECT FROM payments.polylog_head FOR UPDATE;",
+            count_waiting: "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'polylog' AND wait_event_type = 'Lock';",
+            count_idle: "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'polylog' AND state = 'idle in transaction';",
+            give_back: "ROLLBACK;",
+        }
+    }
+}
+
+/// A session with the server, through its client program.
+pub struct Session {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<std::process::ChildStdout>,
+}
+
+impl Session {
+    /// Connects.
+    pub fn open(server: &dyn Server) -> Result<Self> {
+        let mut child = server.client().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let input = child.stdin.take().context("its input is a pipe")?;
+        let output = BufReader::new(child.stdout.take().context("its output is a pipe")?);
+        Ok(Self { child, input, output })
+    }
+
+    /// Runs statements of one line; returns what the last of them gave.
+    pub fn run(&mut self, statements: &str) -> Result<String> {
+        const END: &str = "end of the answer";
+        writeln!(self.input, "{statements}\nSELECT '{END}';")?;
+        let mut last = String::new();
+        loop {
+            let mut line = String::new();
+            ensure!(self.output.read_line(&mut line)? > 0, "the session ended at {statements}");
+            match line.trim_end() {
+                END => return Ok(last),
+                "" => {}
+                text => last = text.to_owned(),
+            }
+        }
+    }
+
+    /// Waits until a statement gives a number of at least `least`.
+    pub fn until(&mut self, count: &str, least: u32) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.run(count)?.parse::<u32>().unwrap_or(0) < least {
+            ensure!(Instant::now() < deadline, "it never came to {least}: {count}");
+            pause(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // a session that ended has nothing left to end
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
