@@ -218,11 +218,6 @@ fn what_it_cannot_do_is_refused_before_anything_is_made() {
         assert!(text.contains(words), "{arguments:?} {text}");
         assert!(!folder.path().join(".polylog").exists(), "{arguments:?}");
     }
-    for role in ["sidecar", "gateway"] {
-        let output = Command::new(BINARY).arg(role).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("not in this version"));
-    }
 }
 
 #[tokio::test]
