@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use axum::{Router, extract::State, response::Response, routing::get};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 
-use crate::{http::full, server::Server};
+use crate::{http::full, metrics::TextFormat, server::Server};
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// `/livez`, `/readyz`, `/metrics`.
 pub fn router(server: Arc<Server>) -> Router {
@@ -27,7 +26,8 @@ async fn ready(State(server): State<Arc<Server>>) -> Response {
     }
 }
 
-async fn metrics(State(server): State<Arc<Server>>) -> Response {
+async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    let format = TextFormat::of(&headers);
     for hosted in server.open_stores() {
         server.metrics.observe(&hosted.name, &hosted.store.status().await);
     }
@@ -36,5 +36,7 @@ async fn metrics(State(server): State<Arc<Server>>) -> Response {
         (store, is_in_force, is_open)
     });
     server.metrics.configured(&mounted.collect::<Vec<_>>());
-    full(StatusCode::OK, OPEN_METRICS, server.metrics.text())
+    let mut response = full(StatusCode::OK, format.content_type(), server.metrics.text(format));
+    response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("Accept"));
+    response
 }

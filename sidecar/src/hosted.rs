@@ -107,7 +107,9 @@ impl Hosted {
             let content = followed.receiver.borrow_and_update().clone();
             match compile(content.as_deref(), &self.namespace) {
                 Ok(policy) => followed.compiled = Arc::new(policy),
-                Err(error) => tracing::error!(store = self.name, %error, "the new policy is not in force"),
+                Err(error) => {
+                    tracing::error!(event = "policy_not_in_force", store = self.name, %error, "the new policy is not in force")
+                }
             }
         }
         followed.compiled.clone()

@@ -1,6 +1,7 @@
 //! The sidecar: servers, interceptors and roles.
 
 pub mod admin;
+pub mod catalogue;
 pub mod config;
 mod configuration;
 mod drain;
@@ -23,8 +24,10 @@ mod server;
 pub mod sources;
 #[cfg(test)]
 mod test_events;
+mod traces;
 
 pub use drain::Drain;
 pub use hosted::{DeclaredSource, Hosted, ReadDefaults};
 pub use running::Running;
 pub use server::Server;
+pub use traces::InvalidTraces;

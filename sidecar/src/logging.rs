@@ -1,17 +1,22 @@
-//! Logs on stderr: text on a terminal, JSON elsewhere. Never payloads, never secrets.
+//! Logs on stderr: text on a terminal, JSON elsewhere. Never payloads, never secrets. Traces go where `OTEL_…` says.
 
-use std::io::{IsTerminal, stderr};
-
-use std::sync::OnceLock;
+use std::{
+    io::{IsTerminal, stderr},
+    sync::OnceLock,
+};
 
 use polylog_crds::event_store::LogLevel;
-use tracing_subscriber::{EnvFilter, reload};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
+};
+
+use crate::traces::{self, InvalidTraces};
 
 /// The variable that says what is logged, in the form of `tracing`'s filters, like `info` or `polylog_sidecar=debug`.
 pub const VARIABLE: &str = "POLYLOG_LOG";
 
 /// Replaces what is logged; absent where the variable says it.
-static SET_LEVEL: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Logs as much as a manifest says, unless the variable says how much.
 pub(crate) fn set_level(level: LogLevel) {
@@ -22,41 +27,36 @@ pub(crate) fn set_level(level: LogLevel) {
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     };
-    if let Some(set) = SET_LEVEL.get() {
-        set(EnvFilter::new(level));
+    if let Some(handle) = LEVEL.get()
+        && let Err(error) = handle.modify(|filter| *filter = EnvFilter::new(level))
+    {
+        tracing::warn!(event = "log_level_stays", %error, "the log level stays");
     }
 }
 
-fn changes_by<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> Box<dyn Fn(EnvFilter) + Send + Sync> {
-    Box::new(move |filter| {
-        if let Err(error) = handle.reload(filter) {
-            tracing::warn!(%error, "the log level stays");
-        }
-    })
-}
-
-/// Starts logging. What `POLYLOG_LOG` says that cannot be read counts as `info`.
-pub fn start() {
+/// Starts logging, and traces where the environment asks for them. What `POLYLOG_LOG` says that cannot be read counts as
+/// `info`.
+///
+/// # Errors
+/// The environment asks for traces that this version cannot give; nothing is logged then.
+pub fn start() -> Result<(), InvalidTraces> {
+    let traces = traces::layer()?;
     let filter = std::env::var(VARIABLE).ok().and_then(|text| EnvFilter::try_new(text).ok());
     let is_fixed = filter.is_some();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new("info")))
-        .with_writer(stderr);
-    let (started, change) = if stderr().is_terminal() {
-        let builder = builder.with_target(false).with_filter_reloading();
-        let change = changes_by(builder.reload_handle());
-        (builder.try_init(), change)
+    let (filter, handle) = reload::Layer::new(filter.unwrap_or_else(|| EnvFilter::new("info")));
+    let lines = fmt::layer().with_writer(stderr);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = if stderr().is_terminal() {
+        lines.with_target(false).boxed()
     } else {
-        let builder = builder.json().flatten_event(true).with_filter_reloading();
-        let change = changes_by(builder.reload_handle());
-        (builder.try_init(), change)
+        lines.json().flatten_event(true).boxed()
     };
-    if !is_fixed && started.is_ok() {
+    let started = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces).try_init();
+    match started {
         // the first caller's is the one that was started
-        let _ = SET_LEVEL.set(change);
-    }
-    if let Err(error) = started {
+        Ok(()) if !is_fixed => drop(LEVEL.set(handle)),
+        Ok(()) => {}
         // somebody in this process, such as a test, has started logging already
-        tracing::debug!(error, "logging was started before");
+        Err(error) => tracing::debug!(%error, "logging was started before"),
     }
+    Ok(())
 }

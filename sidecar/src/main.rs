@@ -31,7 +31,10 @@ enum Role {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    logging::start();
+    if let Err(error) = logging::start() {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
     match arguments.role {
         Role::Dev(args) => ended(roles::block_on(roles::dev(args))),
         Role::Openapi => {

@@ -4,6 +4,7 @@ use crate::{
     admin,
     http::{self, BindError, Listeners, Serving},
     server::Server,
+    traces::Export,
 };
 
 /// A process that serves: its ports are open.
@@ -13,8 +14,11 @@ pub struct Running {
     admin: Serving,
     port: u16,
     health_port: u16,
+    traces: Option<Export>,
 }
 
+/// How long the last spans may take on their way to the collector.
+const LAST_SPANS: Duration = Duration::from_millis(500);
 /// Connections of the admin port.
 pub(crate) const ADMIN_CONNECTIONS: usize = 16;
 
@@ -29,6 +33,7 @@ impl Running {
         Ok(Self {
             outward: outward.serve(http::router(server.clone()), connections),
             admin: admin.serve(admin::router(server.clone()), ADMIN_CONNECTIONS),
+            traces: Export::start(&server.metrics),
             server,
             port,
             health_port,
@@ -40,7 +45,8 @@ impl Running {
         let connections = server.room().bounds().connections;
         let port = outward.port();
         let outward = outward.serve(http::router(server.clone()), connections);
-        Self { server, outward, admin, port, health_port }
+        let traces = Export::start(&server.metrics);
+        Self { server, outward, admin, port, health_port, traces }
     }
 
     /// The outward port.
@@ -69,10 +75,16 @@ impl Running {
             }
         };
         if tokio::time::timeout(patience / 2, drained).await.is_err() {
-            tracing::warn!("not everything that was taken could be answered in time");
+            tracing::warn!(
+                event = "append_unanswered",
+                "not everything that was taken could be answered in time"
+            );
         }
         let left = patience.saturating_sub(begin.elapsed());
         self.outward.stop(left).await;
         self.admin.stop(Duration::from_millis(100)).await;
+        if let Some(traces) = self.traces {
+            traces.stop(LAST_SPANS).await;
+        }
     }
 }

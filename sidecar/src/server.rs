@@ -90,6 +90,12 @@ impl Server {
         }
     }
 
+    /// The same, counting where others count already.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
+    }
+
     /// Who calls.
     pub fn subject(&self) -> Subject {
         self.caller.load().subject.clone()

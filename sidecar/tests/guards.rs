@@ -201,7 +201,9 @@ async fn the_admin_port_tells_how_it_is() {
     let admin = support::Client::new(sidecar.running.health_port());
     assert_eq!(admin.get("/livez").await.ok().text(), "ok\n");
     assert_eq!(admin.get("/readyz").await.ok().text(), "ok\n");
-    let metrics = admin.get("/metrics").await.ok().text();
+    let answer = admin.get_as("/metrics", "application/openmetrics-text").await.ok();
+    assert!(answer.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    let metrics = answer.text();
     for line in [
         "polylog_appends_total{store=\"payments\",outcome=\"committed\"} 1",
         "polylog_append_duration_seconds_count{store=\"payments\",phase=\"total\",source=\"ledger\"} 1",
@@ -213,6 +215,9 @@ async fn the_admin_port_tells_how_it_is() {
     }
     assert!(!metrics.contains("S-1"), "streams are never labels");
     assert!(metrics.ends_with("# EOF\n"));
+    let plain = admin.get("/metrics").await.ok();
+    assert!(plain.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    assert!(plain.text().contains("# TYPE polylog_appends_total counter\n"));
     assert_eq!(admin.get("/v1/events").await.status, 404);
 }
 

@@ -1,11 +1,12 @@
-# A `polylog dev` for the length of a test: start_sidecar <manifests> <data folder> [arguments]; POLYLOG_URL is set.
+# A `polylog dev` for the length of a test: start_sidecar <manifests> <data folder> [arguments]; POLYLOG_URL is set. Its
+# admin port is POLYLOG_HEALTH_PORT, if that is set.
 start_sidecar() {
   local manifests=$1 data=$2
   shift 2
   local port
   port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   export POLYLOG_URL=http://127.0.0.1:$port
-  polylog dev "$manifests" --data "$data" --port "$port" --health-port 0 "$@" &
+  polylog dev "$manifests" --data "$data" --port "$port" --health-port "${POLYLOG_HEALTH_PORT:-0}" "$@" &
   sidecar=$!
   for _ in $(seq 300); do
     curl --silent --fail --output /dev/null "$POLYLOG_URL/v1/stores" && return

@@ -104,6 +104,31 @@ need_client_node() {
   touch "$client_node/ready"
 }
 
+# Go and the example built with it; the program's path is in $client_go
+need_client_go() {
+  need_debian go golang-go
+  local hash
+  hash=$(cat examples/clients/go/* | sha256sum | cut -c1-16)
+  client_go=$cache/client-go-$hash
+  [ -x "$client_go" ] && return
+  (cd examples/clients/go && go vet . && go build -mod=readonly -o "$client_go" .)
+}
+
+# A JDK, Maven, and the example compiled in a folder of its own; its class path is in $client_java
+need_client_java() {
+  need_debian javac openjdk-17-jdk-headless
+  need_debian mvn maven
+  local hash folder
+  hash=$(find examples/clients/java -type f -exec cat {} + | sha256sum | cut -c1-16)
+  folder=$cache/client-java-$hash
+  client_java="$folder/target/classes:$folder/target/lib/*"
+  [ -e "$folder/ready" ] && return
+  rm -rf "$folder"
+  cp -r examples/clients/java "$folder"
+  (cd "$folder" && mvn -q -B compile)
+  touch "$folder/ready"
+}
+
 need_debian_package() {
   [ "$(id -u)" = 0 ] || { echo "missing Debian package: $1" >&2; return 1; }
   apt-get update -q >&2

@@ -8,6 +8,8 @@ clients=$PWD/examples/clients
 need_debian jq jq
 need_client_python
 need_client_node
+need_client_go
+need_client_java
 work=$(mktemp -d)
 start_sidecar examples/payments "$work/data"
 trap 'stop_sidecar; rm -rf "$work"' EXIT
@@ -22,3 +24,6 @@ client python-http "$client_python/bin/python" "$clients/python/payments.py"
 PYTHONPATH=$work client python-grpc "$client_python/bin/python" "$clients/python/payments_grpc.py"
 client node-http node "$clients/node/payments.mjs"
 POLYLOG_PROTOS=$PWD/crates/api/proto client node-grpc node "$client_node/payments-grpc.mjs"
+client rust "$POLYLOG_TARGET/release/examples/payments"
+client go "$client_go"
+client java java -cp "$client_java" Payments

@@ -8,7 +8,10 @@ use polylog_sidecar::{
 
 /// Serves stores until it is stopped. It handles signals itself, so that nothing that was taken is lost.
 pub(crate) fn run(args: DevArgs) -> ExitCode {
-    logging::start();
+    if let Err(error) = logging::start() {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
     match roles::block_on(roles::dev(args)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {

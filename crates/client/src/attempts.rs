@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use polylog_api::{Code, Problem, Written};
+use polylog_api::{Code, Conflict, Problem, Written};
+use polylog_log::{Expected, Version};
 use tokio::time::Instant;
 
 use crate::{ClientError, backoff::Backoff, error::Failure};
@@ -91,10 +92,20 @@ fn wait_of(failure: &Failure) -> Option<Duration> {
     }
 }
 
-/// Whether a refusal says that earlier tries of the same ids wrote nothing: the log was asked for the ids before the
-/// versions were compared, and versions only grow.
+/// Whether a refusal says that earlier tries of the same ids wrote nothing, and never will: the log was asked for the ids
+/// before the versions were compared, and versions only grow. A stream that is still short of what is expected may grow
+/// to it, and an earlier try that is under way may then be written.
 fn is_decisive(problem: &Problem) -> bool {
-    matches!(problem.code, Code::VersionConflict | Code::IdConflict)
+    let is_beyond = |conflict: &Conflict| match conflict.expected.0 {
+        Expected::NoStream => conflict.actual > Version::ZERO,
+        Expected::Version(expected) => conflict.actual > expected,
+        Expected::Any | Expected::Exists => false,
+    };
+    match problem.code {
+        Code::IdConflict => true,
+        Code::VersionConflict => problem.conflicts.iter().any(is_beyond),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -141,9 +152,33 @@ mod tests {
             let end = run(true, vec![doubt, refused(Code::AccessDenied)]).expect_err("refused");
             assert!(matches!(end, ClientError::OutcomeUnknown { .. }), "{end}");
         }
-        for doubt in doubts() {
-            let end = run(true, vec![doubt, refused(Code::VersionConflict)]).expect_err("refused");
-            assert!(matches!(end, ClientError::Refused(_)), "{end}");
+        let conflict = |expected, actual| {
+            let mut problem = Problem::new(Code::VersionConflict, "x");
+            let stream = polylog_log::StreamName::parse("s").expect("a good name");
+            let (expected, actual) = (polylog_api::ExpectedVersion(expected), Version::new(actual));
+            problem.conflicts =
+                vec![Conflict { stream, expected, actual, missed: vec![], missed_truncated: false }];
+            Failure::Refused(Box::new(problem))
+        };
+        let version = |version| Expected::Version(Version::new(version));
+        for (expected, actual, is_certain) in [
+            (Expected::NoStream, 1, true),
+            (version(3), 4, true),
+            // the stream may yet become what the earlier try expects
+            (version(3), 2, false),
+            (Expected::Exists, 0, false),
+        ] {
+            for doubt in doubts() {
+                let end = run(true, vec![doubt, conflict(expected, actual)]).expect_err("refused");
+                assert_eq!(
+                    matches!(end, ClientError::Refused(_)),
+                    is_certain,
+                    "{expected:?} {actual}: {end}"
+                );
+                assert_eq!(end.written() == Written::Nothing, is_certain, "{end:?}");
+            }
+            let end = run(true, vec![conflict(expected, actual)]).expect_err("refused");
+            assert!(matches!(end, ClientError::Refused(_)), "nothing was tried before: {end}");
         }
         let end = run(false, doubts().into_iter().chain([refused(Code::AccessDenied)]).collect());
         assert!(matches!(end, Err(ClientError::Refused(_))), "a read leaves no doubt");

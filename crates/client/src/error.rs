@@ -52,9 +52,10 @@ impl ClientError {
 
     /// What the call left in the log.
     pub fn written(&self) -> Written {
-        match (self, self.problem()) {
-            (_, Some(problem)) => problem.written,
-            (ClientError::OutcomeUnknown { .. }, None) => Written::Unknown,
+        match (self, self.problem().map(|problem| problem.written)) {
+            // The last try wrote nothing, or nobody knows: an earlier one may have.
+            (ClientError::OutcomeUnknown { .. }, None | Some(Written::Nothing)) => Written::Unknown,
+            (_, Some(written)) => written,
             _ => Written::Nothing,
         }
     }

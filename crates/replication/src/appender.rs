@@ -9,6 +9,7 @@ use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
 };
+use tracing::{Instrument, Span};
 
 use crate::{
     AppendError, QueueBounds,
@@ -17,6 +18,7 @@ use crate::{
     group::{Batch, Group, Next, Outcome, Primary, Sent},
     heads::{Asked, Heads},
     shared::Shared,
+    trace::{self, CommitSpans},
 };
 
 /// How long a search for the primary may take before it is begun anew.
@@ -26,7 +28,7 @@ const SHORTEST_TIMER: Duration = Duration::from_millis(2);
 
 /// Where appends are handed in. The task behind it ends after [`Queue::drain`], once everything is answered.
 pub(crate) struct Queue {
-    group: Mutex<Group<oneshot::Sender<Outcome>>>,
+    group: Mutex<Group<Waiter>>,
     wake: Notify,
 }
 
@@ -41,7 +43,8 @@ impl Queue {
         #[cfg(feature = "mutants")]
         let early = mutants::early_answer(&commit);
         let (caller, outcome) = oneshot::channel();
-        let wakes = self.group.lock().offer(commit, deadline, caller).map_err(|(_, error)| error)?;
+        let waiter = Waiter { caller, spans: CommitSpans::waiting() };
+        let wakes = self.group.lock().offer(commit, deadline, waiter).map_err(|(_, error)| error)?;
         if wakes {
             self.wake.notify_one();
         }
@@ -70,6 +73,12 @@ impl Queue {
     pub(crate) fn sent(&self) -> Sent {
         self.group.lock().sent()
     }
+}
+
+/// Whoever waits for the outcome of a commit.
+struct Waiter {
+    caller: oneshot::Sender<Outcome>,
+    spans: CommitSpans,
 }
 
 /// Where a retry is answered before its first try is.
@@ -146,9 +155,9 @@ impl Appender {
                 }
                 (next, group.take_outcomes(), group.is_draining() && group.is_idle())
             };
-            for (caller, outcome) in outcomes {
+            for (waiter, outcome) in outcomes {
                 // A caller that went away does not want to know.
-                let _ = caller.send(outcome);
+                let _ = waiter.caller.send(outcome);
             }
             if is_over {
                 return;
@@ -192,7 +201,7 @@ impl Appender {
             Done::Appended { attempt, asked, result } => {
                 match &result {
                     Ok(appended) => self.heads.publish(&appended.head, asked),
-                    Err(error) => tracing::warn!(%error, "an append failed"),
+                    Err(error) => tracing::warn!(event = "append_failed", %error, "an append failed"),
                 }
                 self.queue.group.lock().appended(now(), attempt, result, random);
             }
@@ -200,7 +209,7 @@ impl Appender {
                 *election = Some(used);
                 match &result {
                     Ok(head) => self.heads.publish(head, asked),
-                    Err(error) => tracing::warn!(%error, "no primary to append to"),
+                    Err(error) => tracing::warn!(event = "no_primary", %error, "no primary to append to"),
                 }
                 let result = result.map(|head| primary_of(&head));
                 self.queue.group.lock().found(now(), result, random);
@@ -212,14 +221,34 @@ impl Appender {
         let (source, identity, asked) = (self.source.clone(), self.identity, self.heads.ask());
         let Batch { attempt, primary, commits } = batch;
         let Primary { term, config } = primary;
-        Box::pin(async move {
+        let batch_span = self.traced(attempt, commits.len());
+        let source_span = match batch_span.is_disabled() {
+            true => Span::none(),
+            false => trace::source_append(&batch_span, term),
+        };
+        let append = async move {
             let append = Append { term, config, batch: commits, watermarks: Watermarks::default() };
             let result = match caught(source.append(&identity, append)).await {
                 Ok(result) => result,
                 Err(panicked) => Err(OperationError::Unknown(panicked)),
             };
             Done::Appended { attempt, asked, result }
-        })
+        };
+        Box::pin(append.instrument(source_span))
+    }
+
+    /// The span of a batch that is about to be sent, linked with those of its commits.
+    fn traced(&self, attempt: u64, commits: usize) -> Span {
+        if !trace::is_on() {
+            return Span::none();
+        }
+        let mut group = self.queue.group.lock();
+        if !group.taken().any(|waiter| waiter.spans.is_traced()) {
+            return Span::none();
+        }
+        let span = trace::batch(attempt, commits);
+        group.taken().for_each(|waiter| waiter.spans.sent(&span));
+        span
     }
 
     fn find(&self, mut election: Election) -> Pending {

@@ -137,11 +137,11 @@ pub(crate) async fn find_primary(source: &dyn Source, election: &mut Election) -
             Decision::Wait => return Err(AppendError::NoPrimary),
             Decision::Refuse(error) => return Err(error),
             Decision::Promise(term, nonce) => {
-                tracing::info!(%term, "promising a term");
+                tracing::info!(event = "term_promising", %term, "promising a term");
                 caught(source.promise(&election.of, term, nonce)).await?
             }
             Decision::Open(open) => {
-                tracing::info!(term = %open.term, tail = %open.tail.position, "opening a term");
+                tracing::info!(event = "term_opening", term = %open.term, tail = %open.tail.position, "opening a term");
                 caught(source.open(&election.of, open)).await?
             }
         };
@@ -176,7 +176,7 @@ pub(crate) async fn open_log(
                 return Err(failure.into());
             }
             Err(AppendError::Source(failure @ (Failure::Unreachable(_) | Failure::Timeout(_)))) => {
-                tracing::warn!(%failure, "the outcome of an election step is unknown");
+                tracing::warn!(event = "election_step_unknown", %failure, "the outcome of an election step is unknown");
             }
             Err(AppendError::Source(failure)) => return Err(failure.into()),
             Err(error) => {

@@ -10,7 +10,7 @@ pub(crate) async fn caught<T>(operation: impl Future<Output = T>) -> Result<T, F
     AssertUnwindSafe(operation).catch_unwind().await.map_err(|panic| {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        tracing::error!(panic = %text, "a source's operation panicked");
+        tracing::error!(event = "operation_panicked", panic = %text, "a source's operation panicked");
         Failure::Damaged(format!("an operation panicked: {text}"))
     })
 }

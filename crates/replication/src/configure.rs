@@ -124,7 +124,7 @@ impl Shared {
         let verdict = self.queue.append(commit, deadline).await.map_err(not_configured)?;
         Ok(match self.judge(verdict) {
             Ok(_) => {
-                tracing::info!(store = %self.name, version = config.version.0, "wrote $config");
+                tracing::info!(event = "config_written", store = %self.name, version = config.version.0, "wrote $config");
                 Put::InForce(config.version)
             }
             Err(conflict) => Put::Refused(conflict),
@@ -161,7 +161,7 @@ impl Shared {
         let commit = Commit::set_policy(self.identity.log, version, policy.to_vec());
         Ok(match self.judge(self.queue.append(commit, deadline).await?) {
             Ok(_) => {
-                tracing::info!(store = %self.name, %version, "wrote $policy");
+                tracing::info!(event = "policy_written", store = %self.name, %version, "wrote $policy");
                 self.publish_policy(version, Some(policy));
                 Put::InForce(version)
             }

@@ -1,8 +1,4 @@
-use std::{
-    fmt,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use polylog_log::{Failure, Point, Position, ReadLog, RecordedEvent, Timestamp};
 use tokio::{sync::watch, time::Instant};
@@ -10,6 +6,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     FollowError, ReadError, TokenPoint,
     caught::caught,
+    followers::FollowerPlace,
     recent::{Found, continues, place_of, recorded},
     shared::Shared,
 };
@@ -91,6 +88,7 @@ pub struct Follower {
     options: FollowOptions,
     cursor: Point,
     changed: watch::Receiver<u64>,
+    place: FollowerPlace,
     /// It was told that it reached the end, and not since that it fell behind.
     is_caught_up: bool,
     /// It stood inside the window of recent events.
@@ -105,16 +103,17 @@ impl Follower {
         options: FollowOptions,
     ) -> Result<Self, ReadError> {
         let cursor = shared.start(start, options.wait).await?;
-        shared.followers.fetch_add(1, Ordering::AcqRel);
+        let place = shared.followers.enter(cursor.position);
         shared.follower_came.notify_one();
         let changed = shared.recent.subscribe();
         let last_step = Instant::now();
-        Ok(Self { shared, options, cursor, changed, is_caught_up: false, is_live: false, last_step })
+        Ok(Self { shared, options, cursor, changed, place, is_caught_up: false, is_live: false, last_step })
     }
 
     /// The next step. Cancel-safe: a dropped call changes nothing.
     pub async fn next(&mut self, limits: PageLimits) -> Result<FollowStep, FollowError> {
         let step = self.next_step(limits).await;
+        self.place.moved_to(self.cursor.position);
         self.last_step = Instant::now();
         step
     }
@@ -219,7 +218,7 @@ impl fmt::Debug for Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.shared.followers.fetch_sub(1, Ordering::AcqRel);
+        self.shared.followers.leave(&self.place);
     }
 }
 

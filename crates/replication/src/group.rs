@@ -229,6 +229,12 @@ impl<T> Group<T> {
         self.phase == Phase::Finding
     }
 
+    /// Those whose commits are in the batch that was taken, without those that were told something already.
+    pub(crate) fn taken(&mut self) -> impl Iterator<Item = &mut T> {
+        let callers = self.taken.iter_mut().flat_map(|taken| &mut taken.callers);
+        callers.flatten().map(|caller| &mut caller.handle)
+    }
+
     /// Commits and bytes that wait to be sent.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         (self.waiting.len(), self.waiting_bytes)

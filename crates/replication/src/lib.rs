@@ -10,6 +10,7 @@ mod configure;
 mod error;
 mod export;
 mod follow;
+mod followers;
 mod freshness;
 mod group;
 mod heads;
@@ -23,6 +24,7 @@ mod store;
 mod stream_reads;
 mod tail;
 mod token;
+mod trace;
 mod verdict;
 
 pub use error::{AppendError, FollowError, InvalidCommit, OpenError, ReadError};

@@ -1,6 +1,6 @@
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
@@ -9,7 +9,10 @@ use polylog_log::{Identity, Limits, Position, Source, SourceName, Verdict, Versi
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Acknowledged, AppendError, InvalidCommit, appender::Queue, heads::Heads, recent::Recent};
+use crate::{
+    Acknowledged, AppendError, InvalidCommit, appender::Queue, followers::Followers, heads::Heads,
+    recent::Recent,
+};
 
 /// Followers that are behind read pages of their own; only this many at once, whatever their number.
 const PAGES_AT_ONCE: usize = 4;
@@ -30,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) pages: Semaphore,
     /// Ends followers and the tail's reader.
     pub(crate) stop: CancellationToken,
-    pub(crate) followers: AtomicUsize,
+    pub(crate) followers: Followers,
     /// Wakes the tail's reader for the first follower.
     pub(crate) follower_came: Notify,
     acknowledged: AtomicU64,
@@ -61,7 +64,7 @@ impl Shared {
             policy_version: Mutex::new(Version::ZERO),
             pages: Semaphore::new(PAGES_AT_ONCE),
             stop: CancellationToken::new(),
-            followers: AtomicUsize::new(0),
+            followers: Followers::default(),
             follower_came: Notify::new(),
             acknowledged: AtomicU64::new(0),
         }
@@ -93,7 +96,7 @@ impl Shared {
     }
 
     pub(crate) fn has_followers(&self) -> bool {
-        self.followers.load(Ordering::Acquire) > 0
+        self.followers.count() > 0
     }
 
     /// The highest position that this process acknowledged.

@@ -1,7 +1,4 @@
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use polylog_log::{Config, Failure, Identity, Point, Position, SourceName, Term};
 
@@ -78,6 +75,8 @@ pub struct StoreStatus {
     pub sent: Sent,
     /// Number of followers.
     pub followers: usize,
+    /// Where the follower stands that is furthest behind; `None` without followers.
+    pub slowest_follower: Option<Position>,
     /// Whether it takes no more appends.
     pub is_draining: bool,
 }
@@ -126,7 +125,8 @@ impl Shared {
             waiting_commits,
             waiting_bytes,
             sent: self.queue.sent(),
-            followers: self.followers.load(Ordering::Acquire),
+            followers: self.followers.count(),
+            slowest_follower: self.followers.slowest(),
             is_draining: self.queue.is_draining(),
         }
     }

@@ -38,7 +38,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             heads.mark_unchanged();
             let kept_up = tokio::time::timeout(PATIENCE, keep_up(&shared, &mut round)).await;
             if let Err(error) = kept_up.unwrap_or(Err(Failure::Timeout(PATIENCE))) {
-                tracing::warn!(store = %shared.name, %error, "cannot read the end of the log");
+                tracing::warn!(event = "tail_unreadable", store = %shared.name, %error, "cannot read the end of the log");
                 round.must_ask = true;
                 let pause = backoff.failed(rand::rng().random());
                 tokio::time::sleep(pause).await;
@@ -117,7 +117,7 @@ async fn read_new(shared: &Shared, mut end: Point) -> Result<(), Failure> {
         let is_same_history = if has_entries { shared.recent.extend(page.entries) } else { tail == end };
         if !is_same_history {
             // Followers find out by themselves, against the source.
-            tracing::warn!(store = %shared.name, position = %end.position, "the log's history changed");
+            tracing::warn!(event = "history_changed", store = %shared.name, position = %end.position, "the log's history changed");
             shared.recent.begin(tail);
             return Ok(());
         }

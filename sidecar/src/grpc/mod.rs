@@ -23,7 +23,7 @@ use http::{HeaderValue, Method as HttpMethod, Request, Version, header};
 use polylog_api::{Code, Problem};
 
 use self::{message::Incoming, method::Method};
-use crate::{http::Place, operations::errors, server::Server};
+use crate::{http::Place, operations::errors, server::Server, traces::RequestSpan};
 
 /// Whether a request is a gRPC call: whatever else comes is for HTTP to answer.
 pub(crate) fn is_call(request: &Request<Body>) -> bool {
@@ -39,17 +39,20 @@ pub(crate) fn is_call(request: &Request<Body>) -> bool {
 /// Answers one call; every failure becomes a status with a code.
 pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Response {
     let begin = Instant::now();
-    let (operation, outcome) = dispatch(server.clone(), request).await;
+    let span = RequestSpan::grpc(request.headers());
+    let (operation, outcome) = span.around(dispatch(server.clone(), request)).await;
+    let is_failure = outcome.as_ref().is_err_and(|problem| problem.status >= 500);
     let (code, response) = match outcome {
         Ok(response) => ("ok", response),
         Err(problem) => {
             if problem.code == Code::Internal {
                 let detail = &problem.detail;
-                tracing::error!(operation, %detail, "a call failed for an unforeseen reason");
+                tracing::error!(event = "request_failed", operation, %detail, "a call failed for an unforeseen reason");
             }
             (problem.code.text(), answer::failure(&problem))
         }
     };
+    span.grpc_answered(operation, code, is_failure);
     server.metrics.called(operation, code, begin.elapsed());
     tracing::debug!(operation, code, "answered");
     response

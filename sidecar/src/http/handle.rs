@@ -12,21 +12,23 @@ use super::{
     route::{self, Resource, StoreResource},
     stores,
 };
-use crate::{operations::errors, server::Server};
+use crate::{operations::errors, server::Server, traces::RequestSpan};
 
 /// Answers one request; every failure becomes a problem with a code.
 pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Response {
     let begin = Instant::now();
     let method = request.method().clone();
-    let (operation, answer) = dispatch(server.clone(), request).await;
+    let span = RequestSpan::http(&method, request.headers());
+    let (operation, answer) = span.around(dispatch(server.clone(), request)).await;
     let response = answer.unwrap_or_else(|refused| {
         let Problem { code, detail, .. } = &*refused.problem;
         if *code == Code::Internal {
-            tracing::error!(operation, %detail, "a request failed for an unforeseen reason");
+            tracing::error!(event = "request_failed", operation, %detail, "a request failed for an unforeseen reason");
         }
         refused.into_response()
     });
     let response = if method == http::Method::HEAD { without_body(response) } else { response };
+    span.http_answered(operation, response.status());
     server.metrics.answered(operation, response.status(), begin.elapsed());
     tracing::debug!(%method, operation, status = response.status().as_u16(), "answered");
     response

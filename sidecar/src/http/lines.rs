@@ -66,6 +66,6 @@ impl Lines {
 }
 
 fn cut_off(problem: Problem) -> std::io::Error {
-    tracing::warn!(%problem, "a streamed read was cut off");
+    tracing::warn!(event = "read_cut_off", %problem, "a streamed read was cut off");
     std::io::Error::other(problem.to_string())
 }

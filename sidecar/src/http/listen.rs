@@ -154,7 +154,7 @@ async fn accept(socket: TcpListener, router: Router, places: Arc<Semaphore>, ser
                 serving.tasks.spawn(connection(stream, router.clone(), serving.clone(), place));
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(event = "accept_failed", %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

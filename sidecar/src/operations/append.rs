@@ -31,7 +31,14 @@ pub(crate) async fn append(
     for violation in intercept(&incoming, &mut commit)? {
         server.metrics.schema_warning(&hosted.name);
         let Violation { event_type, pointer, keyword } = violation;
-        tracing::warn!(store = hosted.name, event_type, pointer, keyword, "data breaks its schema");
+        tracing::warn!(
+            event = "schema_warning",
+            store = hosted.name,
+            event_type,
+            pointer,
+            keyword,
+            "data breaks its schema"
+        );
     }
     let begin = std::time::Instant::now();
     let outcome = hosted.store.append(commit, acks, deadline.into_std()).await;

@@ -14,6 +14,7 @@ use crate::{
     hosted::{DeclaredSource, Hosted},
     http::{BindError, Bounds},
     identity::Subject,
+    metrics::Metrics,
     policy::PolicyError,
     running::Running,
     server::Server,
@@ -110,10 +111,11 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
     banner::warnings(&declared.warnings);
     let temporary = if args.ephemeral { Some(Temporary::new()?) } else { None };
     let data = temporary.as_ref().map_or(&args.data, |folder| &folder.0);
+    let metrics = Metrics::new();
     let mut opened = Vec::new();
     let mut logs = BTreeMap::new();
     for store in &declared.stores {
-        opened.push(open(store, &args, data, &declared, &mut logs).await?);
+        opened.push(open(store, &args, data, &declared, &metrics, &mut logs).await?);
     }
     let mut hosted = Vec::new();
     let mut kept = Vec::new();
@@ -126,11 +128,12 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
         hosted.push(store);
     }
     let subject = args.subject.clone().map_or(Subject::Local, Subject::ServiceAccount);
-    let server = Server::new(hosted, args.default_store.clone(), subject, Bounds::default());
+    let server =
+        Server::new(hosted, args.default_store.clone(), subject, Bounds::default()).with_metrics(metrics);
     let running = Running::start(server, args.port, args.health_port).await?;
     shown.print(&running);
     signals.first().await;
-    tracing::info!("stopping: new work is refused, what was taken is finished");
+    tracing::info!(event = "stopping", "stopping: new work is refused, what was taken is finished");
     tokio::select! {
         () = running.stop(PATIENCE) => {}
         () = signals.exit_at_next() => {}
@@ -151,6 +154,7 @@ async fn open(
     args: &DevArgs,
     data: &std::path::Path,
     declared: &Declared,
+    metrics: &Metrics,
     logs: &mut BTreeMap<LogId, String>,
 ) -> Result<Opened, DevError> {
     let name = store.name.to_string();
@@ -166,12 +170,13 @@ async fn open(
         return Err(DevError::SameLog(other, name));
     }
     let source = provisioned.source;
+    let observed = metrics.observed(&name, &place.source, source.shared());
     let failed = |error| DevError::Open { store: name.clone(), error: OpenError::Source(error) };
     LastSeen::of(&folder).check(&*source.shared()).await.map_err(failed)?;
     let unsafe_setting = source.unsafe_setting().await;
     let remark = unsafe_setting.map_err(failed)?.map(|setting| {
         tracing::warn!(
-            store = name,
+            event = "unsafe_durability", store = name,
             source = %place.source,
             setting,
             "unsafe durability: what is acknowledged may be lost"
@@ -184,7 +189,7 @@ async fn open(
         policy: Some(serde_json::to_vec(&policy).expect("a policy has only string keys").into()),
         limits: policy.limits,
         ack_timeout: store.strategy.ack_timeout.as_std(),
-        ..StoreOptions::new(&name, place.source.clone(), source.shared(), provisioned.identity)
+        ..StoreOptions::new(&name, place.source.clone(), observed, provisioned.identity)
     };
     let opened = Store::open(options).await.map_err(|error| DevError::Open { store: name.clone(), error })?;
     let sources = store.sources.iter().map(|source| declared_source(source, &place, &remark)).collect();
@@ -220,7 +225,7 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, folder = %self.0.display(), "the temporary folder stays");
+            tracing::warn!(event = "temporary_folder_stays", %error, folder = %self.0.display(), "the temporary folder stays");
         }
     }
 }

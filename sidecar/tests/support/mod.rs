@@ -16,6 +16,7 @@ use polylog_sidecar::{
     DeclaredSource, Hosted, Running, Server,
     http::Bounds,
     identity::Subject,
+    metrics::Metrics,
     policy::PolicyDocument,
     sources::{self, Database, StoreFolder, StorePlace},
 };
@@ -78,10 +79,11 @@ impl Sidecar {
     }
 
     async fn within(folder: TempDir, setup: Setup) -> Self {
+        let metrics = Metrics::new();
         let mut hosted = Vec::new();
         let mut folders = Vec::new();
         for name in &setup.stores {
-            let (store, folder) = open(&folder, name, &setup.policy).await;
+            let (store, folder) = open(&folder, name, &setup.policy, &metrics).await;
             let declared = DeclaredSource {
                 name: source_name(),
                 engine: "sqlite".into(),
@@ -93,7 +95,7 @@ impl Sidecar {
             folders.push(folder);
         }
         let default = setup.default_store.map(Into::into);
-        let server = Server::new(hosted, default, setup.subject, setup.bounds);
+        let server = Server::new(hosted, default, setup.subject, setup.bounds).with_metrics(metrics);
         let running = Running::start(server, 0, 0).await.unwrap();
         let client = Client::new(running.port());
         let remote = Remote::new(running.port());
@@ -122,7 +124,12 @@ fn source_name() -> SourceName {
     SourceName::recorded("ledger")
 }
 
-async fn open(folder: &TempDir, name: &str, policy: &PolicyDocument) -> (Store, StoreFolder) {
+async fn open(
+    folder: &TempDir,
+    name: &str,
+    policy: &PolicyDocument,
+    metrics: &Metrics,
+) -> (Store, StoreFolder) {
     let root = folder.path().join(name);
     let file = root.join("ledger.db");
     let place = StorePlace {
@@ -134,7 +141,7 @@ async fn open(folder: &TempDir, name: &str, policy: &PolicyDocument) -> (Store, 
     let folder = StoreFolder::claim(place.folder.clone()).unwrap();
     let approval = Approval::up_to(polylog_log::StepClass::Slow);
     let provisioned = sources::provision(&folder, &place, approval).await.unwrap();
-    let source = provisioned.source.shared();
+    let source = metrics.observed(name, &source_name(), provisioned.source.shared());
     let mut options = StoreOptions::new(name, source_name(), source, provisioned.identity);
     options.policy = Some(serde_json::to_vec(policy).unwrap().into());
     options.limits = policy.limits;

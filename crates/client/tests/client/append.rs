@@ -1,11 +1,11 @@
 use std::time::{Duration, Instant};
 
 use polylog_api::{
-    AppendAnswer, AppendBody, Code, CommitsBody, IdempotencyKey, NewEventBody, Problem, StreamAppendBody,
-    Written,
+    AppendAnswer, AppendBody, Code, CommitsBody, Conflict, IdempotencyKey, NewEventBody, Problem,
+    StreamAppendBody, Written,
 };
 use polylog_client::{Address, AppendOptions, Client, ClientError, Timing};
-use polylog_log::{EventType, Expected, StreamName};
+use polylog_log::{EventType, Expected, StreamName, Version};
 use serde_json::Value;
 
 use crate::server::{Reply, Server};
@@ -120,7 +120,15 @@ async fn the_end_of_time_tells_what_is_known() {
 
 #[tokio::test]
 async fn a_conflict_after_a_lost_answer_is_certain() {
-    let server = Server::start(vec![Reply::Lost, problem(Code::VersionConflict)]).await;
+    let mut conflict = Problem::new(Code::VersionConflict, "as the test says");
+    conflict.conflicts = vec![Conflict {
+        stream: StreamName::parse("s").expect("a good name"),
+        expected: polylog_api::ExpectedVersion(Expected::NoStream),
+        actual: Version::new(2),
+        missed: vec![],
+        missed_truncated: false,
+    }];
+    let server = Server::start(vec![Reply::Lost, Reply::Problem(conflict, None)]).await;
     let error = append(&server, AppendOptions::default()).await.expect_err("refused");
     assert_eq!(error.problem().map(|problem| problem.code), Some(Code::VersionConflict));
     assert!(matches!(error, ClientError::Refused(_)));

@@ -83,7 +83,9 @@ impl Watcher {
         match started {
             Ok(handle) => *thread = Some(handle),
             // own commits are told all the same, and every wait ends in time
-            Err(error) => tracing::warn!(%error, "no thread to look for other processes' commits"),
+            Err(error) => {
+                tracing::warn!(event = "watcher_missing", %error, "no thread to look for other processes' commits")
+            }
         }
     }
 

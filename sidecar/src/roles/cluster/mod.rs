@@ -128,10 +128,10 @@ pub async fn run(role: ClusterRole, args: ClusterArgs) -> Result<(), ClusterErro
         health_port: args.health_port.is_none().then_some(settings.health_port),
     });
     server.configured(None);
-    tracing::info!(role = ?role, port = running.port(), health_port = running.health_port(), "serving");
+    tracing::info!(event = "serving", role = ?role, port = running.port(), health_port = running.health_port(), "serving");
     let drain = follow(&mut stores, &mut watch, settings, &mut signals).await;
     drop(watch);
-    tracing::info!("stopping: new work is refused, what was taken is finished");
+    tracing::info!(event = "stopping", "stopping: new work is refused, what was taken is finished");
     let stopped = async {
         running.stop(drain).await;
         stores.stop(drain).await;

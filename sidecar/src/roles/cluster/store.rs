@@ -196,6 +196,8 @@ impl Task {
             return Err(Failure::WrongStore(message).into());
         }
         let rotating = Arc::new(RotatingSource::new(source.shared(), self.shared.refresh.clone()));
+        let metrics = &self.shared.server.metrics;
+        let observed = metrics.observed(&self.name, &source_name, rotating.clone());
         let meaning = Meaning::of(&wanted.mounted.store);
         let options = StoreOptions {
             config: desired_config(&wanted.mounted.store),
@@ -204,7 +206,7 @@ impl Task {
             limits: source.shared().limits(),
             ack_timeout: wanted.mounted.store.strategy.ack_timeout.as_std(),
             may_open: self.shared.role.may_open(),
-            ..StoreOptions::new(&self.name, source_name.clone(), rotating.clone(), identity)
+            ..StoreOptions::new(&self.name, source_name.clone(), observed, identity)
         };
         let store = Store::open(options).await?;
         let hosted = hosted(&wanted.mounted.store, &store, &source_name)?;
@@ -212,7 +214,7 @@ impl Task {
         drop(unused);
         self.shared.logs.lock().insert(identity.log, self.name.clone());
         self.shared.server.serve(&self.name, &Served::Open(Arc::new(hosted)));
-        tracing::info!(store = self.name, source = %source_name, log = %identity.log, "the store is open");
+        tracing::info!(event = "store_opened", store = self.name, source = %source_name, log = %identity.log, "the store is open");
         let shown = wanted.clone();
         self.open = Some(Open { store, source_name, source, rotating, database, meaning, shown });
         self.pause = SHORTEST;
@@ -232,6 +234,7 @@ impl Task {
                 }
                 Err(hindrance) => {
                     tracing::error!(
+                        event = "policy_unreadable",
                         store = self.name,
                         reason = hindrance.problem.detail,
                         "the log's policy cannot be read"
@@ -267,7 +270,11 @@ impl Task {
         self.shared.logs.lock().retain(|_, name| *name != self.name);
         if let Some(open) = self.open.take() {
             if tokio::time::timeout(DRAIN, open.store.drain()).await.is_err() {
-                tracing::warn!(store = self.name, "not everything that was taken could be answered in time");
+                tracing::warn!(
+                    event = "append_unanswered",
+                    store = self.name,
+                    "not everything that was taken could be answered in time"
+                );
             }
             open.source.close().await;
         }
@@ -322,7 +329,7 @@ impl Open {
         self.database = database;
         shared.closing.spawn(async move { old.close().await });
         shared.server.metrics.configuration(name, "connection_replaced");
-        tracing::info!(store = name, source = %self.source_name, "new database sessions use the connection that is mounted now");
+        tracing::info!(event = "connection_replaced", store = name, source = %self.source_name, "new database sessions use the connection that is mounted now");
         Ok(())
     }
 }

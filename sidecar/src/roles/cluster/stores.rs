@@ -51,6 +51,7 @@ impl Shared {
                 match obstacle {
                     Obstacle::Manifests => {
                         tracing::error!(
+                            event = "configuration_refused",
                             store,
                             code,
                             reason = message,
@@ -59,6 +60,7 @@ impl Shared {
                     }
                     Obstacle::Connection => {
                         tracing::error!(
+                            event = "connection_unusable",
                             store,
                             code,
                             reason = message,
@@ -66,10 +68,17 @@ impl Shared {
                         );
                     }
                     Obstacle::Log => {
-                        tracing::warn!(store, code, reason = message, "the log is not what is mounted");
+                        tracing::warn!(
+                            event = "log_not_as_mounted",
+                            store,
+                            code,
+                            reason = message,
+                            "the log is not what is mounted"
+                        );
                     }
                     Obstacle::Restart => {
                         tracing::warn!(
+                            event = "restart_needed",
                             store,
                             code,
                             reason = message,
@@ -79,6 +88,7 @@ impl Shared {
                 }
             }
             None => tracing::info!(
+                event = "obstacle_gone",
                 store,
                 "nothing is in the way of the mounted {} any more",
                 match obstacle {
@@ -140,7 +150,9 @@ impl Stores {
         match &reading.caller {
             Ok(caller) => self.caller = Some(caller.clone()),
             // the pod stays the same pod
-            Err(error) if self.caller.is_some() => tracing::warn!(%error, "the token cannot be read"),
+            Err(error) if self.caller.is_some() => {
+                tracing::warn!(event = "token_unreadable", %error, "the token cannot be read")
+            }
             Err(error) => self.tell(Code::Unauthenticated, &error.to_string()),
         }
         match &reading.layout {
@@ -161,6 +173,7 @@ impl Stores {
         let line = format!("{code}: {message}");
         if self.told.as_ref() != Some(&line) {
             tracing::error!(
+                event = "configuration_waited_for",
                 code = code.text(),
                 reason = message,
                 "waiting for a configuration that can be served"
@@ -227,7 +240,7 @@ impl Stores {
             let Some(files) = new.get(&place) else { continue };
             if let Ok(mounted) = &said {
                 for warning in &mounted.warnings {
-                    tracing::warn!(store = %mounted.store.name, "{warning}");
+                    tracing::warn!(event = "manifest_warning", store = %mounted.store.name, "{warning}");
                 }
             }
             self.read.insert(place, (files.clone(), said.map(Arc::new)));
@@ -268,7 +281,11 @@ impl Stores {
                 });
                 if is_new {
                     self.shared.server.metrics.configuration(&name, "taken");
-                    tracing::info!(store = name, "a new configuration is mounted");
+                    tracing::info!(
+                        event = "configuration_mounted",
+                        store = name,
+                        "a new configuration is mounted"
+                    );
                 }
             }
             None => {
@@ -311,7 +328,7 @@ impl Stores {
         match place.store_name() {
             None => self.tell(Code::InvalidConfiguration, &message),
             Some(name) if self.running.values().any(|running| running.name == name) => {
-                tracing::error!(%place, reason = message, "a store is not served");
+                tracing::error!(event = "store_not_served", %place, reason = message, "a store is not served");
             }
             Some(name) => {
                 let problem = Problem::new(Code::InvalidConfiguration, &message)
@@ -326,7 +343,11 @@ impl Stores {
 
     fn remove(&mut self, place: &Place) {
         let Some(Running { name, stop, task, .. }) = self.running.remove(place) else { return };
-        tracing::info!(store = name, "no longer mounted: new work is refused, what was taken is finished");
+        tracing::info!(
+            event = "store_removed",
+            store = name,
+            "no longer mounted: new work is refused, what was taken is finished"
+        );
         stop.cancel();
         self.stopping.spawn(task);
     }
@@ -344,7 +365,10 @@ impl Stores {
             self.shared.closing.wait().await;
         };
         if tokio::time::timeout(patience, ended).await.is_err() {
-            tracing::warn!("not every connection to a database could be closed in time");
+            tracing::warn!(
+                event = "connections_left",
+                "not every connection to a database could be closed in time"
+            );
         }
     }
 }

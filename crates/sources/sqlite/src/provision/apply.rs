@@ -84,7 +84,7 @@ fn sync_folder(path: &Path) {
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     // SQLite syncs the folder when it makes the write-ahead log; this is for file systems where it could not
     if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
-        tracing::warn!(%error, folder = %folder.display(), "the folder could not be synced");
+        tracing::warn!(event = "folder_not_synced", %error, folder = %folder.display(), "the folder could not be synced");
     }
 }
 

@@ -1,0 +1,159 @@
+/// A line in the log that operators may rely on: its word stands in the field `event`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEvent {
+    /// The value of the field `event`.
+    pub name: &'static str,
+    /// How bad it is.
+    pub level: Level,
+    /// The version that had it first.
+    pub since: &'static str,
+    /// Its other fields, but those of every line.
+    pub fields: &'static [&'static str],
+    /// What happened.
+    pub meaning: &'static str,
+    /// What whoever reads it should do.
+    pub action: &'static str,
+}
+
+/// How bad it is. What is only for developers (debug, trace) is not in the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Something is lost or out of order until somebody acts.
+    Error,
+    /// It may pass by itself; look if it comes often.
+    Warn,
+    /// The course of things.
+    Info,
+}
+
+impl Level {
+    /// Its name in `tracing`, in lower case.
+    pub fn text(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+        }
+    }
+}
+
+macro_rules! log_events {
+    ($($name:literal, $level:ident, [$($field:literal),*], $since:literal, $meaning:literal, $action:literal;)*) => {
+        /// All of them, by name.
+        pub const LOG_EVENTS: &[LogEvent] = &[$(LogEvent {
+            name: $name,
+            level: Level::$level,
+            since: $since,
+            fields: &[$($field),*],
+            meaning: $meaning,
+            action: $action,
+        }),*];
+    };
+}
+
+log_events! {
+    "accept_failed", Warn, ["error"], "0.1.0",
+        "The system gave no connection to a client that knocked, often for want of file descriptors",
+        "Compare `process_open_fds` with `process_max_fds`";
+    "append_failed", Warn, ["error"], "0.1.0",
+        "The source did not answer a batch with success; it is sent again, unchanged, as long as somebody waits",
+        "Look at the source if it comes often; its callers get the code";
+    "append_unanswered", Warn, [], "0.1.0",
+        "The process stopped before everything that it had taken was answered",
+        "Nothing: its callers retry by id";
+    "config_written", Info, ["store", "version"], "0.1.0",
+        "The log has a new `$config`", "Nothing";
+    "configuration_mounted", Info, ["store"], "0.1.0",
+        "A new mounted configuration of a store was seen and is being taken over", "Nothing";
+    "configuration_refused", Error, ["store", "code", "reason"], "0.1.0",
+        "A new mounted configuration cannot be served; the old one stays in force",
+        "Correct what `reason` names";
+    "configuration_waited_for", Error, ["code", "reason"], "0.1.0",
+        "A process that begins finds no configuration that it can serve, and waits for one",
+        "Correct what `reason` names";
+    "connection_replaced", Info, ["store", "source"], "0.1.0",
+        "New sessions with the database use the connection that is mounted now", "Nothing";
+    "connection_unusable", Error, ["store", "code", "reason"], "0.1.0",
+        "The mounted connection does not work; sessions that are open go on",
+        "Correct the Secret, or the database";
+    "connections_left", Warn, [], "0.1.0",
+        "The process stopped before every session with a database was closed", "Nothing: the database closes them";
+    "election_step_unknown", Warn, ["failure"], "0.1.0",
+        "The source did not answer while a term was promised or opened; it is asked again",
+        "Look at the source if it comes often";
+    "folder_not_synced", Warn, ["error", "folder"], "0.1.0",
+        "A new SQLite file is there, but the folder's entry may be lost with the power",
+        "Use another file system";
+    "history_changed", Warn, ["store", "position"], "0.1.0",
+        "The end of the log is not what this process had seen: the database was restored from an older copy",
+        "Subscribers are told `history_forked`; see that what they derived is made anew";
+    "log_level_stays", Warn, ["error"], "0.1.0",
+        "The log level that a manifest asks for could not be set", "Set `POLYLOG_LOG`";
+    "log_not_as_mounted", Warn, ["store", "code", "reason"], "0.1.0",
+        "Policy or strategy in the log is not what is mounted, and could not be written; it is tried again",
+        "Look at `reason` if it comes often";
+    "manifest_warning", Warn, ["store"], "0.1.0",
+        "The mounted manifests ask for something that has no effect here", "Read the message";
+    "no_primary", Warn, ["error"], "0.1.0",
+        "No source can be appended to at the moment; it is tried again",
+        "Look at the source: its callers get the code";
+    "obstacle_gone", Info, ["store"], "0.1.0",
+        "What stood in the way of a mounted configuration is gone", "Nothing";
+    "operation_panicked", Error, ["panic"], "0.1.0",
+        "A defect in an engine; the operation counts as failed",
+        "Report it";
+    "policy_not_in_force", Error, ["store", "error"], "0.1.0",
+        "The log holds a `$policy` that this version cannot read; the one before stays in force",
+        "Update this process, or write a policy that it knows";
+    "policy_unreadable", Error, ["store", "reason"], "0.1.0",
+        "The log's policy cannot be read; the configuration before stays in force", "Look at the source, or update this process";
+    "policy_written", Info, ["store", "version"], "0.1.0",
+        "The log has a new `$policy`", "Nothing";
+    "read_cut_off", Warn, ["problem"], "0.1.0",
+        "A streamed read failed after its answer had begun; the client sees that it ends early",
+        "Look at the source if it comes often";
+    "request_failed", Error, ["operation", "detail"], "0.1.0",
+        "A request was answered with `internal`: a damaged source, or a defect",
+        "`detail` says which: verify or restore the source, or report it";
+    "restart_needed", Warn, ["store", "code", "reason"], "0.1.0",
+        "A part of the mounted configuration needs a new process (ports, for example)", "Restart it when it suits";
+    "schema_warning", Warn, ["store", "event_type", "pointer", "keyword"], "0.1.0",
+        "An event was taken although its data breaks its schema (mode `Warn`)",
+        "Correct the sender or the schema";
+    "serving", Info, ["role", "port", "health_port"], "0.1.0",
+        "The ports are open", "Nothing";
+    "stopping", Info, [], "0.1.0",
+        "The process was asked to stop: new work is refused, what was taken is finished", "Nothing";
+    "store_not_served", Error, ["place", "reason"], "0.1.0",
+        "What is mounted for a store cannot be read, so it is not served", "Correct what `reason` names";
+    "store_opened", Info, ["store", "source", "log"], "0.1.0",
+        "A mounted store is open", "Nothing";
+    "store_removed", Info, ["store"], "0.1.0",
+        "A store is no longer mounted: new work is refused, what was taken is finished", "Nothing";
+    "tail_unreadable", Warn, ["store", "error"], "0.1.0",
+        "The end of the log cannot be read for subscribers; it is tried again",
+        "Look at the source if it comes often";
+    "temporary_folder_stays", Warn, ["error", "folder"], "0.1.0",
+        "`--ephemeral` could not remove its folder", "Remove it";
+    "term_opening", Info, ["term", "tail"], "0.1.0",
+        "This process makes the source the primary of a term", "Nothing";
+    "term_promising", Info, ["term"], "0.1.0",
+        "This process asks the source for a new term", "Nothing";
+    "token_unreadable", Warn, ["error"], "0.1.0",
+        "The token of the pod's service account cannot be read; the caller that was known stays",
+        "Look at the projected volume";
+    "traces_exported_again", Info, [], "0.1.0",
+        "The collector of traces takes spans again", "Nothing";
+    "traces_failing", Warn, ["error"], "0.1.0",
+        "The collector of traces does not take spans; they are lost, appends are not touched",
+        "Look at the collector and at `OTEL_EXPORTER_OTLP_ENDPOINT`";
+    "traces_off", Error, ["error"], "0.1.0",
+        "What `OTEL_EXPORTER_OTLP_…` says cannot be used; everything else goes on without traces",
+        "Correct the variable that `error` names, and start again";
+    "unsafe_durability", Warn, ["store", "source", "setting"], "0.1.0",
+        "The database does not keep what it acknowledged when the power fails, and `--unsafe-durability` allows that",
+        "Only for test servers";
+    "watcher_missing", Warn, ["error"], "0.1.0",
+        "No thread could be started that sees other processes' commits at once; they are seen up to a second later",
+        "Look at the limits of the process";
+}

@@ -1,0 +1,159 @@
+/// What is counted or measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// As in `# TYPE`: a counter's samples have `_total` behind it, an info's `_info`.
+    pub name: &'static str,
+    /// How it is to be read.
+    pub kind: Kind,
+    /// Also the end of its name.
+    pub unit: Option<Unit>,
+    /// Names of its labels; none takes values without bound.
+    pub labels: &'static [&'static str],
+    /// The version that had it first.
+    pub since: &'static str,
+    /// What it says, in one sentence without a full stop.
+    pub help: &'static str,
+}
+
+/// How a metric is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows while the process lives.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// How often what lay between two bounds.
+    Histogram,
+    /// Always 1; its labels are what it says.
+    Info,
+}
+
+impl Kind {
+    /// Its word in `# TYPE`.
+    pub fn text(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+            Kind::Info => "info",
+        }
+    }
+}
+
+/// What a metric is measured in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds, as a decimal number.
+    Seconds,
+    /// Bytes.
+    Bytes,
+}
+
+impl Unit {
+    /// Its word in `# UNIT`.
+    pub fn text(self) -> &'static str {
+        match self {
+            Unit::Seconds => "seconds",
+            Unit::Bytes => "bytes",
+        }
+    }
+}
+
+impl Metric {
+    /// The name of its samples, as queries have it; a histogram's have `_bucket`, `_sum` and `_count` behind it.
+    pub fn sample_name(&self) -> String {
+        match self.kind {
+            Kind::Counter => format!("{}_total", self.name),
+            Kind::Info => format!("{}_info", self.name),
+            Kind::Gauge | Kind::Histogram => self.name.to_owned(),
+        }
+    }
+}
+
+macro_rules! unit {
+    () => {
+        None
+    };
+    ($unit:ident) => {
+        Some(Unit::$unit)
+    };
+}
+
+macro_rules! metrics {
+    ($($constant:ident = $name:literal, $kind:ident $(in $unit:ident)?, [$($label:literal),*], $since:literal, $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub(crate) const $constant: Metric = Metric {
+                name: $name,
+                kind: Kind::$kind,
+                unit: unit!($($unit)?),
+                labels: &[$($label),*],
+                since: $since,
+                help: $help,
+            };
+        )*
+        /// All of them, in the order of the book.
+        pub const METRICS: &[Metric] = &[$($constant),*];
+    };
+}
+
+metrics! {
+    APPENDS = "polylog_appends", Counter, ["store", "outcome"], "0.1.0",
+        "Appends by outcome: committed, repeated, checked, or the code of the refusal; what is refused before the queue (schema, access, limits) is only counted as a request";
+    APPEND_SECONDS = "polylog_append_duration_seconds", Histogram in Seconds, ["store", "phase", "source"], "0.1.0",
+        "Time of acknowledged appends, repeats and checks included; phase total: from the queue to the answer";
+    OUTCOME_UNKNOWN = "polylog_outcome_unknown", Counter, ["store"], "0.1.0",
+        "Appends that were sent to the source and not answered in time";
+    QUEUE_COMMITS = "polylog_append_queue_commits", Gauge, ["store"], "0.1.0",
+        "Commits that wait to be written; refused from 4,096 on";
+    QUEUE_BYTES = "polylog_append_queue_bytes", Gauge in Bytes, ["store"], "0.1.0",
+        "Memory of the commits that wait to be written; refused from 16 MiB on";
+    BATCHES = "polylog_append_batches", Counter, ["store"], "0.1.0",
+        "Batches that the source answered; each is one transaction";
+    BATCH_EVENTS = "polylog_append_batch_events", Counter, ["store"], "0.1.0",
+        "Events of these batches, those of refused commits included";
+    BATCH_COMMITS = "polylog_append_batch_commits", Histogram, ["store", "source"], "0.1.0",
+        "Commits of each batch that was sent to the source";
+    SCHEMA_WARNINGS = "polylog_schema_warnings", Counter, ["store"], "0.1.0",
+        "Events taken although their data breaks its schema (mode Warn)";
+    POSITION = "polylog_position", Gauge, ["store"], "0.1.0",
+        "End of the log, system events included";
+    SOURCE_UP = "polylog_source_up", Gauge, ["store", "source"], "0.1.0",
+        "1 where the source answers, asked when the metrics are read; 0 where it does not";
+    SOURCE_OPERATIONS = "polylog_source_operations", Counter, ["store", "source", "operation", "code"], "0.1.0",
+        "Operations on the source: ok, refused (its head stood against it), abandoned (nobody waited any longer), or the code of the failure";
+    SOURCE_SECONDS = "polylog_source_operation_duration_seconds", Histogram in Seconds, ["store", "source", "operation"], "0.1.0",
+        "Time of operations on the source, failures included";
+    SUBSCRIBERS = "polylog_subscribers", Gauge, ["store"], "0.1.0",
+        "Open subscriptions";
+    SUBSCRIBER_LAG = "polylog_subscriber_lag_events", Gauge, ["store"], "0.1.0",
+        "Events between the slowest open subscription and the end of the log; 0 without one";
+    HTTP_REQUESTS = "polylog_http_requests", Counter, ["operation", "status"], "0.1.0",
+        "HTTP requests that were answered";
+    HTTP_SECONDS = "polylog_http_request_duration_seconds", Histogram in Seconds, ["operation"], "0.1.0",
+        "Time until the answer to an HTTP request begins; a stream goes on after that";
+    GRPC_REQUESTS = "polylog_grpc_requests", Counter, ["operation", "code"], "0.1.0",
+        "gRPC calls that were answered: ok, or the code of the refusal; what ends a stream later is not in it";
+    GRPC_SECONDS = "polylog_grpc_request_duration_seconds", Histogram in Seconds, ["operation"], "0.1.0",
+        "Time until the answer to a gRPC call begins; a stream goes on after that";
+    CONFIGURATION_CHANGES = "polylog_configuration_changes", Counter, ["store", "outcome"], "0.1.0",
+        "Changes of the mounted configuration by what became of them: taken, connection_replaced, or the code of what was in the way";
+    CONFIGURATION_IN_FORCE = "polylog_configuration_in_force", Gauge, ["store"], "0.1.0",
+        "1 where the mounted configuration is in force, 0 where an older one is";
+    STORE_OPEN = "polylog_store_open", Gauge, ["store"], "0.1.0",
+        "1 where a mounted store is open, 0 where it waits for its source";
+    TRACE_SPANS = "polylog_trace_spans", Counter, ["outcome"], "0.1.0",
+        "Spans of traces: exported, dropped (the queue was full), or failed (the collector did not take them)";
+    BUILD = "polylog_build", Info, ["version"], "0.1.0",
+        "The version of this process";
+    PROCESS_RESIDENT = "process_resident_memory_bytes", Gauge in Bytes, [], "0.1.0",
+        "Resident memory of this process";
+    PROCESS_CPU = "process_cpu_seconds", Counter in Seconds, [], "0.1.0",
+        "Processor time that this process has used";
+    PROCESS_FILES = "process_open_fds", Gauge, [], "0.1.0",
+        "Files and connections that this process holds open";
+    PROCESS_MOST_FILES = "process_max_fds", Gauge, [], "0.1.0",
+        "How many it may hold open";
+    PROCESS_START = "process_start_time_seconds", Gauge in Seconds, [], "0.1.0",
+        "When this process began to serve, in Unix time";
+}

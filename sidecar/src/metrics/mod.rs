@@ -1,0 +1,242 @@
+//! What is counted, as the [catalogue](crate::catalogue) says.
+
+mod labels;
+mod process;
+mod registered;
+mod source;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::{
+    hash::Hash,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use http::StatusCode;
+use parking_lot::Mutex;
+use polylog_log::{Source, SourceName};
+use polylog_replication::{Acknowledged, AppendError, SourceState, StoreStatus};
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+use self::{labels::*, process::ProcessMetrics, registered::register, source::SourceFamilies};
+use crate::{catalogue, sources::Observed};
+
+pub(crate) use self::{source::SourceMetrics, text::TextFormat};
+
+/// Upper bounds in seconds: from a fast disk's flush to the longest deadline.
+const SECONDS: [f64; 14] =
+    [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+
+type Seconds<L> = Family<L, Histogram, fn() -> Histogram>;
+type Decimal = Gauge<f64, AtomicU64>;
+
+/// The metrics of one process. Clones count together.
+#[derive(Clone)]
+pub struct Metrics {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    registry: Registry,
+    /// Held while something is taken over that was counted elsewhere, so that two readers do not add it twice.
+    taking_over: Mutex<()>,
+    append_seconds: Seconds<Phase>,
+    appends: Family<StoreOutcome, Counter>,
+    outcome_unknown: Family<OfStore, Counter>,
+    schema_warnings: Family<OfStore, Counter>,
+    requests: Family<Request, Counter>,
+    request_seconds: Seconds<Operation>,
+    calls: Family<RemoteCall, Counter>,
+    call_seconds: Seconds<Operation>,
+    source_up: Family<OfSource, Gauge>,
+    source: SourceFamilies,
+    position: Family<OfStore, Gauge>,
+    waiting_commits: Family<OfStore, Gauge>,
+    waiting_bytes: Family<OfStore, Gauge>,
+    batches: Family<OfStore, Counter>,
+    batch_events: Family<OfStore, Counter>,
+    subscribers: Family<OfStore, Gauge>,
+    subscriber_lag: Family<OfStore, Gauge>,
+    configuration_changes: Family<StoreOutcome, Counter>,
+    configuration_in_force: Family<OfStore, Gauge>,
+    store_open: Family<OfStore, Gauge>,
+    spans: Family<Outcome, Counter>,
+    process: ProcessMetrics,
+}
+
+/// What became of the spans of traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spans {
+    /// The collector has them.
+    Exported,
+    /// The queue was full.
+    Dropped,
+    /// The collector did not take them.
+    Failed,
+}
+
+/// A subscriber that counts as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Subscriber(Gauge);
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn timed<L: Clone + Hash + Eq>() -> Seconds<L> {
+    Family::new_with_constructor(|| Histogram::new(SECONDS))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Nothing counted yet.
+    pub fn new() -> Self {
+        let registry = &mut Registry::default();
+        let inner = Inner {
+            appends: register(registry, catalogue::APPENDS, Family::default()),
+            append_seconds: register(registry, catalogue::APPEND_SECONDS, timed()),
+            outcome_unknown: register(registry, catalogue::OUTCOME_UNKNOWN, Family::default()),
+            waiting_commits: register(registry, catalogue::QUEUE_COMMITS, Family::default()),
+            waiting_bytes: register(registry, catalogue::QUEUE_BYTES, Family::default()),
+            batches: register(registry, catalogue::BATCHES, Family::default()),
+            batch_events: register(registry, catalogue::BATCH_EVENTS, Family::default()),
+            source: SourceFamilies::new(registry),
+            schema_warnings: register(registry, catalogue::SCHEMA_WARNINGS, Family::default()),
+            position: register(registry, catalogue::POSITION, Family::default()),
+            source_up: register(registry, catalogue::SOURCE_UP, Family::default()),
+            subscribers: register(registry, catalogue::SUBSCRIBERS, Family::default()),
+            subscriber_lag: register(registry, catalogue::SUBSCRIBER_LAG, Family::default()),
+            requests: register(registry, catalogue::HTTP_REQUESTS, Family::default()),
+            request_seconds: register(registry, catalogue::HTTP_SECONDS, timed()),
+            calls: register(registry, catalogue::GRPC_REQUESTS, Family::default()),
+            call_seconds: register(registry, catalogue::GRPC_SECONDS, timed()),
+            configuration_changes: register(registry, catalogue::CONFIGURATION_CHANGES, Family::default()),
+            configuration_in_force: register(registry, catalogue::CONFIGURATION_IN_FORCE, Family::default()),
+            store_open: register(registry, catalogue::STORE_OPEN, Family::default()),
+            spans: register(registry, catalogue::TRACE_SPANS, Family::default()),
+            process: ProcessMetrics::new(registry),
+            taking_over: Mutex::new(()),
+            registry: {
+                let version = ("version", env!("CARGO_PKG_VERSION"));
+                registered::info(registry, catalogue::BUILD, version);
+                std::mem::take(registry)
+            },
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// A source whose operations are counted.
+    pub fn observed(&self, store: &str, name: &SourceName, source: Arc<dyn Source>) -> Arc<dyn Source> {
+        let metrics = self.inner.source.of(store, name.as_str());
+        Arc::new(Observed { inner: source, metrics })
+    }
+
+    pub(crate) fn answered(&self, operation: &'static str, status: StatusCode, took: Duration) {
+        self.inner.requests.get_or_create(&Request { operation, status: status.as_u16() }).inc();
+        self.inner.request_seconds.get_or_create(&Operation { operation }).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn called(&self, operation: &'static str, code: &'static str, took: Duration) {
+        self.inner.calls.get_or_create(&RemoteCall { operation, code }).inc();
+        self.inner.call_seconds.get_or_create(&Operation { operation }).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn appended(&self, store: &str, took: Duration, outcome: &Result<Acknowledged, AppendError>) {
+        let store = store.to_owned();
+        let word = match outcome {
+            Ok(Acknowledged { repeated: true, .. }) => "repeated",
+            Ok(Acknowledged { receipt: None, .. }) => "checked",
+            Ok(_) => "committed",
+            Err(error) => crate::operations::errors::append_code(error),
+        };
+        if let Ok(Acknowledged { acked_by, .. }) = outcome {
+            let source = acked_by.first().map_or(String::new(), ToString::to_string);
+            let phase = Phase { store: store.clone(), phase: "total", source };
+            self.inner.append_seconds.get_or_create(&phase).observe(took.as_secs_f64());
+        }
+        if matches!(outcome, Err(AppendError::OutcomeUnknown)) {
+            self.inner.outcome_unknown.get_or_create(&OfStore { store: store.clone() }).inc();
+        }
+        self.inner.appends.get_or_create(&StoreOutcome { store, outcome: word }).inc();
+    }
+
+    pub(crate) fn schema_warning(&self, store: &str) {
+        self.inner.schema_warnings.get_or_create(&OfStore { store: store.into() }).inc();
+    }
+
+    pub(crate) fn subscriber(&self, store: &str) -> Subscriber {
+        let gauge = self.inner.subscribers.get_or_create_owned(&OfStore { store: store.into() });
+        gauge.inc();
+        Subscriber(gauge)
+    }
+
+    /// The mounted configuration of a store changed, with this outcome.
+    pub fn configuration(&self, store: &str, outcome: &'static str) {
+        self.inner.configuration_changes.get_or_create(&StoreOutcome { store: store.into(), outcome }).inc();
+    }
+
+    /// Takes over how mounted configurations are, instead of how they were: the store, whether what is mounted is in
+    /// force, and whether the store is open.
+    pub fn configured(&self, stores: &[(String, bool, bool)]) {
+        let _alone = self.inner.taking_over.lock();
+        self.inner.configuration_in_force.clear();
+        self.inner.store_open.clear();
+        for (store, is_in_force, is_open) in stores {
+            let of = OfStore { store: store.clone() };
+            self.inner.configuration_in_force.get_or_create(&of).set(i64::from(*is_in_force));
+            self.inner.store_open.get_or_create(&of).set(i64::from(*is_open));
+        }
+    }
+
+    /// Something became of so many spans.
+    pub fn spans(&self, spans: Spans, count: u64) {
+        let outcome = match spans {
+            Spans::Exported => "exported",
+            Spans::Dropped => "dropped",
+            Spans::Failed => "failed",
+        };
+        self.inner.spans.get_or_create(&Outcome { outcome }).inc_by(count);
+    }
+
+    /// Takes over what is read only when somebody asks for the metrics.
+    pub(crate) fn observe(&self, store: &str, status: &StoreStatus) {
+        let _alone = self.inner.taking_over.lock();
+        let of = OfStore { store: store.into() };
+        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let tail = status.tail.position.get();
+        let slowest = status.slowest_follower.map_or(tail, polylog_log::Position::get);
+        let lag = i64::try_from(tail.saturating_sub(slowest)).unwrap_or(i64::MAX);
+        self.inner.position.get_or_create(&of).set(i64::try_from(tail).unwrap_or(i64::MAX));
+        self.inner.subscriber_lag.get_or_create(&of).set(lag);
+        self.inner.waiting_commits.get_or_create(&of).set(number(status.waiting_commits));
+        self.inner.waiting_bytes.get_or_create(&of).set(number(status.waiting_bytes));
+        let batches = self.inner.batches.get_or_create_owned(&of);
+        batches.inc_by(status.sent.batches.saturating_sub(batches.get()));
+        let events = self.inner.batch_events.get_or_create_owned(&of);
+        events.inc_by(status.sent.events.saturating_sub(events.get()));
+        for source in &status.sources {
+            let of = OfSource { store: store.into(), source: source.name.to_string() };
+            let is_up = !matches!(source.state, SourceState::Failing(_));
+            self.inner.source_up.get_or_create(&of).set(i64::from(is_up));
+        }
+    }
+
+    /// The metrics as text.
+    pub(crate) fn text(&self, format: TextFormat) -> String {
+        let _alone = self.inner.taking_over.lock();
+        self.inner.process.observe();
+        format.write(&self.inner.registry)
+    }
+}
