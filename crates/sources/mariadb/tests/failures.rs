@@ -52,7 +52,7 @@ async fn a_process_that_stops_under_the_lock_holds_others_up_for_two_seconds_at_
     assert!(waited > Duration::from_millis(800) && waited < Duration::from_secs(2), "{waited:?}");
 }
 
-/// A session that is ended while it waits for the lock was answered before COMMIT had its turn.
+/// A session that is ended while it waits for the lock has not come to its COMMIT.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_killed_before_its_commit_has_written_nothing() {
     let store = Store::new().await;
@@ -82,7 +82,9 @@ async fn a_session_that_is_killed_before_its_commit_has_written_nothing() {
         };
         SERVER.execute("mysql", &format!("KILL CONNECTION {session}"));
         let answer = operation.await.expect("an answer");
-        assert!(matches!(answer, Err(OperationError::Failed(Failure::Unreachable(_)))), "{answer:?}");
+        // one packet has its commit in it, and the server just hangs up
+        let is_certain = matches!(answer, Err(OperationError::Failed(Failure::Unreachable(_))));
+        assert!(is_certain || is_warm && matches!(answer, Err(OperationError::Unknown(_))), "{answer:?}");
         support::run(&mut other, "ROLLBACK").await;
         write(&*source, &of, late).await;
     }
