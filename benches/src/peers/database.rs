@@ -101,8 +101,7 @@ impl Server for Postgres {
     }
 
     fn prepare_raw(&self, database: &str) {
-        let (ours, raw) =
-            (format!("{SCHEMA}.polylog_events"), format!("{RAW_SCHEMA}.polylog_events"));
+        let (ours, raw) = (format!("{SCHEMA}.polylog_events"), format!("{RAW_SCHEMA}.polylog_events"));
         self.execute(
             database,
             &format!(

@@ -3,9 +3,9 @@
 
 mod database;
 mod grpc;
-mod meter;
 mod message_db;
 mod messages;
+mod meter;
 mod process;
 mod raw_postgres;
 mod reads;
@@ -95,7 +95,8 @@ fn measure(args: &Args, folder: &Path) -> Result<()> {
     let server = Postgres::start();
     let message_db = args.message_db.as_deref().map(|package| MessageDb::new(package, folder)).transpose()?;
     let bench = Bench { args, folder, server, message_db };
-    let mut report = Report::new(args.slow_fsync, &bench.server.version());
+    let peer = bench.message_db.as_ref().map(MessageDb::version).transpose()?;
+    let mut report = Report::new(args.slow_fsync, &bench.server.version(), peer);
     bench.prepare()?;
     for &load in &args.cases {
         let rounds = rounds::on_small_log(&bench, load)?;
@@ -129,7 +130,11 @@ impl Bench<'_> {
 
     /// A process on a database, which is created if need be.
     fn sidecar(&self, database: &str) -> Result<Sidecar> {
-        if self.server.execute("postgres", "SELECT datname FROM pg_database").lines().all(|name| name != database)
+        if self
+            .server
+            .execute("postgres", "SELECT datname FROM pg_database")
+            .lines()
+            .all(|name| name != database)
         {
             self.server.create(database);
         }

@@ -71,7 +71,8 @@ impl RawPostgres {
                 other => bail!("a column of type {other}"),
             });
         }
-        let gathered: Vec<_> = names.iter().map(|name| format!("array_agg({name} ORDER BY position)")).collect();
+        let gathered: Vec<_> =
+            names.iter().map(|name| format!("array_agg({name} ORDER BY position)")).collect();
         let (names, arrays, gathered) = (names.join(", "), arrays.join(", "), gathered.join(", "));
         let insert =
             format!("INSERT INTO {RAW_SCHEMA}.polylog_events ({names}) SELECT * FROM unnest({arrays})");
@@ -144,10 +145,7 @@ fn columns(row: &PgRow, kinds: &[Kind]) -> Result<Vec<Column>> {
     kinds.iter().enumerate().map(column).collect()
 }
 
-fn bind(
-    query: Query<'_, Postgres, PgArguments>,
-    column: Column,
-) -> Query<'_, Postgres, PgArguments> {
+fn bind(query: Query<'_, Postgres, PgArguments>, column: Column) -> Query<'_, Postgres, PgArguments> {
     match column {
         Column::Numbers(values) => query.bind(values),
         Column::Ids(values) => query.bind(values),

@@ -13,6 +13,7 @@ use super::{
     grpc::Method,
     messages::{self, count_field},
     meter::{Watched, Who, Window},
+    umadb::Umadb,
 };
 use crate::load::{Load, Measured};
 
@@ -48,7 +49,8 @@ pub fn all(bench: &Bench<'_>, sidecar: &Sidecar) -> Result<Vec<Reads>> {
         ("a stream, gRPC", &mut || stream(sidecar)),
         ("a stream, NDJSON", &mut || lines(sidecar, &format!("/v1/streams/{STREAM}?from=1"))),
     ];
-    let mut reads: Vec<_> = ways.into_iter().map(|(what, read)| (Reads { what, times: Vec::new() }, read)).collect();
+    let mut reads: Vec<_> =
+        ways.into_iter().map(|(what, read)| (Reads { what, times: Vec::new() }, read)).collect();
     let watched = [
         Watched { who: Who::Sidecar, pid: sidecar.pid()? },
         Watched { who: Who::Database, pid: bench.server.pid()? },
@@ -59,7 +61,19 @@ pub fn all(bench: &Bench<'_>, sidecar: &Sidecar) -> Result<Vec<Reads>> {
             reads.times.push(Window::of(&watched, read)?);
         }
     }
-    Ok(reads.into_iter().map(|(reads, _)| reads).collect())
+    let mut reads: Vec<_> = reads.into_iter().map(|(reads, _)| reads).collect();
+    if let Some(program) = &bench.args.umadb {
+        let umadb = Umadb::start(program, bench.folder)?;
+        umadb.fill(LONG)?;
+        let watched = [
+            Watched { who: Who::Database, pid: umadb.pid() },
+            Watched { who: Who::Client, pid: std::process::id() },
+        ];
+        let read = || umadb.read().and_then(|(events, seconds)| measured(events, seconds));
+        let times = (0..TIMES).map(|_| Window::of(&watched, read)).collect::<Result<_>>()?;
+        reads.push(Reads { what: "the log of UmaDB, gRPC", times });
+    }
+    Ok(reads)
 }
 
 fn measured(events: u64, seconds: f64) -> Result<Measured> {
@@ -82,7 +96,8 @@ fn frames(sidecar: &Sidecar, path: &'static str, request: &impl Message) -> Resu
     let length = u32::try_from(message.len() - 5)?;
     message[1..5].copy_from_slice(&length.to_be_bytes());
     let mut events = 0;
-    let seconds = Method { port: sidecar.port, path }.read(&message, |frame| events += count_field(frame, EVENT))?;
+    let seconds =
+        Method { port: sidecar.port, path }.read(&message, |frame| events += count_field(frame, EVENT))?;
     measured(events, seconds)
 }
 

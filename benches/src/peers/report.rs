@@ -29,8 +29,10 @@ struct Side<'a> {
 }
 
 impl Report {
-    pub fn new(slow_fsync: f64, database: &str) -> Self {
-        println!("PostgreSQL {database}, {slow_fsync} ms added to each fsync\n");
+    pub fn new(slow_fsync: f64, database: &str, message_db: Option<String>) -> Self {
+        let message_db =
+            message_db.map_or("without message-db".into(), |version| format!("message-db {version}"));
+        println!("PostgreSQL {database}, {message_db}, {slow_fsync} ms added to each fsync\n");
         println!(
             "| stored | clients × events | in a transaction | side | events/s (quartiles) | gRPC is × it | p50 ms | p99 ms | \
              µs of processor an event: sidecar + database + client | resident MB |"
@@ -82,7 +84,9 @@ impl Report {
 
     /// Adds what reading gave.
     pub fn reads(&mut self, reads: &[Reads]) {
-        println!("\n| read | events | events/s (quartiles) | µs of processor an event: sidecar + database + client |");
+        println!(
+            "\n| read | events | events/s (quartiles) | µs of processor an event: sidecar + database + client |"
+        );
         println!("|---|---|---|---|");
         for Reads { what, times } in reads {
             let rates = times.iter().map(|window| window.measured.rate()).collect();
@@ -91,7 +95,8 @@ impl Report {
             let windows: Vec<_> = times.iter().collect();
             let micros = micros(&windows);
             println!("| {what} | {events} | {middle:.0} ({low:.0}–{high:.0}) | {} |", shown(&micros));
-            self.reads.push(json!({"what": what, "events": events, "rate": [low, middle, high], "micros": micros}));
+            self.reads
+                .push(json!({"what": what, "events": events, "rate": [low, middle, high], "micros": micros}));
         }
     }
 
@@ -117,7 +122,8 @@ impl Round {
 
 impl Side<'_> {
     fn row(&self, stored: f64, load: Load, batch: f64) -> Value {
-        let quartiles_of = |of: &dyn Fn(&(&Window, f64)) -> f64| quartiles(self.windows.iter().map(of).collect());
+        let quartiles_of =
+            |of: &dyn Fn(&(&Window, f64)) -> f64| quartiles(self.windows.iter().map(of).collect());
         let rate = quartiles_of(&|(window, _)| window.measured.rate());
         let ratio = quartiles_of(&|(window, ours)| ours / window.measured.rate());
         let latency = |percent: usize| {

@@ -22,7 +22,8 @@ pub fn run_again(milliseconds: f64) -> Result<()> {
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
     let (source, library) = (folder.join("slow_fsync.c"), folder.join("slow_fsync.so"));
     std::fs::write(&source, SOURCE)?;
-    let compiled = Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    let compiled =
+        Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
     ensure!(compiled.context("a C compiler")?.success(), "cc");
     let status = Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
