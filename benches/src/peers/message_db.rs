@@ -60,18 +60,32 @@ impl MessageDb {
         Ok(())
     }
 
-    /// Writes for `window`, rounded up to seconds; an append of several messages is one statement.
-    pub fn load(&self, server: &Postgres, database: &str, load: Load, window: Duration) -> Result<Measured> {
-        let seconds = window.as_secs_f64().ceil().max(1.0);
-        self.pgbench(server, database, load, &["-T", &seconds.to_string()])
+    /// A few appends by each client, and how long all of them took to connect.
+    pub fn begin(&self, server: &Postgres, database: &str, load: Load) -> Result<(Measured, Duration)> {
+        self.pgbench(server, database, load, &["-t", "5"])
     }
 
-    /// One append by each client: what connecting costs.
-    pub fn connect(&self, server: &Postgres, database: &str, load: Load) -> Result<Measured> {
-        self.pgbench(server, database, load, &["-t", "1"])
+    /// Writes for about `window`; an append of several messages is one statement. pgbench's time begins when its clients
+    /// begin to connect, its rate when they are connected.
+    pub fn load(
+        &self,
+        server: &Postgres,
+        database: &str,
+        load: Load,
+        window: Duration,
+        connecting: Duration,
+    ) -> Result<Measured> {
+        let seconds = (window + connecting).as_secs_f64().ceil().to_string();
+        Ok(self.pgbench(server, database, load, &["-T", &seconds])?.0)
     }
 
-    fn pgbench(&self, server: &Postgres, database: &str, load: Load, limit: &[&str]) -> Result<Measured> {
+    fn pgbench(
+        &self,
+        server: &Postgres,
+        database: &str,
+        load: Load,
+        limit: &[&str],
+    ) -> Result<(Measured, Duration)> {
         let folder = self.folder.join("pgbench");
         fs::create_dir_all(&folder)?;
         let script = folder.join("append.sql");
@@ -101,8 +115,15 @@ impl MessageDb {
         let (said, errors) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         ensure!(output.status.success(), "pgbench: {said}{errors}");
-        let rate = said.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next());
-        let rate: f64 = rate.context("a rate")?.parse()?;
+        let number = |name: &str| -> Result<f64> {
+            let rest = said.lines().find_map(|line| line.strip_prefix(name));
+            Ok(rest
+                .and_then(|rest| rest.split(' ').next())
+                .with_context(|| format!("no {name}{said}"))?
+                .parse()?)
+        };
+        let connecting = Duration::from_secs_f64(number("initial connection time = ")? / 1e3);
+        let rate = number("tps = ")?;
         let mut latencies = Vec::new();
         for file in fs::read_dir(&folder)? {
             let path = file?.path();
@@ -116,6 +137,6 @@ impl MessageDb {
         }
         // the rate without the time in which the clients connected
         let seconds = latencies.len() as f64 / rate;
-        Ok(Measured::new(load.events, seconds, latencies))
+        Ok((Measured::new(load.events, seconds, latencies), connecting))
     }
 }

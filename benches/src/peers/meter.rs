@@ -26,6 +26,8 @@ pub enum Who {
 pub struct Window {
     pub measured: Measured,
     processor: Vec<(Who, Duration)>,
+    /// Those that the processor time is for.
+    events: u64,
 }
 
 impl Window {
@@ -37,14 +39,16 @@ impl Window {
         let took = |(after, before): (&Duration, &Duration)| after.saturating_sub(*before);
         let took = after.iter().zip(&before).map(took);
         let processor = watched.iter().map(|watched| watched.who).zip(took).collect();
-        Ok(Self { measured, processor })
+        let events = measured.events;
+        Ok(Self { measured, processor, events })
     }
 
-    /// This window without what `other` took.
+    /// This window, its processor time without that of `other`, which connected as often.
     pub fn without(mut self, other: &Self) -> Self {
         for (mine, theirs) in self.processor.iter_mut().zip(&other.processor) {
             mine.1 = mine.1.saturating_sub(theirs.1);
         }
+        self.events = self.events.saturating_sub(other.events).max(1);
         self
     }
 
@@ -52,7 +56,7 @@ impl Window {
     pub fn micros(&self, who: Who) -> Option<f64> {
         let time: Duration = self.processor.iter().filter(|(of, _)| *of == who).map(|(_, time)| *time).sum();
         let takes_part = self.processor.iter().any(|(of, _)| *of == who);
-        takes_part.then(|| time.as_secs_f64() * 1e6 / self.measured.events as f64)
+        takes_part.then(|| time.as_secs_f64() * 1e6 / self.events as f64)
     }
 }
 

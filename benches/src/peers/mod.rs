@@ -94,7 +94,8 @@ fn measure(args: &Args, folder: &Path) -> Result<()> {
     let server = Postgres::start();
     let message_db = args.message_db.as_deref().map(|package| MessageDb::new(package, folder)).transpose()?;
     let bench = Bench { args, folder, server, message_db };
-    let mut report = Report::new(args.slow_fsync, &bench.server.version());
+    let peer = bench.message_db.as_ref().map(MessageDb::version).transpose()?;
+    let mut report = Report::new(args.slow_fsync, &bench.server.version(), peer);
     bench.prepare()?;
     for &load in &args.cases {
         let rounds = rounds::on_small_log(&bench, load)?;

@@ -13,6 +13,7 @@ use super::{
     grpc::Method,
     messages::{self, count_field},
     meter::{Watched, Who, Window},
+    umadb::Umadb,
 };
 use crate::load::{Load, Measured};
 
@@ -60,7 +61,19 @@ pub fn all(bench: &Bench<'_>, sidecar: &Sidecar) -> Result<Vec<Reads>> {
             reads.times.push(Window::of(&watched, read)?);
         }
     }
-    Ok(reads.into_iter().map(|(reads, _)| reads).collect())
+    let mut reads: Vec<_> = reads.into_iter().map(|(reads, _)| reads).collect();
+    if let Some(program) = &bench.args.umadb {
+        let umadb = Umadb::start(program, bench.folder)?;
+        umadb.fill(LONG)?;
+        let watched = [
+            Watched { who: Who::Database, pid: umadb.pid() },
+            Watched { who: Who::Client, pid: std::process::id() },
+        ];
+        let read = || umadb.read().and_then(|(events, seconds)| measured(events, seconds));
+        let times = (0..TIMES).map(|_| Window::of(&watched, read)).collect::<Result<_>>()?;
+        reads.push(Reads { what: "the log of UmaDB, gRPC", times });
+    }
+    Ok(reads)
 }
 
 fn measured(events: u64, seconds: f64) -> Result<Measured> {

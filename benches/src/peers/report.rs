@@ -29,8 +29,10 @@ struct Side<'a> {
 }
 
 impl Report {
-    pub fn new(slow_fsync: f64, database: &str) -> Self {
-        println!("PostgreSQL {database}, {slow_fsync} ms added to each fsync\n");
+    pub fn new(slow_fsync: f64, database: &str, message_db: Option<String>) -> Self {
+        let message_db =
+            message_db.map_or("without message-db".into(), |version| format!("message-db {version}"));
+        println!("PostgreSQL {database}, {message_db}, {slow_fsync} ms added to each fsync\n");
         println!(
             "| stored | clients × events | in a transaction | side | events/s (quartiles) | gRPC is × it | p50 ms | p99 ms | \
              µs of processor an event: sidecar + database + client | resident MB |"

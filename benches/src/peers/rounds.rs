@@ -14,7 +14,7 @@ use super::{
     umadb::Umadb,
 };
 use crate::{
-    load::{Load, Measured},
+    load::{Load, Measured, STREAMS},
     observed::{batches, position},
     process::resident,
 };
@@ -43,6 +43,8 @@ pub struct Polylog {
 
 /// How long everything runs before it is measured.
 const WARM_UP: f64 = 0.3;
+/// What shows the sidecar each of the streams: a process is measured that has been at work for a while.
+const SHOW: Load = Load { clients: 64, events: 1 };
 
 /// Each round on fresh copies, so that the log stays small.
 pub fn on_small_log(bench: &Bench<'_>, load: Load) -> Result<Vec<Round>> {
@@ -61,6 +63,10 @@ pub fn on_small_log(bench: &Bench<'_>, load: Load) -> Result<Vec<Round>> {
             umadb.fill(FEW)?;
         }
         bench.server.settle();
+        let shown = position(sidecar.port)? + STREAMS as u64;
+        while position(sidecar.port)? < shown {
+            append(&sidecar, SHOW, 0.2)?;
+        }
         append(&sidecar, load, WARM_UP)?;
         raw.catch_up(100)?;
         // one is not always first
@@ -138,9 +144,16 @@ fn others(
     let client = Watched { who: Who::Client, pid: std::process::id() };
     let message_db = bench.message_db.as_ref().map(|message_db| {
         let watched = [Watched { who: Who::Database, pid: bench.server.pid()? }, client];
-        let connecting = Window::of(&watched, || message_db.connect(&bench.server, database, load))?;
-        let window = Window::of(&watched, || message_db.load(&bench.server, database, load, bench.window()))?;
-        anyhow::Ok(window.without(&connecting))
+        let server = &bench.server;
+        let mut connecting = Duration::ZERO;
+        let begun = Window::of(&watched, || {
+            let (measured, took) = message_db.begin(server, database, load)?;
+            connecting = took;
+            Ok(measured)
+        })?;
+        let window =
+            Window::of(&watched, || message_db.load(server, database, load, bench.window(), connecting))?;
+        anyhow::Ok(window.without(&begun))
     });
     let umadb = umadb.map(|umadb| {
         umadb.load(load, Duration::from_secs_f64(WARM_UP))?;

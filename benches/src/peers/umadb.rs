@@ -56,7 +56,7 @@ impl Umadb {
     pub fn fill(&self, events: u64) -> Result<()> {
         let mut stored = 0;
         while stored < events {
-            stored += self.load(Load { clients: 8, events: 50 }, Duration::from_millis(50))?.events;
+            stored += self.load(Load { clients: 8, events: 50 }, Duration::from_millis(100))?.events;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::{
 
 use axum::Router;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
@@ -16,6 +16,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::calls::{Calls, drive};
 
 /// A request's head must be there within this time; it also ends connections that nobody uses.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -166,26 +168,30 @@ async fn connection(stream: TcpStream, router: Router, serving: Serving, _place:
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let builder = builder();
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = serving.closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection => ended,
-                () = serving.aborting.cancelled() => Ok(()),
+    let calls = Calls::default();
+    let builder = builder(calls.clone());
+    let served = async move {
+        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        tokio::pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = serving.closing.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection => ended,
+                    () = serving.aborting.cancelled() => Ok(()),
+                }
             }
         }
     };
+    let ended = drive(served, calls).await;
     if let Err(error) = ended {
         tracing::debug!(error, "a connection broke");
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(calls: Calls) -> Builder<Calls> {
+    let mut builder = Builder::new(calls);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 << 10);
     builder
         .http2()

@@ -2,6 +2,7 @@
 
 mod append;
 pub(crate) mod body;
+mod calls;
 mod cloud_events;
 mod context;
 mod events;

@@ -7,8 +7,9 @@ use std::{
 
 use polylog_log::{Entry, Facts, Head, Point, Position, StreamHead, StreamName, Timestamp, Wanted};
 
-/// Streams remembered in each of the two generations.
-const STREAMS: usize = 2_000;
+/// Streams remembered in each of the two generations, of some 200 bytes a stream. One that is not remembered costs a round
+/// trip before the swap.
+const STREAMS: usize = 8_192;
 
 /// After a lost swap this many batches take the lock: somebody else writes too, and would win again.
 const CAUTIOUS: u32 = 32;
