@@ -29,6 +29,7 @@ mod read;
 mod rows;
 mod schema;
 mod source;
+mod stalled;
 mod swap;
 mod wait;
 

@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# SIGSTOP of one of two sidecars in the middle of an append, $1 times each at the worst moments and at random ones.
+set -euo pipefail
+polylog-whole-tests stop --engine postgres --rounds "$1"
