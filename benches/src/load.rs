@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// Clients in a closed loop: each sends its next append when the last was answered.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
     pub clients: usize,
     pub events: usize,
@@ -24,6 +24,37 @@ impl std::str::FromStr for Load {
     }
 }
 
+impl std::fmt::Display for Load {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} × {}", self.clients, self.events)
+    }
+}
+
+/// The quartiles of some values.
+pub fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])
+}
+
+/// Streams that the clients append to.
+pub const STREAMS: usize = 5_000;
+
+/// 260 bytes.
+pub const DATA: &str = concat!(
+    r#"{"amount":"100.00","currency":"EUR","customer":"c-0001","note":""#,
+    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn",
+    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn",
+    r#""}"#
+);
+/// 60 bytes.
+pub const METADATA: &str = r#"{"organizationId":"o-0001","userId":"u-0001","tag":"abcdef"}"#;
+
+/// A UUIDv7 of now.
+pub fn new_id(random: &mut StdRng) -> uuid::Uuid {
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    uuid::Builder::from_unix_timestamp_millis(millis as u64, &random.random()).into_uuid()
+}
+
 /// What a window of load gave.
 pub struct Measured {
     pub events: u64,
@@ -33,6 +64,12 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Of appends of `events` each, within `seconds`.
+    pub fn new(events: usize, seconds: f64, mut latencies: Vec<Duration>) -> Self {
+        latencies.sort_unstable();
+        Self { events: (latencies.len() * events) as u64, seconds, latencies }
+    }
+
     pub fn rate(&self) -> f64 {
         self.events as f64 / self.seconds
     }
@@ -64,8 +101,7 @@ impl Load {
                 latencies.extend(client??);
             }
             let seconds = began.elapsed().as_secs_f64();
-            latencies.sort_unstable();
-            Ok(Measured { events: (latencies.len() * self.events) as u64, seconds, latencies })
+            Ok(Measured::new(self.events, seconds, latencies))
         })
     }
 }
@@ -88,7 +124,7 @@ impl Client {
     async fn run(mut self, end: Instant) -> Result<Vec<Duration>> {
         let mut latencies = Vec::new();
         while Instant::now() < end {
-            let stream = (latencies.len() * self.load.clients + self.number) % 5_000;
+            let stream = (latencies.len() * self.load.clients + self.number) % STREAMS;
             self.write_request(stream);
             let began = Instant::now();
             self.stream.write_all(&self.request).await?;
@@ -110,23 +146,16 @@ impl Client {
         self.request.extend_from_slice(body.as_bytes());
     }
 
-    /// 260 bytes of data and 60 of metadata an event.
     fn body(&mut self) -> String {
-        const DATA: &str = concat!(
-            r#"","type":"PaymentNoted","data":{"amount":"100.00","currency":"EUR","customer":"c-0001","note":""#,
-            "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn",
-            "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn",
-            r#""},"metadata":{"organizationId":"o-0001","userId":"u-0001","tag":"abcdefghij"}}"#
-        );
         let mut body = String::with_capacity(64 + self.load.events * 450);
         body.push_str(r#"{"expectedVersion":"any","events":["#);
         for event in 0..self.load.events {
             body.push_str(if event == 0 { r#"{"id":""# } else { r#",{"id":""# });
-            let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-            let id =
-                uuid::Builder::from_unix_timestamp_millis(millis as u64, &self.random.random()).into_uuid();
+            let id = new_id(&mut self.random);
             body.push_str(id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
-            body.push_str(DATA);
+            for part in [r#"","type":"PaymentNoted","data":"#, DATA, r#","metadata":"#, METADATA, "}"] {
+                body.push_str(part);
+            }
         }
         body.push_str("]}");
         body

@@ -57,6 +57,10 @@ pub(crate) enum Command {
     Validate(commands::validate::ValidateArgs),
     /// Show what provisioning would do, as SQL
     Plan(commands::plan::PlanArgs),
+    /// Print the SQL that gives the roles of each source the rights they need, and no more
+    Grants(commands::grants::GrantsArgs),
+    /// Look at the database of each source, and say what to change; writes nothing
+    Check(commands::check::CheckArgs),
     /// Print completions for a shell
     Completions {
         /// The shell

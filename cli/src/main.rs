@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         Command::Dev(args) => return commands::dev::run(args),
         Command::Validate(args) => commands::validate::run(&args, output),
         Command::Plan(args) => commands::plan::run(&args, output),
+        Command::Grants(args) => commands::grants::run(&args, output),
+        Command::Check(args) => commands::check::run(&args, output),
         Command::Online(command) => online(command, &connection, output),
     };
     exit::code(outcome, output)

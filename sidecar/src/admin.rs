@@ -19,7 +19,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
-/// Ready = appends are accepted by every store, and no end is in sight.
+/// Ready as the role says: `dev` when every store takes appends, roles in a cluster when they are configured.
 async fn ready(State(server): State<Arc<Server>>) -> Response {
     match server.ready().await {
         Ok(()) => full(StatusCode::OK, TEXT, "ok\n"),
@@ -28,8 +28,13 @@ async fn ready(State(server): State<Arc<Server>>) -> Response {
 }
 
 async fn metrics(State(server): State<Arc<Server>>) -> Response {
-    for hosted in server.stores.values() {
+    for hosted in server.open_stores() {
         server.metrics.observe(&hosted.name, &hosted.store.status().await);
     }
+    let mounted = server.configurations.in_force().into_iter().map(|(store, is_in_force)| {
+        let is_open = server.hosted(&store).is_some();
+        (store, is_in_force, is_open)
+    });
+    server.metrics.configured(&mounted.collect::<Vec<_>>());
     full(StatusCode::OK, OPEN_METRICS, server.metrics.text())
 }

@@ -6,9 +6,9 @@ use polylog_log::{Limits, Point, RecordedEvent, SourceName};
 use polylog_replication::{Consistency, Store, TokenPoint};
 use tokio::sync::watch;
 
-use polylog_api::Token;
+use polylog_api::{Problem, Token};
 
-use crate::policy::{Policy, PolicyDocument, PolicyError};
+use crate::policy::{Access, Policy, PolicyDocument, PolicyError};
 
 /// A store as this process serves it.
 pub struct Hosted {
@@ -60,6 +60,18 @@ pub struct DeclaredSource {
     pub role: String,
     /// Why it holds no log, if it holds none.
     pub unprovisioned: Option<String>,
+    /// What whoever looks at it should know.
+    pub remark: Option<String>,
+}
+
+/// A store that is configured and not open yet.
+pub(crate) struct Waiting {
+    pub(crate) name: String,
+    pub(crate) sources: Vec<DeclaredSource>,
+    /// What the caller may do once it is open, as the manifest says.
+    pub(crate) access: Option<Access>,
+    /// What is answered until then.
+    pub(crate) problem: Problem,
 }
 
 struct Followed {

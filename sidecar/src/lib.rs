@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod config;
+mod configuration;
 mod drain;
 mod filter;
 mod grpc;
@@ -11,6 +12,7 @@ pub mod identity;
 mod json;
 pub mod logging;
 pub mod metrics;
+mod mounted;
 pub mod openapi;
 mod operations;
 mod pipeline;

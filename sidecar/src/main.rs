@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use polylog_sidecar::{
     config::DevArgs,
     logging, openapi,
-    roles::{self, ClusterRole, Exit},
+    roles::{self, ClusterArgs, ClusterRole, Exit},
 };
 
 /// Serves event stores on localhost
@@ -21,10 +21,10 @@ struct Arguments {
 enum Role {
     /// Everything in one process, over SQLite files or databases: no cluster
     Dev(DevArgs),
-    /// Beside an application in its pod (not in this version)
-    Sidecar,
-    /// One Deployment per EventStore (not in this version)
-    Gateway,
+    /// Beside an application in its pod, from what is mounted there
+    Sidecar(ClusterArgs),
+    /// One Deployment per EventStore: opens its log, and writes $config and $policy
+    Gateway(ClusterArgs),
     /// Prints the description of the HTTP interface
     Openapi,
 }
@@ -33,14 +33,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     logging::start();
     match arguments.role {
-        Role::Dev(args) => match roles::block_on(roles::dev(args)) {
-            Ok(Ok(())) => ExitCode::SUCCESS,
-            Ok(Err(error)) => failed(&error),
-            Err(error) => {
-                eprintln!("error: {error}");
-                ExitCode::FAILURE
-            }
-        },
+        Role::Dev(args) => ended(roles::block_on(roles::dev(args))),
         Role::Openapi => {
             match std::io::stdout().lock().write_all(openapi::text().as_bytes()) {
                 // whoever reads it has seen enough
@@ -51,16 +44,21 @@ fn main() -> ExitCode {
                 _ => ExitCode::SUCCESS,
             }
         }
-        Role::Sidecar => {
-            ClusterRole::Sidecar.run().map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
-        }
-        Role::Gateway => {
-            ClusterRole::Gateway.run().map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
-        }
+        Role::Sidecar(args) => ended(roles::block_on(roles::cluster(ClusterRole::Sidecar, args))),
+        Role::Gateway(args) => ended(roles::block_on(roles::cluster(ClusterRole::Gateway, args))),
     }
 }
 
-fn failed(error: &(impl std::fmt::Display + Exit)) -> ExitCode {
-    eprintln!("error: {error}");
-    error.exit_code()
+fn ended<E: std::fmt::Display + Exit>(outcome: std::io::Result<Result<(), E>>) -> ExitCode {
+    match outcome {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            eprintln!("error: {error}");
+            error.exit_code()
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -75,6 +75,9 @@ pub struct Metrics {
     batches: Family<OfStore, Counter>,
     batch_events: Family<OfStore, Counter>,
     subscribers: Family<OfStore, Gauge>,
+    configuration_changes: Family<Outcome, Counter>,
+    configuration_in_force: Family<OfStore, Gauge>,
+    store_open: Family<OfStore, Gauge>,
     resident: Gauge,
 }
 
@@ -118,6 +121,9 @@ impl Metrics {
             batches: Family::default(),
             batch_events: Family::default(),
             subscribers: Family::default(),
+            configuration_changes: Family::default(),
+            configuration_in_force: Family::default(),
+            store_open: Family::default(),
             resident: Gauge::default(),
         };
         let mut registry = Registry::with_prefix("polylog");
@@ -137,6 +143,9 @@ impl Metrics {
             "append_batches", metrics.batches, "Batches written: each is one transaction";
             "append_batch_events", metrics.batch_events, "Events of the batches written";
             "subscribers", metrics.subscribers, "Open subscriptions";
+            "configuration_changes", metrics.configuration_changes, "Changes of the mounted configuration by what became of them";
+            "configuration_in_force", metrics.configuration_in_force, "1 where the mounted configuration is in force";
+            "store_open", metrics.store_open, "1 where a mounted store is open";
             "process_resident_memory_bytes", metrics.resident, "Resident memory of this process";
         }
         Self { registry, ..metrics }
@@ -197,6 +206,21 @@ impl Metrics {
             let of = OfSource { store: store.into(), source: source.name.to_string() };
             let is_up = !matches!(source.state, polylog_replication::SourceState::Failing(_));
             self.source_up.get_or_create(&of).set(i64::from(is_up));
+        }
+    }
+
+    pub(crate) fn configuration(&self, store: &str, outcome: &'static str) {
+        self.configuration_changes.get_or_create(&Outcome { store: store.into(), outcome }).inc();
+    }
+
+    /// Takes over how mounted configurations are, instead of how they were.
+    pub(crate) fn configured(&self, stores: &[(String, bool, bool)]) {
+        self.configuration_in_force.clear();
+        self.store_open.clear();
+        for (store, is_in_force, is_open) in stores {
+            let of = OfStore { store: store.clone() };
+            self.configuration_in_force.get_or_create(&of).set(i64::from(*is_in_force));
+            self.store_open.get_or_create(&of).set(i64::from(*is_open));
         }
     }
 

@@ -16,7 +16,7 @@ pub struct Running {
 }
 
 /// Connections of the admin port.
-const ADMIN_CONNECTIONS: usize = 16;
+pub(crate) const ADMIN_CONNECTIONS: usize = 16;
 
 impl Running {
     /// Opens both ports on loopback; 0 = any free one.
@@ -33,6 +33,14 @@ impl Running {
             port,
             health_port,
         })
+    }
+
+    /// Takes over an admin port that is served already, and opens the outward one.
+    pub(crate) fn join(server: Arc<Server>, outward: Listeners, admin: Serving, health_port: u16) -> Self {
+        let connections = server.room().bounds().connections;
+        let port = outward.port();
+        let outward = outward.serve(http::router(server.clone()), connections);
+        Self { server, outward, admin, port, health_port }
     }
 
     /// The outward port.
@@ -56,7 +64,7 @@ impl Running {
         let begin = tokio::time::Instant::now();
         self.server.drain.begin();
         let drained = async {
-            for hosted in self.server.stores.values() {
+            for hosted in self.server.open_stores() {
                 hosted.store.drain().await;
             }
         };

@@ -1,33 +1,58 @@
 use std::{collections::BTreeMap, sync::Arc};
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use polylog_api::{Code, Problem};
 use polylog_replication::SourceState;
 
 use crate::{
+    configuration::Configurations,
     drain::Drain,
-    hosted::Hosted,
+    hosted::{Hosted, Waiting},
     http::{Bounds, Guard, Room, body},
     identity::{Subject, Workload},
     metrics::Metrics,
+    sources::code_of,
 };
 
 /// What every request of a process shares.
 pub struct Server {
-    /// Stores by name.
-    pub stores: BTreeMap<String, Arc<Hosted>>,
+    stores: ArcSwap<BTreeMap<String, Served>>,
     /// The store of the short path.
-    pub default_store: Option<String>,
-    /// Who calls.
-    pub subject: Subject,
-    /// Where the caller runs.
-    pub workload: Workload,
+    default_store: ArcSwapOption<String>,
+    caller: ArcSwap<Caller>,
     /// Which hosts and origins are answered.
     pub guard: Guard,
     /// Whether the process is about to stop.
     pub drain: Drain,
     /// What is counted.
     pub metrics: Metrics,
+    /// What became of mounted configurations.
+    pub(crate) configurations: Configurations,
+    readiness: Readiness,
     room: Room,
+}
+
+/// A store of this process.
+#[derive(Clone)]
+pub(crate) enum Served {
+    /// It is open.
+    Open(Arc<Hosted>),
+    /// It cannot be opened yet.
+    Waiting(Arc<Waiting>),
+}
+
+struct Caller {
+    subject: Subject,
+    workload: Workload,
+}
+
+/// What the process calls ready.
+enum Readiness {
+    /// Every store takes appends.
+    Appends,
+    /// The configuration was read and the ports are open, whatever the databases do: an application is not to go out of
+    /// service because one of its databases does. Until then: why not.
+    Configured(ArcSwapOption<String>),
 }
 
 impl Server {
@@ -37,17 +62,103 @@ impl Server {
             [only] => Some(only.name.clone()),
             _ => None,
         };
-        let stores: BTreeMap<_, _> =
-            stores.into_iter().map(|hosted| (hosted.name.clone(), Arc::new(hosted))).collect();
+        let served = |hosted: Hosted| (hosted.name.clone(), Served::Open(Arc::new(hosted)));
+        let server = Self::of(Readiness::Appends, Caller { subject, workload: Workload::default() }, bounds);
+        server.default_store.store(default_store.or(only).map(Arc::new));
+        server.stores.store(Arc::new(stores.into_iter().map(served).collect()));
+        server
+    }
+
+    /// A server without stores, which are put in and taken out while it runs; not ready before it is configured.
+    pub(crate) fn in_a_cluster(bounds: Bounds) -> Self {
+        let reason = ArcSwapOption::from_pointee("the configuration is not read yet".to_owned());
+        let caller = Caller { subject: Subject::Local, workload: Workload::default() };
+        Self::of(Readiness::Configured(reason), caller, bounds)
+    }
+
+    fn of(readiness: Readiness, caller: Caller, bounds: Bounds) -> Self {
         Self {
-            default_store: default_store.or(only),
-            metrics: Metrics::new(),
-            stores,
-            subject,
-            workload: Workload::default(),
+            stores: ArcSwap::default(),
+            default_store: ArcSwapOption::empty(),
+            caller: ArcSwap::from_pointee(caller),
             guard: Guard::default(),
             drain: Drain::default(),
+            metrics: Metrics::new(),
+            configurations: Configurations::default(),
+            readiness,
             room: Room::new(bounds),
+        }
+    }
+
+    /// Who calls.
+    pub fn subject(&self) -> Subject {
+        self.caller.load().subject.clone()
+    }
+
+    /// Where the caller runs.
+    pub fn workload(&self) -> Workload {
+        self.caller.load().workload.clone()
+    }
+
+    /// The store of the short path.
+    pub fn default_store(&self) -> Option<String> {
+        self.default_store.load().as_deref().cloned()
+    }
+
+    /// The store of this name, if it is open.
+    pub fn hosted(&self, name: &str) -> Option<Arc<Hosted>> {
+        match self.stores.load().get(name) {
+            Some(Served::Open(hosted)) => Some(hosted.clone()),
+            _ => None,
+        }
+    }
+
+    /// Every store that is open.
+    pub(crate) fn open_stores(&self) -> Vec<Arc<Hosted>> {
+        let open = |served: &Served| match served {
+            Served::Open(hosted) => Some(hosted.clone()),
+            Served::Waiting(_) => None,
+        };
+        self.stores.load().values().filter_map(open).collect()
+    }
+
+    /// Every store.
+    pub(crate) fn served(&self) -> Arc<BTreeMap<String, Served>> {
+        self.stores.load_full()
+    }
+
+    /// From now on this is what the name leads to.
+    pub(crate) fn serve(&self, name: &str, served: &Served) {
+        self.change_stores(|stores| {
+            stores.insert(name.to_owned(), served.clone());
+        });
+    }
+
+    /// From now on the name leads nowhere.
+    pub(crate) fn forget(&self, name: &str) {
+        self.change_stores(|stores| {
+            stores.remove(name);
+        });
+    }
+
+    fn change_stores(&self, change: impl Fn(&mut BTreeMap<String, Served>)) {
+        self.stores.rcu(|stores| {
+            let mut stores = BTreeMap::clone(stores);
+            change(&mut stores);
+            stores
+        });
+    }
+
+    /// Takes over who calls from where, and the store of the short path.
+    pub(crate) fn identify(&self, subject: Subject, workload: Workload, default_store: Option<String>) {
+        self.caller.store(Arc::new(Caller { subject, workload }));
+        self.default_store.store(default_store.map(Arc::new));
+    }
+
+    /// Says whether it is configured; `None` = it is.
+    pub(crate) fn configured(&self, obstacle: Option<String>) {
+        if let Readiness::Configured(reason) = &self.readiness {
+            reason.store(obstacle.map(Arc::new));
         }
     }
 
@@ -55,15 +166,23 @@ impl Server {
         &self.room
     }
 
-    /// Whether appends are accepted by every store, and no end is in sight; else why not.
+    /// Whether the process does what it is there for, and no end is in sight; else why not.
     pub(crate) async fn ready(&self) -> Result<(), String> {
         if self.drain.has_begun() {
             return Err("draining".into());
         }
-        for hosted in self.stores.values() {
+        if let Readiness::Configured(obstacle) = &self.readiness {
+            return obstacle.load().as_deref().map_or(Ok(()), |reason| Err(reason.clone()));
+        }
+        for hosted in self.open_stores() {
             let status = hosted.store.status().await;
             if !status.sources.iter().any(|source| source.state == SourceState::Primary) {
-                return Err(format!("{} has no primary", hosted.name));
+                let failing = status.sources.iter().find_map(|source| match &source.state {
+                    SourceState::Failing(failure) => Some(code_of(failure)),
+                    SourceState::Primary | SourceState::NotOpened => None,
+                });
+                let why = failing.map(|code| format!(": {code}")).unwrap_or_default();
+                return Err(format!("{} has no primary{why}", hosted.name));
             }
         }
         Ok(())
@@ -71,27 +190,37 @@ impl Server {
 
     /// Most bytes of a message, before it is known which store it is for.
     pub(crate) fn largest_message(&self) -> usize {
-        let largest = |hosted: &Arc<Hosted>| body::largest(hosted.policy().limits);
-        self.stores.values().map(largest).max().unwrap_or_default()
+        let largest = |hosted: Arc<Hosted>| body::largest(hosted.policy().limits);
+        let largest = self.open_stores().into_iter().map(largest).max();
+        largest.unwrap_or_else(|| body::largest(polylog_log::Limits::default()))
     }
 
-    /// The store of this name, or that of the short path.
-    pub(crate) fn store(&self, name: Option<&str>) -> Result<Arc<Hosted>, Problem> {
-        let Some(name) = name.or(self.default_store.as_deref()) else {
+    /// The store of this name, or that of the short path, open or not.
+    pub(crate) fn find(&self, name: Option<&str>) -> Result<Served, Problem> {
+        let default = self.default_store();
+        let Some(name) = name.or(default.as_deref()) else {
             return Err(Problem::new(
                 Code::StoreNotFound,
                 "several stores are served here, and none is the default",
             )
             .next_step(format!("use /v1/stores/{{store}}/… with one of: {}", self.names())));
         };
-        self.stores.get(name).cloned().ok_or_else(|| {
+        self.stores.load().get(name).cloned().ok_or_else(|| {
             let shown: String = name.chars().take(100).collect();
             Problem::new(Code::StoreNotFound, format_args!("no store {shown:?} is served here"))
                 .next_step(format!("use one of: {}", self.names()))
         })
     }
 
+    /// The same, where it is open.
+    pub(crate) fn store(&self, name: Option<&str>) -> Result<Arc<Hosted>, Problem> {
+        match self.find(name)? {
+            Served::Open(hosted) => Ok(hosted),
+            Served::Waiting(waiting) => Err(waiting.problem.clone()),
+        }
+    }
+
     fn names(&self) -> String {
-        self.stores.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+        self.stores.load().keys().map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 }

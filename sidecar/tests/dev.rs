@@ -86,7 +86,7 @@ impl Dev {
 
 /// Waits for the end of a process; kills what does not end.
 fn ended(child: &mut Child) -> Option<i32> {
-    let deadline = Instant::now() + Duration::from_secs(15);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status.code();

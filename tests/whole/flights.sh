@@ -29,7 +29,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$python_env/bin/python" examples/flights/convert.py > "$work/flights.ndjson"
 first=
-for engine in sqlite postgres; do
+for engine in sqlite postgres mariadb; do
   began=$SECONDS
   polylog-whole-tests with-server "$engine" -- "$0" "$engine" "$work"
   sed -E "$own" "$work/exported-$engine.ndjson" | LC_ALL=C sort > "$work/events-$engine"

@@ -5,10 +5,12 @@
 set -euo pipefail
 cargo build --workspace --all-features --bins
 broken=$POLYLOG_TARGET/debug/polylog
-for streams in 1 6; do
-  polylog-whole-tests history --engine postgres --streams "$streams" --rounds "$1"
+for engine in postgres mariadb; do
+  for streams in 1 6; do
+    polylog-whole-tests history --engine "$engine" --streams "$streams" --rounds "$1"
+  done
+  POLYLOG_MUTANT=stale-read \
+    polylog-whole-tests history --engine "$engine" --rounds 20 --in-peace --expect-violation --binary "$broken"
 done
-for mutant in stale-conflict stale-read; do
-  POLYLOG_MUTANT=$mutant \
-    polylog-whole-tests history --engine postgres --rounds 20 --in-peace --expect-violation --binary "$broken"
-done
+POLYLOG_MUTANT=stale-conflict \
+  polylog-whole-tests history --engine postgres --rounds 20 --in-peace --expect-violation --binary "$broken"

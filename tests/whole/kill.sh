@@ -5,7 +5,7 @@
 set -euo pipefail
 cargo build --workspace --all-features --bins
 broken=$POLYLOG_TARGET/debug/polylog
-for engine in sqlite postgres; do
+for engine in sqlite postgres mariadb; do
   polylog-whole-tests kill --engine "$engine" --rounds "$1"
   POLYLOG_MUTANT=sequence \
     polylog-whole-tests kill --engine "$engine" --rounds 10 --expect-violation --binary "$broken"

@@ -25,6 +25,9 @@ pub(crate) struct PlanArgs {
     /// Where a source is kept, as for `polylog dev`
     #[arg(long = "source", value_name = "NAME=URL")]
     sources: Vec<SourcePlacement>,
+    /// Also look at a database that may lose what it acknowledged, as for `polylog dev`
+    #[arg(long)]
+    unsafe_durability: bool,
 }
 
 /// The plan of one source, for programs.
@@ -66,7 +69,7 @@ pub(crate) fn run(args: &PlanArgs, format: Format) -> Outcome {
 }
 
 async fn planned(store: &ResolvedStore, args: &PlanArgs, declared: &Declared) -> Result<Planned, Failure> {
-    let place = StorePlace::of(store, &args.data, &args.sources, &declared.databases);
+    let place = StorePlace::of(store, &args.data, &args.sources, &declared.databases, args.unsafe_durability);
     let place = place.map_err(|error| Failure::Usage(error.to_string()))?;
     let name = format!("{}/{}", store.namespace, store.name);
     let plan = place.plan().await.map_err(|error| {
@@ -79,7 +82,7 @@ async fn planned(store: &ResolvedStore, args: &PlanArgs, declared: &Declared) ->
     })?;
     let (file, database) = match place.database {
         Database::Sqlite(path) => (Some(path), None),
-        database @ Database::Postgres(_) => (None, Some(database.to_string())),
+        database @ (Database::Postgres(_) | Database::Mariadb(_)) => (None, Some(database.to_string())),
     };
     Ok(Planned {
         store: name,

@@ -133,6 +133,8 @@ codes! {
     NotSupported = "not_supported", 501, Unimplemented, Nothing, false, "this is not supported";
     /// The source holds no log yet. Provision it.
     NotProvisioned = "not_provisioned", 503, Unavailable, Nothing, true, "the store is not provisioned yet";
+    /// The store's mounted configuration cannot be served. Correct it; it is read again by itself.
+    InvalidConfiguration = "invalid_configuration", 503, Unavailable, Nothing, true, "the store's configuration cannot be served";
     /// No source is primary now. Try again.
     NoPrimary = "no_primary", 503, Unavailable, Nothing, true, "there is no primary";
     /// This process is going away. Try another, or this one after its restart.

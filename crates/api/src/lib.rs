@@ -38,8 +38,8 @@ pub use problem::{Conflict, Problem};
 pub use received::{EventJson, ReceivedEvent};
 pub use requests::{AppendBody, CommitsBody, NewEventBody, StreamAppendBody};
 pub use responses::{
-    AppendAnswer, CommitsAnswer, Location, LocationsAnswer, ReadPage, Served, SourceStatus, StoreList,
-    StoreStatus, StreamHeadAnswer, StreamResult,
+    AppendAnswer, CommitsAnswer, ConfigurationStatus, Location, LocationsAnswer, ReadPage, Served,
+    SourceStatus, StoreList, StoreStatus, StreamHeadAnswer, StreamResult,
 };
 pub use subscribe::{Frame, Mark, write_frame, write_heartbeat, write_retry};
 pub use token::{Token, TokenError};

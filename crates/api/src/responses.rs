@@ -189,6 +189,24 @@ pub struct StoreStatus {
     pub sidecar_version: String,
     /// What the caller may do.
     pub verbs: Vec<String>,
+    /// What became of its mounted configuration; absent where it is not mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<ConfigurationStatus>,
+}
+
+/// What became of a store's mounted configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigurationStatus {
+    /// `InForce`; `Refused`: the one before is in force; `Differs`: the log says something else; `RestartNeeded`: a part
+    /// of it takes effect with a new process.
+    pub state: String,
+    /// Why, for programs; absent where it is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Why, and what to do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// State of a source.

@@ -21,8 +21,10 @@ mod limits;
 pub mod mutants;
 mod names;
 mod numbers;
+mod preflight;
 mod provision;
 mod rules;
+mod seen;
 mod sequence;
 mod source;
 mod system;
@@ -41,8 +43,10 @@ pub use lease::{Lease, LeaseAnswer, LeaseSwap, LeaseWatch};
 pub use limits::{LimitExceeded, Limits};
 pub use names::{AggregateId, Category, EventType, NameError, SourceName, StreamName};
 pub use numbers::{NumberError, Position, Term, Version};
+pub use preflight::{Check, CheckOutcome, CheckTopic, Credential, GrantStage, Preflight, RoleGrants};
 pub use provision::{Applied, Approval, Desired, IndexOptions, Plan, Step, StepClass};
 pub use rules::{Rule, Rules};
+pub use seen::{Continuity, Seen};
 pub use sequence::{Facts, StreamHead, Verdict, VersionConflict, Wanted};
 pub use source::{
     Append, Appended, Apply, CategoryPage, Digests, Failure, FoundEvent, LogPage, Open, OperationError,

@@ -76,6 +76,17 @@ impl DesiredConfig {
 }
 
 impl Shared {
+    /// The version of the configuration in force, and whether it is what is `desired`.
+    pub(crate) async fn compare_config(
+        &self,
+        desired: &DesiredConfig,
+    ) -> Result<(ConfigVersion, bool), Failure> {
+        let asked = self.heads.ask();
+        let head = caught(self.source.head()).await??;
+        self.heads.publish(&head, asked);
+        Ok((head.config.config.version, desired.after(&head, &self.source_name).is_none()))
+    }
+
     /// Makes `desired` the log's configuration, if it is not.
     pub(crate) async fn set_config(
         &self,

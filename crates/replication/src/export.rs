@@ -29,11 +29,11 @@ impl LogReader {
         query: &LogQuery,
         options: &ReadOptions,
     ) -> Result<Self, ReadError> {
-        shared.check(options).await?;
+        let wanted = shared.check(options).await?;
         let asked = shared.heads.ask();
         let head = caught(shared.source.head()).await??;
         shared.heads.publish(&head, asked);
-        let served = shared.served(&head, options)?;
+        let served = shared.served(&head, options, wanted)?;
         let next_from = query.from.unwrap_or(Position::FIRST).max(Position::FIRST);
         let to = query.to.map_or(head.tail.position, |to| to.min(head.tail.position));
         let query = query.clone();

@@ -12,20 +12,34 @@ const ASK_EVERY: Duration = Duration::from_millis(5);
 /// A source that says nothing is asked again after this.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// The position that a read's snapshot must have reached.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted(Position);
+
 impl Shared {
-    /// Checks, before a read, what does not depend on its snapshot; waits until the log reaches the token.
-    pub(crate) async fn check(&self, options: &ReadOptions) -> Result<(), ReadError> {
+    /// Checks, before a read, what does not depend on its snapshot; waits until the log reaches the token. Says the
+    /// position that the snapshot must have: what is acknowledged while the read is under way may be missing in it.
+    pub(crate) async fn check(&self, options: &ReadOptions) -> Result<Wanted, ReadError> {
         if let Some(source) = options.source.as_ref().filter(|source| **source != self.source_name) {
             return Err(ReadError::UnknownSource(source.clone()));
         }
-        match options.token {
-            Some(token) => self.check_token(token, options.wait).await,
-            None => Ok(()),
+        if let Some(token) = options.token {
+            self.check_token(token, options.wait).await?;
         }
+        let acknowledged = match options.consistency {
+            Consistency::Strong | Consistency::Session => self.acknowledged(),
+            Consistency::Bounded | Consistency::Eventual => Position::ZERO,
+        };
+        Ok(Wanted(options.token.map_or(Position::ZERO, |token| token.position).max(acknowledged)))
     }
 
     /// Checks the snapshot that a read was answered from, and says where it came from.
-    pub(crate) fn served(&self, head: &Head, options: &ReadOptions) -> Result<Served, ReadError> {
+    pub(crate) fn served(
+        &self,
+        head: &Head,
+        options: &ReadOptions,
+        wanted: Wanted,
+    ) -> Result<Served, ReadError> {
         if head.identity != self.identity {
             return Err(Failure::WrongStore(format!("log {}", head.identity.log)).into());
         }
@@ -33,12 +47,7 @@ impl Shared {
         if options.consistency == Consistency::Strong && !(head.is_primary() && head.is_sole_voter()) {
             return Err(ReadError::NoPrimary);
         }
-        let (point, tail) = (head.tail, head.tail.position);
-        let acknowledged = match options.consistency {
-            Consistency::Strong | Consistency::Session => self.acknowledged(),
-            Consistency::Bounded | Consistency::Eventual => Position::ZERO,
-        };
-        let wanted = options.token.map_or(Position::ZERO, |token| token.position).max(acknowledged);
+        let (point, tail, Wanted(wanted)) = (head.tail, head.tail.position, wanted);
         if tail < wanted {
             return Err(ReadError::NotCaughtUp { wanted, tail });
         }
@@ -68,7 +77,12 @@ impl Shared {
                 continue;
             }
             if Instant::now() >= deadline {
-                return Err(ReadError::NotCaughtUp { wanted, tail });
+                // With one voter a token names what that voter had: it has it no more, and may number others so.
+                let had_it = head.is_primary() && head.is_sole_voter();
+                return Err(match had_it {
+                    true => self.forked(wanted).await?,
+                    false => ReadError::NotCaughtUp { wanted, tail },
+                });
             }
             self.wait_beyond(tail, deadline).await;
         }

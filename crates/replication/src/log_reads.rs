@@ -3,6 +3,7 @@ use polylog_log::{Category, Entry, Point, Position, ReadCategory, ReadLog, Recor
 use crate::{
     LogQuery, LogRead, ReadError, ReadOptions,
     caught::caught,
+    freshness::Wanted,
     recent::{continues, recorded},
     shared::Shared,
 };
@@ -41,14 +42,19 @@ impl Shared {
         query: &LogQuery,
         options: &ReadOptions,
     ) -> Result<LogRead, ReadError> {
-        self.check(options).await?;
+        let wanted = self.check(options).await?;
         match query.backward {
-            false => self.read_forward(query, options).await,
-            true => self.read_backward(query, options).await,
+            false => self.read_forward(query, options, wanted).await,
+            true => self.read_backward(query, options, wanted).await,
         }
     }
 
-    async fn read_forward(&self, query: &LogQuery, options: &ReadOptions) -> Result<LogRead, ReadError> {
+    async fn read_forward(
+        &self,
+        query: &LogQuery,
+        options: &ReadOptions,
+        wanted: Wanted,
+    ) -> Result<LogRead, ReadError> {
         let mut next_from = query.from.unwrap_or(Position::FIRST).max(Position::FIRST);
         let to = query.to.unwrap_or(Position::new(u64::MAX));
         let mut collected = Collected::new(query);
@@ -60,7 +66,7 @@ impl Shared {
             let asked = self.heads.ask();
             let page = caught(self.source.read_log(read)).await??;
             self.heads.publish(&page.head, asked);
-            let served = self.served(&page.head, options)?;
+            let served = self.served(&page.head, options, wanted)?;
             let breaks = |entry: &Entry| previous.is_some_and(|previous| !continues(entry, previous));
             if page.entries.first().is_some_and(breaks) {
                 return Err(self.forked(next_from).await?);
@@ -83,11 +89,16 @@ impl Shared {
         }
     }
 
-    async fn read_backward(&self, query: &LogQuery, options: &ReadOptions) -> Result<LogRead, ReadError> {
+    async fn read_backward(
+        &self,
+        query: &LogQuery,
+        options: &ReadOptions,
+        wanted: Wanted,
+    ) -> Result<LogRead, ReadError> {
         let asked = self.heads.ask();
         let head = caught(self.source.head()).await??;
         self.heads.publish(&head, asked);
-        let served = self.served(&head, options)?;
+        let served = self.served(&head, options, wanted)?;
         let lowest = query.to.unwrap_or(Position::FIRST).max(Position::FIRST);
         let mut next_from = query.from.unwrap_or(head.tail.position).min(head.tail.position);
         let mut collected = Collected::new(query);
@@ -129,7 +140,7 @@ impl Shared {
         query: &LogQuery,
         options: &ReadOptions,
     ) -> Result<LogRead, ReadError> {
-        self.check(options).await?;
+        let wanted = self.check(options).await?;
         let last = Position::new(u64::MAX);
         let (from, to) = match query.backward {
             false => (query.from.unwrap_or(Position::FIRST), query.to.unwrap_or(last)),
@@ -146,7 +157,7 @@ impl Shared {
         let asked = self.heads.ask();
         let page = caught(self.source.read_category(read)).await??;
         self.heads.publish(&page.head, asked);
-        let served = self.served(&page.head, options)?;
+        let served = self.served(&page.head, options, wanted)?;
         let at_end = page.is_complete || page.events.is_empty();
         let last_seen = page.events.last().map(|event| event.event.position);
         let next_from = match (query.backward, last_seen.filter(|_| !at_end)) {

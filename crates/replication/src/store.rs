@@ -1,7 +1,10 @@
 use std::{
     collections::HashSet,
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -25,6 +28,9 @@ use crate::{
     tail,
 };
 
+/// An hour in microseconds: far beyond what a caller waits, and safe to add to any time.
+const LONGEST_ACK_TIMEOUT: u64 = 3_600_000_000;
+
 /// An open log: appends, reads and followers. Clones share everything; its tasks end with the last of them.
 #[derive(Clone)]
 pub struct Store {
@@ -33,7 +39,8 @@ pub struct Store {
 
 struct Inner {
     shared: Arc<Shared>,
-    ack_timeout: Duration,
+    /// In microseconds.
+    ack_timeout: AtomicU64,
     tasks: TaskTracker,
 }
 
@@ -75,7 +82,7 @@ impl Store {
         tasks.spawn(Appender::new(&shared, election).run());
         tasks.spawn(tail::run(shared.clone()));
         // From here on an early return ends the tasks.
-        let inner = Inner { shared, ack_timeout: options.ack_timeout, tasks };
+        let inner = Inner { shared, ack_timeout: AtomicU64::new(micros(options.ack_timeout)), tasks };
         let store = Self { inner: Arc::new(inner) };
         if options.may_open {
             store.set_config(&options.config).await?;
@@ -130,6 +137,16 @@ impl Store {
         }
         let deadline = deadline.min(self.deadline());
         shared.judge(shared.queue.append(commit, deadline).await?)
+    }
+
+    /// From now on no append takes longer than this, whatever its caller's deadline; an hour at most.
+    pub fn set_ack_timeout(&self, longest: Duration) {
+        self.inner.ack_timeout.store(micros(longest), Ordering::Relaxed);
+    }
+
+    /// The version of the configuration in force, and whether it is `config`.
+    pub async fn compare_config(&self, config: &DesiredConfig) -> Result<(ConfigVersion, bool), OpenError> {
+        Ok(self.inner.shared.compare_config(config).await?)
     }
 
     /// Makes `config` the log's configuration, if it is not.
@@ -250,8 +267,13 @@ impl Store {
     }
 
     fn deadline(&self) -> Instant {
-        tokio::time::Instant::now().into_std() + self.inner.ack_timeout
+        let micros = self.inner.ack_timeout.load(Ordering::Relaxed);
+        tokio::time::Instant::now().into_std() + Duration::from_micros(micros)
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).min(LONGEST_ACK_TIMEOUT)
 }
 
 fn check_shape(commit: &Commit) -> Result<(), InvalidCommit> {

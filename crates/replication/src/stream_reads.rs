@@ -11,7 +11,7 @@ impl Shared {
         query: &StreamQuery,
         options: &ReadOptions,
     ) -> Result<StreamRead, ReadError> {
-        self.check(options).await?;
+        let wanted = self.check(options).await?;
         let from = match query.backward {
             false => query.from.unwrap_or(Version::FIRST).max(Version::FIRST),
             true => query.from.unwrap_or(Version::new(u64::MAX)),
@@ -30,7 +30,7 @@ impl Shared {
         #[cfg(feature = "mutants")]
         let page = mutants::keep(kept, page);
         self.heads.publish(&page.head, asked);
-        let served = self.served(&page.head, options)?;
+        let served = self.served(&page.head, options, wanted)?;
         let end = page.stream.as_ref().map_or(Version::ZERO, |stream| stream.version);
         let last_read = page.events.last().map(|event| event.event.version);
         let next_from = match (query.backward, last_read) {
@@ -55,11 +55,11 @@ impl Shared {
     }
 
     pub(crate) async fn find(&self, id: EventId, options: &ReadOptions) -> Result<EventRead, ReadError> {
-        self.check(options).await?;
+        let wanted = self.check(options).await?;
         let asked = self.heads.ask();
         let found = caught(self.source.find(id)).await??;
         self.heads.publish(&found.head, asked);
-        let served = self.served(&found.head, options)?;
+        let served = self.served(&found.head, options, wanted)?;
         Ok(EventRead { event: found.event, served })
     }
 
@@ -68,13 +68,13 @@ impl Shared {
         position: Position,
         options: &ReadOptions,
     ) -> Result<EventRead, ReadError> {
-        self.check(options).await?;
+        let wanted = self.check(options).await?;
         let from = position.max(Position::FIRST);
         let read = ReadLog { from, to: from, max_events: 1, max_bytes: 1 };
         let asked = self.heads.ask();
         let page = caught(self.source.read_log(read)).await??;
         self.heads.publish(&page.head, asked);
-        let served = self.served(&page.head, options)?;
+        let served = self.served(&page.head, options, wanted)?;
         let events = page.entries.into_iter().flat_map(recorded);
         let event = events.into_iter().find(|event| event.event.position == position);
         Ok(EventRead { event, served })

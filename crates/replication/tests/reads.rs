@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use polylog_log::*;
@@ -189,10 +189,11 @@ async fn a_token_is_waited_for_and_its_history_checked() {
     let foreign = TokenPoint { log: [9; 4], ..start };
     assert_eq!(store.read_log(&query, &with_token(foreign, 0)).await.err(), Some(ReadError::OtherStore));
 
-    let (wanted, tail) = (Position::new(23), Position::new(22));
-    let ahead = TokenPoint { position: wanted, ..start };
+    let position = Position::new(23);
+    let ahead = TokenPoint { position, ..start };
     let refused = store.read_log(&query, &with_token(ahead, 20)).await;
-    assert_eq!(refused.err(), Some(ReadError::NotCaughtUp { wanted, tail }));
+    let lost = ReadError::HistoryForked { position, fork: None };
+    assert_eq!(refused.err(), Some(lost), "the only voter had it once, and has it no more");
     let patient = with_token(ahead, 5_000);
     let read = store.find(event(5_000).id, &patient);
     let append = other.append(commit(5_000, "a-1", 1), None, soon());
@@ -200,6 +201,10 @@ async fn a_token_is_waited_for_and_its_history_checked() {
     assert!(matches!(refused.err(), Some(ReadError::HistoryForked { .. })), "it came, and is another one");
     let token = TokenPoint::new(log_id(), appended.expect("appends").point);
     assert!(store.find(event(5_000).id, &with_token(token, 0)).await.expect("reads").event.is_some());
+    remote.promise(&identity(), Term::new(9), Nonce::new(Uuid::from_u128(9))).await.expect("granted");
+    let (wanted, tail) = (Position::new(24), Position::new(23));
+    let refused = store.read_log(&query, &with_token(TokenPoint { position: wanted, ..start }, 0)).await;
+    assert_eq!(refused.err(), Some(ReadError::NotCaughtUp { wanted, tail }), "it is no primary");
 }
 
 #[tokio::test]
@@ -230,6 +235,21 @@ async fn a_strong_read_needs_a_primary_and_an_eventual_one_does_not() {
     for consistency in [Consistency::Session, Consistency::Bounded, Consistency::Eventual] {
         store.read_log(&query, &reading(consistency)).await.expect("reads");
     }
+}
+
+/// A read is as fresh as what was acknowledged when it began; what comes meanwhile is not its concern.
+#[tokio::test]
+async fn an_append_that_overtakes_a_read_does_not_fail_it() {
+    let remote = Remote::new(1);
+    let store = filled(&remote).await;
+    remote.hold_answers(true);
+    let (reader, stream) = (store.clone(), stream("overtaken-1"));
+    let reading = tokio::spawn(async move { reader.stream_head(&stream, &ReadOptions::default()).await });
+    until("it was read", || async { remote.stream_reads.load(Ordering::SeqCst) > 0 }).await;
+    store.append(commit(900, "other-1", 1), None, soon()).await.expect("acknowledged");
+    remote.hold_answers(false);
+    let head = reading.await.expect("no panic").expect("the snapshot is as new as the read's beginning");
+    assert_eq!(head.stream, None);
 }
 
 #[tokio::test]

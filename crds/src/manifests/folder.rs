@@ -46,6 +46,20 @@ pub fn read(path: &Path) -> Result<Manifests, ReadError> {
     if reading.problems.is_empty() { Ok(reading.manifests) } else { Err(Problems(reading.problems).into()) }
 }
 
+/// Reads manifests whose texts are known, each with the name of the file that messages show.
+///
+/// # Errors
+/// Every mistake of every text at once; nothing is returned then.
+pub fn read_texts<'text>(
+    texts: impl IntoIterator<Item = (&'text Path, &'text str)>,
+) -> Result<Manifests, Problems> {
+    let mut reading = Reading::default();
+    for (file, text) in texts {
+        reading.text(file, text);
+    }
+    if reading.problems.is_empty() { Ok(reading.manifests) } else { Err(Problems(reading.problems)) }
+}
+
 /// The manifests' files, in the order of their names.
 fn files(path: &Path) -> Result<Vec<PathBuf>, ReadError> {
     let failed = |source| ReadError::Io { path: path.to_owned(), source };
@@ -90,15 +104,19 @@ impl Reading {
             self.refuse(file, None, syntax("is no UTF-8".to_owned()));
             return Ok(());
         };
+        self.text(file, &text);
+        Ok(())
+    }
+
+    fn text(&mut self, file: &Path, text: &str) {
         let is_json = file.extension().is_some_and(|extension| extension == "json");
-        let (documents, mistake) = if is_json { json::read(&text) } else { yaml::read(&text) };
+        let (documents, mistake) = if is_json { json::read(text) } else { yaml::read(text) };
         for document in documents {
             self.document(file, document);
         }
         if let Some(mistake) = mistake {
             self.refuse(file, None, mistake);
         }
-        Ok(())
     }
 
     fn document(&mut self, file: &Path, document: Document) {

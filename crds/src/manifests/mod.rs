@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 pub use data::{ConfigMapData, SecretData};
-pub use folder::{ReadError, read};
+pub use folder::{ReadError, read, read_texts};
 pub use problem::{ObjectLabel, Problem, ProblemCode, Problems};
 pub use scalar::{Ambiguity, Scalar, read_plain};
 
@@ -54,6 +54,7 @@ pub struct Loaded<K> {
     pub object: K,
     file: PathBuf,
     json: Value,
+    status: Value,
     tree: tree::Node,
 }
 
@@ -66,6 +67,11 @@ impl<K> Loaded<K> {
     /// The object as written, as JSON.
     pub fn json(&self) -> &Value {
         &self.json
+    }
+
+    /// The status as written, which nothing has checked; null where there is none.
+    pub fn status(&self) -> &Value {
+        &self.status
     }
 
     /// The line where `path`, or the nearest thing around it, stands; from 1. `None` in JSON files.

@@ -23,9 +23,10 @@ where
     let mut json = root.to_json();
     prune_nulls(schema.document(), &mut json);
     // written by the controllers alone; an API server drops it from what users apply
-    if let Value::Object(fields) = &mut json {
-        fields.remove("status");
-    }
+    let status = match &mut json {
+        Value::Object(fields) => fields.remove("status"),
+        _ => None,
+    };
     let violations = schema.check(&json);
     if !violations.is_empty() {
         let mistakes = violations.into_iter().map(|violation| Mistake {
@@ -47,5 +48,5 @@ where
         }]
     })?;
     object.meta_mut().namespace = Some(key.namespace.to_string());
-    Ok(Loaded { object, file: file.to_owned(), json, tree: root })
+    Ok(Loaded { object, file: file.to_owned(), json, status: status.unwrap_or_default(), tree: root })
 }

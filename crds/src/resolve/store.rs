@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Access, EventSchemas, ResolvedLimits, ResolvedStrategy, ResolvedValidation};
 use crate::event_store::{
     Adopt, ApprovedClass, Connection, Engine, EnrichWith, EventIndex, EventStore, EventStoreSpec, LogLevel,
-    Postgres, ProvisioningMode, Source, SourceRole, SourceState,
+    Mysql, Postgres, ProvisioningMode, Source, SourceRole, SourceState,
 };
 use crate::manifests::{Manifests, ObjectKey};
 use crate::values::{Duration, JsonPointer, NamespaceName, ObjectName, Region, SourceName};
@@ -54,6 +54,8 @@ pub struct ResolvedSource {
     pub provisioning_connection: Option<Connection>,
     /// What PostgreSQL needs to know, if that is its engine.
     pub postgres: Option<Postgres>,
+    /// What MariaDB needs to know, if that is its engine.
+    pub mysql: Option<Mysql>,
     /// Whether it is a part of the log. False: it is shown as Unprovisioned, because this version keeps fewer copies.
     pub provisioned: bool,
 }
@@ -145,6 +147,7 @@ impl ResolvedStore {
                 connection: source.connection.clone(),
                 provisioning_connection: source.provisioning_connection.clone(),
                 postgres: source.postgres.clone(),
+                mysql: source.mysql.clone(),
                 provisioned: provisioned.contains(&source.name),
             })
         });

@@ -77,6 +77,8 @@ pub enum Feature {
     EventTypePartitioning,
     /// `spec.delivery: Gateway`
     GatewayDelivery,
+    /// `spec.gateway.tlsSecretRef`
+    GatewayTls,
     /// `spec.interception`
     Interception,
     /// `spec.events.enrich` with Pod or Namespace
@@ -135,7 +137,7 @@ impl Capabilities {
     /// What `polylog dev` of this version can do.
     pub const DEV: Self = Self {
         program: "polylog dev",
-        engines: &[TargetEngine::Sqlite, TargetEngine::Postgres],
+        engines: &[TargetEngine::Sqlite, TargetEngine::Postgres, TargetEngine::Mysql],
         default_engine: Some(TargetEngine::Sqlite),
         voters: 1,
         lanes: 1,
@@ -153,6 +155,8 @@ impl Capabilities {
                 Feature::GatewayDelivery,
                 Support::NoEffect("in polylog dev one process is sidecar and gateway"),
             ),
+            // as all of `spec.gateway`: read and checked, since there is no gateway of its own
+            (Feature::GatewayTls, Support::Works),
             (Feature::PodEnrichment, Support::NoEffect("there is no pod in polylog dev; nothing is added")),
             (Feature::ReadLocally, Support::NoEffect("there is one source to read from")),
             (
@@ -170,9 +174,38 @@ impl Capabilities {
         ],
     };
 
+    /// What the sidecar in a pod of this version can do.
+    pub const SIDECAR: Self = Self { program: "the sidecar", features: IN_A_POD, ..Self::GATEWAY };
+
+    /// What the gateway of this version can do.
+    pub const GATEWAY: Self = Self {
+        program: "the gateway",
+        engines: &[TargetEngine::Postgres],
+        default_engine: None,
+        voters: 1,
+        lanes: 1,
+        features: IN_A_POD.split_at(IN_A_POD.len() - 1).0,
+    };
+
     /// What happens to a field that asks for `feature`.
     pub fn support(&self, feature: Feature) -> Support {
         let row = self.features.iter().find(|(listed, _)| *listed == feature);
         row.map_or(Support::Refused, |(_, support)| *support)
     }
 }
+
+/// What processes in pods make of features. What belongs to the operator works there: here it is nobody's business.
+const IN_A_POD: &[(Feature, Support)] = &[
+    (Feature::AdoptNever, Support::Works),
+    (Feature::ApproveEveryStep, Support::Works),
+    (Feature::ApproveSlowSteps, Support::Works),
+    (Feature::DeleteData, Support::Works),
+    (Feature::PlanWithoutApplying, Support::Works),
+    (Feature::PodEnrichment, Support::Works),
+    (Feature::ReadLocally, Support::NoEffect("there is one source to read from")),
+    (Feature::SidecarSettings, Support::Works),
+    (Feature::Suspend, Support::Works),
+    (Feature::UnreplicatedBytes, Support::NoEffect("with one copy nothing waits for replication")),
+    // the last row is not the gateway's, which cannot do it
+    (Feature::GatewayTls, Support::Works),
+];

@@ -78,6 +78,11 @@ impl Check<'_> {
                 at(["deletionPolicy"]),
             ),
             (Feature::GatewayDelivery, spec.delivery == Some(Delivery::Gateway), at(["delivery"])),
+            (
+                Feature::GatewayTls,
+                spec.gateway.as_ref().is_some_and(|gateway| gateway.tls_secret_ref.is_some()),
+                at(["gateway", "tlsSecretRef"]),
+            ),
             (Feature::Interception, spec.interception.is_some(), at(["interception"])),
             (
                 Feature::PlanWithoutApplying,

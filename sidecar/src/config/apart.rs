@@ -6,6 +6,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use serde::{Serialize, de::DeserializeOwned};
+
 use super::{ConfigError, Declared};
 
 /// Set for the process that only reads.
@@ -31,7 +33,7 @@ pub(crate) fn load_apart(
         }
         return Ok(None);
     }
-    match ask() {
+    match ask_for_folder() {
         Ok(said) => said.map(Some).map_err(ConfigError::Refused),
         Err(error) => {
             tracing::debug!(%error, "reading the manifests in this process");
@@ -40,14 +42,44 @@ pub(crate) fn load_apart(
     }
 }
 
-fn ask() -> io::Result<Said> {
-    let output = Command::new(env::current_exe()?)
-        .args(env::args_os().skip(1))
-        .env(READER, "1")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()?;
+fn ask_for_folder() -> io::Result<Said> {
+    let output = reader()?.stdin(Stdio::null()).output()?;
     Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// In the process that only reads: answers what the other one asks. Whether this is that process.
+///
+/// # Errors
+/// What was asked cannot be read, or nobody waits for the answer.
+pub(crate) fn answer<Q: DeserializeOwned, A: Serialize>(answer: impl FnOnce(Q) -> A) -> io::Result<bool> {
+    if env::var_os(READER).is_none() {
+        return Ok(false);
+    }
+    let asked = serde_json::from_reader(io::stdin().lock())?;
+    serde_json::to_writer(io::stdout().lock(), &answer(asked))?;
+    Ok(true)
+}
+
+/// Asks a process that only reads; see [`answer`]. Blocks until it has ended.
+///
+/// # Errors
+/// None can be started, or it did not answer.
+pub(crate) fn ask<Q: Serialize, A: DeserializeOwned>(question: &Q) -> io::Result<A> {
+    let mut child = reader()?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let asked = match child.stdin.take() {
+        Some(stdin) => serde_json::to_writer(io::BufWriter::new(stdin), question),
+        None => Ok(()),
+    };
+    let output = child.wait_with_output()?;
+    asked?;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// This program with this process's arguments, for reading only.
+fn reader() -> io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(env::args_os().skip(1)).env(READER, "1").stderr(Stdio::null());
+    Ok(command)
 }
 
 #[cfg(test)]

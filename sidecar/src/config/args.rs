@@ -34,6 +34,10 @@ pub struct DevArgs {
     /// The store of paths that name none; needed only where the manifests have several
     #[arg(long, value_name = "STORE")]
     pub default_store: Option<String>,
+    /// Also use a database that may lose what it acknowledged when its machine fails (fsync or synchronous_commit off):
+    /// for throw-away test servers
+    #[arg(long)]
+    pub unsafe_durability: bool,
     /// Carry out the plan with this hash, also its destructive steps
     #[arg(long, value_name = "HASH")]
     pub approve: Option<String>,

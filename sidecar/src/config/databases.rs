@@ -10,17 +10,30 @@ use polylog_crds::{
     validate::TargetEngine,
     values::{DataKey, NamespaceName, ObjectName, SourceName},
 };
+use polylog_source_mariadb::{self as mariadb, DatabaseName, MariadbConfig};
 use polylog_source_postgres::{Address, PostgresConfig, SchemaName, Secret, TlsUse};
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, SourcePlacement, Target};
+use crate::mounted::SourceFiles;
 
-/// A PostgreSQL database that keeps a source.
+/// An engine that keeps a source in a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerEngine {
+    /// PostgreSQL.
+    Postgres,
+    /// MariaDB.
+    Mariadb,
+}
+
+/// A database of a server that keeps a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeclaredDatabase {
-    /// The schema of our tables.
+    /// What the server is.
+    pub engine: ServerEngine,
+    /// The schema of our tables; in MariaDB their database.
     pub schema: String,
-    /// Whether the schema may be created.
+    /// Whether it may be created.
     pub create_schema: bool,
     /// How rows are read and written.
     pub connection: DatabaseConnection,
@@ -63,6 +76,25 @@ impl DatabaseConnection {
         }
     }
 
+    /// A connection whose references are mounted as files.
+    ///
+    /// # Errors
+    /// A file that is not there, or something that this version cannot do.
+    pub(crate) fn mounted(connection: &Connection, files: &SourceFiles) -> Result<Self, String> {
+        References::Mounted(files).connection(connection)
+    }
+
+    /// The same with at most so many connections.
+    #[must_use]
+    pub(crate) fn with_pool(self, most: Option<u32>) -> Self {
+        Self { pool: most, ..self }
+    }
+
+    /// At most so many connections, where the manifest says so.
+    pub(crate) fn pool(&self) -> Option<u32> {
+        self.pool
+    }
+
     /// What the engine takes.
     ///
     /// # Errors
@@ -74,16 +106,9 @@ impl DatabaseConnection {
         address.ca = self.ca.clone();
         let certificate = self.client_certificate.clone();
         address.client_certificate = certificate.map(|(certificate, key)| (certificate, Secret::new(key)));
-        address.tls = self.tls.map(|mode| match mode {
-            TlsMode::Require => TlsUse::Require,
-            TlsMode::Prefer => TlsUse::Prefer,
-            TlsMode::Disable => TlsUse::Disable,
-        });
+        address.tls = self.tls.map(tls_use);
         let mut config = PostgresConfig::new(address, schema);
-        if let Some(most) = self.pool {
-            // one writes, one looks for others' commits
-            config.readers = usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(2).max(1);
-        }
+        config.readers = self.readers().unwrap_or(config.readers);
         config.connect_timeout = self.connect_timeout.unwrap_or(config.connect_timeout);
         if let Some(request) = self.request_timeout {
             config.request_timeout = request;
@@ -91,6 +116,43 @@ impl DatabaseConnection {
             config.lock_timeout = config.lock_timeout.min(request);
         }
         Ok(config)
+    }
+
+    /// What the engine takes.
+    ///
+    /// # Errors
+    /// The address is none of MariaDB's, or lacks something.
+    pub fn mariadb(&self, database: DatabaseName) -> Result<MariadbConfig, ConfigError> {
+        let mut address = mariadb::Address::parse(&self.url).map_err(refused)?;
+        address.username = self.username.clone();
+        address.password = self.password.clone().map(Secret::new);
+        address.ca = self.ca.clone();
+        let certificate = self.client_certificate.clone();
+        address.client_certificate = certificate.map(|(certificate, key)| (certificate, Secret::new(key)));
+        address.tls = self.tls.map(tls_use);
+        let mut config = MariadbConfig::new(address, database);
+        config.readers = self.readers().unwrap_or(config.readers);
+        config.connect_timeout = self.connect_timeout.unwrap_or(config.connect_timeout);
+        if let Some(request) = self.request_timeout {
+            config.request_timeout = request;
+            config.statement_timeout = config.statement_timeout.min(request);
+            config.lock_timeout = config.lock_timeout.min(request);
+        }
+        Ok(config)
+    }
+
+    /// Connections that read, where the manifest says how many there are: one writes, one looks for others' commits.
+    fn readers(&self) -> Option<usize> {
+        let most = usize::try_from(self.pool?).unwrap_or(usize::MAX);
+        Some(most.saturating_sub(2).max(1))
+    }
+}
+
+fn tls_use(mode: TlsMode) -> TlsUse {
+    match mode {
+        TlsMode::Require => TlsUse::Require,
+        TlsMode::Prefer => TlsUse::Prefer,
+        TlsMode::Disable => TlsUse::Disable,
     }
 }
 
@@ -113,31 +175,94 @@ pub(super) fn resolve(
         let Some((store, source)) = sources.into_iter().find(|(_, source)| source.name == *name) else {
             continue;
         };
-        let (connection, provisioning) = match target {
-            Target::Address(TargetEngine::Postgres, url) => (DatabaseConnection::of_url(url.reveal()), None),
-            Target::Declared => declared(manifests, store, source)?,
-            Target::File(_) | Target::Address(..) => continue,
-        };
-        let (schema, create_schema) = schema(store, source.postgres.as_ref());
-        let checked = SchemaName::parse(&schema).map_err(refused)?;
-        for connection in [Some(&connection), provisioning.as_ref()].into_iter().flatten() {
-            let placed = |error| ConfigError::Refused(format!("source {name}: {error}"));
-            connection.postgres(checked.clone()).map_err(placed)?;
+        match target {
+            Target::Address(TargetEngine::Postgres | TargetEngine::Mysql, _) | Target::Declared => {
+                databases.insert(name.clone(), of_source(manifests, store, source, target)?);
+            }
+            Target::File(_) | Target::Address(..) => {}
         }
-        databases.insert(name.clone(), DeclaredDatabase { schema, create_schema, connection, provisioning });
     }
     Ok(databases)
+}
+
+/// The database of a source in a server.
+///
+/// # Errors
+/// As [`resolve`].
+pub(super) fn of_source(
+    manifests: &Manifests,
+    store: &ResolvedStore,
+    source: &ResolvedSource,
+    target: &Target,
+) -> Result<DeclaredDatabase, ConfigError> {
+    let (connection, provisioning) = match target {
+        Target::Address(_, url) => (DatabaseConnection::of_url(url.reveal()), None),
+        Target::Declared | Target::File(_) => declared(manifests, store, source)?,
+    };
+    let placed = |error: ConfigError| ConfigError::Refused(format!("source {}: {error}", source.name));
+    let connections = || [Some(&connection), provisioning.as_ref()].into_iter().flatten();
+    let engine = match target {
+        Target::Address(engine, _) => *engine,
+        Target::Declared | Target::File(_) => source.engine.into(),
+    };
+    let (engine, schema, create_schema) = if engine == TargetEngine::Mysql {
+        let database = database(store, source, target, &connection).map_err(placed)?;
+        let checked = DatabaseName::parse(&database).map_err(|error| placed(refused(error)))?;
+        connections()
+            .try_for_each(|connection| connection.mariadb(checked.clone()).map(drop))
+            .map_err(placed)?;
+        (ServerEngine::Mariadb, database, true)
+    } else {
+        let (schema, create_schema) = schema(store, source.postgres.as_ref());
+        let checked = SchemaName::parse(&schema).map_err(refused)?;
+        connections()
+            .try_for_each(|connection| connection.postgres(checked.clone()).map(drop))
+            .map_err(placed)?;
+        (ServerEngine::Postgres, schema, create_schema)
+    };
+    Ok(DeclaredDatabase { engine, schema, create_schema, connection, provisioning })
+}
+
+/// The database of MariaDB that the address names, else the manifest, else one by the store's name.
+fn database(
+    store: &ResolvedStore,
+    source: &ResolvedSource,
+    target: &Target,
+    connection: &DatabaseConnection,
+) -> Result<String, ConfigError> {
+    let declared = source.mysql.as_ref();
+    if declared
+        .and_then(|mysql| mysql.table_prefix.as_ref())
+        .is_some_and(|prefix| !prefix.as_str().is_empty())
+    {
+        let reason = "mysql.tablePrefix is not in this version: give the log a database of its own";
+        return Err(ConfigError::Refused(reason.into()));
+    }
+    let declared = declared.map(|mysql| mysql.database.as_str().to_owned());
+    let named = mariadb::Address::parse(&connection.url).map_err(refused)?.database();
+    match (named, declared) {
+        (Some(named), Some(declared)) if matches!(target, Target::Declared) && named != declared => {
+            Err(ConfigError::Refused(format!(
+                "the address names the database {named}, and mysql.database is {declared}: leave it out of the address"
+            )))
+        }
+        (Some(named), _) => Ok(named),
+        (None, Some(declared)) => Ok(declared),
+        (None, None) => Ok(by_name(store)),
+    }
 }
 
 /// The schema that is declared, or one by the store's name where another engine is.
 fn schema(store: &ResolvedStore, declared: Option<&Postgres>) -> (String, bool) {
     match declared {
         Some(postgres) => (postgres.schema.as_str().to_owned(), postgres.create_schema.unwrap_or(true)),
-        None => {
-            let name = store.name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-            (format!("polylog_{name}"), true)
-        }
+        None => (by_name(store), true),
     }
+}
+
+fn by_name(store: &ResolvedStore) -> String {
+    let name = store.name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    format!("polylog_{name}")
 }
 
 fn declared(
@@ -146,7 +271,7 @@ fn declared(
     source: &ResolvedSource,
 ) -> Result<(DatabaseConnection, Option<DatabaseConnection>), ConfigError> {
     let look = |connection: &Connection, field: &'static str| {
-        let objects = Objects { manifests, namespace: &store.namespace };
+        let objects = References::Objects { manifests, namespace: &store.namespace };
         objects.connection(connection).map_err(|error| {
             let (namespace, name, source) = (&store.namespace, &store.name, &source.name);
             ConfigError::Refused(format!(
@@ -161,13 +286,15 @@ fn declared(
     ))
 }
 
-/// The Secrets and ConfigMaps of a namespace.
-struct Objects<'a> {
-    manifests: &'a Manifests,
-    namespace: &'a NamespaceName,
+/// What the references of connections lead to.
+enum References<'a> {
+    /// The Secrets and ConfigMaps of a namespace.
+    Objects { manifests: &'a Manifests, namespace: &'a NamespaceName },
+    /// Files that are called like the keys' defaults, whatever the references say.
+    Mounted(&'a SourceFiles),
 }
 
-impl Objects<'_> {
+impl References<'_> {
     fn connection(&self, connection: &Connection) -> Result<DatabaseConnection, String> {
         let url = match (&connection.url, &connection.secret_ref) {
             (Some(url), _) => url.as_str().to_owned(),
@@ -177,7 +304,7 @@ impl Objects<'_> {
         let mut found = DatabaseConnection::of_url(url.trim());
         if let Some(auth) = &connection.auth {
             if auth.api_key_key.is_some() {
-                return Err("auth.apiKeyKey: PostgreSQL has no API keys; use a name and a password".into());
+                return Err("auth.apiKeyKey: this engine has no API keys; use a name and a password".into());
             }
             let name = &auth.secret_ref.name;
             found.username = Some(self.text(name, auth.username_key.as_ref(), "username")?);
@@ -210,28 +337,43 @@ impl Objects<'_> {
     }
 
     fn authority(&self, reference: &CaRef) -> Result<Vec<u8>, String> {
+        let (manifests, namespace) = match self {
+            References::Objects { manifests, namespace } => (manifests, namespace),
+            References::Mounted(files) => return mounted(files, "ca.crt").map(<[u8]>::to_vec),
+        };
         let key = reference.key.as_ref();
         if reference.kind == Some(CaRefKind::Secret) {
             return Ok(self.text(&reference.name, key, "ca.crt")?.into_bytes());
         }
         let wanted = key.map_or("ca.crt", DataKey::as_str);
-        let found = self.manifests.config_maps.get(&self.key(&reference.name));
+        let found = manifests.config_maps.get(&object_key(namespace, &reference.name));
         let text = found.and_then(|map| map.data.iter().find(|(key, _)| key.as_str() == wanted));
         let (_, text) = text.ok_or_else(|| missing("ConfigMap", &reference.name, wanted))?;
         Ok(text.clone().into_bytes())
     }
 
     fn text(&self, name: &ObjectName, key: Option<&DataKey>, default: &str) -> Result<String, String> {
+        let (manifests, namespace) = match self {
+            References::Objects { manifests, namespace } => (manifests, namespace),
+            References::Mounted(files) => {
+                let bytes = mounted(files, default)?.to_vec();
+                return String::from_utf8(bytes).map_err(|_| format!("the mounted {default} is no text"));
+            }
+        };
         let wanted = key.map_or(default, DataKey::as_str);
-        let found = self.manifests.secrets.get(&self.key(name));
+        let found = manifests.secrets.get(&object_key(namespace, name));
         let bytes = found.and_then(|secret| secret.data.iter().find(|(key, _)| key.as_str() == wanted));
         let (_, bytes) = bytes.ok_or_else(|| missing("Secret", name, wanted))?;
         String::from_utf8(bytes.clone()).map_err(|_| format!("Secret {name}: {wanted} is no text"))
     }
+}
 
-    fn key(&self, name: &ObjectName) -> ObjectKey {
-        ObjectKey { namespace: self.namespace.clone(), name: name.clone() }
-    }
+fn object_key(namespace: &NamespaceName, name: &ObjectName) -> ObjectKey {
+    ObjectKey { namespace: namespace.clone(), name: name.clone() }
+}
+
+fn mounted<'a>(files: &'a SourceFiles, name: &str) -> Result<&'a [u8], String> {
+    files.get(name).ok_or_else(|| format!("the file {name} is not mounted, or empty"))
 }
 
 fn missing(kind: &str, name: &ObjectName, key: &str) -> String {

@@ -61,7 +61,11 @@ pub fn load(
     Ok(Declared { stores, warnings, databases })
 }
 
-fn check(
+/// Checks manifests for a process that can do what `capabilities` say.
+///
+/// # Errors
+/// A line for each thing to change.
+pub(crate) fn check(
     manifests: &Manifests,
     placements: &[SourcePlacement],
     capabilities: &Capabilities,
@@ -98,7 +102,10 @@ fn engine(manifests: &Manifests, placement: &SourcePlacement) -> Option<TargetEn
     }
 }
 
-fn check_names(stores: &[ResolvedStore], placements: &[SourcePlacement]) -> Result<(), ConfigError> {
+pub(super) fn check_names(
+    stores: &[ResolvedStore],
+    placements: &[SourcePlacement],
+) -> Result<(), ConfigError> {
     for (index, store) in stores.iter().enumerate() {
         if let Some(other) = stores[..index].iter().find(|other| other.name == store.name) {
             return Err(ConfigError::Name(format!(

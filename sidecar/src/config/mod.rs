@@ -1,13 +1,16 @@
 //! What a role is started with: arguments and manifests.
 
-mod apart;
+pub(crate) mod apart;
 mod args;
 mod databases;
+mod declared;
 mod manifests;
 mod settings;
 
 pub(crate) use apart::load_apart;
 pub use args::{DevArgs, InvalidPlacement, PlacementParser, SourcePlacement, Target};
-pub use databases::{DatabaseConnection, DeclaredDatabase};
+pub use databases::{DatabaseConnection, DeclaredDatabase, ServerEngine};
+pub use declared::{At, SourceAt, declared_sources};
+pub(crate) use manifests::check;
 pub use manifests::{ConfigError, Declared, load};
 pub(crate) use settings::{desired_config, policy_document, read_defaults};

@@ -9,9 +9,8 @@ use super::{
     message::Incoming,
 };
 use crate::{
-    hosted::Hosted,
     http::Place,
-    operations::{errors, one_store, visible_stores},
+    operations::{any_store, errors, visible_stores},
     server::Server,
 };
 
@@ -27,28 +26,28 @@ pub(super) async fn list(mut incoming: Incoming) -> Result<Response, Problem> {
 
 /// `GetStore`
 pub(super) async fn get(mut incoming: Incoming) -> Result<Response, Problem> {
-    let hosted = hosted(&mut incoming).await?;
-    let (status, _) = one_store(&incoming.server, &hosted).await?;
+    let name = name(&mut incoming).await?;
+    let status = any_store(&incoming.server, name.as_deref()).await?;
     Ok(answer::one(&grpc::store(status)))
 }
 
 /// `WatchStore`
 pub(super) async fn watch(mut incoming: Incoming) -> Result<Response, Problem> {
-    let hosted = hosted(&mut incoming).await?;
+    let name = name(&mut incoming).await?;
     let server = incoming.server;
     let place = server.room().stream()?;
-    let (status, _) = one_store(&server, &hosted).await?;
-    Ok(answer::many(Watching { server, hosted, next: Some(status.clone()), told: status, _place: place }))
+    let status = any_store(&server, name.as_deref()).await?;
+    Ok(answer::many(Watching { server, name, next: Some(status.clone()), told: status, _place: place }))
 }
 
-async fn hosted(incoming: &mut Incoming) -> Result<Arc<Hosted>, Problem> {
+async fn name(incoming: &mut Incoming) -> Result<Option<String>, Problem> {
     let request = incoming.only::<v1::GetStoreRequest>().await?.message;
-    incoming.server.store((!request.store.is_empty()).then_some(&request.store))
+    Ok(Some(request.store).filter(|name| !name.is_empty()))
 }
 
 struct Watching {
     server: Arc<Server>,
-    hosted: Arc<Hosted>,
+    name: Option<String>,
     next: Option<StoreStatus>,
     told: StoreStatus,
     _place: Place,
@@ -74,7 +73,7 @@ impl Watching {
                 () = self.server.drain.begun() => return Err(errors::draining()),
                 () = tokio::time::sleep(PAUSE) => {}
             }
-            let (status, _) = one_store(&self.server, &self.hosted).await?;
+            let status = any_store(&self.server, self.name.as_deref()).await?;
             if status != self.told {
                 return Ok(status);
             }

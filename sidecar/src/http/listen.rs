@@ -68,6 +68,25 @@ impl Listeners {
         Err(BindError::Taken(port))
     }
 
+    /// Listens on every address of both families that the system has. Port 0 = a free one.
+    pub async fn everywhere(port: u16) -> Result<Self, BindError> {
+        let v6 = match bind(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).await {
+            Err(BindError::Refused { error, .. }) => {
+                tracing::debug!(%error, "no IPv6 here: listening on IPv4 only");
+                let v4 = bind(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).await?;
+                let port = v4.local_addr().map_or(port, |address| address.port());
+                return Ok(Self { sockets: vec![v4], port });
+            }
+            other => other?,
+        };
+        let port = v6.local_addr().map_or(port, |address| address.port());
+        match bind(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).await {
+            // one system's sockets of IPv6 keep to it, another's take IPv4 as well
+            Ok(v4) => Ok(Self { sockets: vec![v6, v4], port }),
+            Err(_) => Ok(Self { sockets: vec![v6], port }),
+        }
+    }
+
     /// The port.
     pub fn port(&self) -> u16 {
         self.port

@@ -6,7 +6,7 @@ use super::{
     respond::{self, Answer},
 };
 use crate::{
-    operations::{one_store, visible_stores},
+    operations::{any_store, visible_stores},
     server::Server,
 };
 
@@ -20,9 +20,7 @@ pub(crate) async fn list(server: &Server, parts: Parts) -> Answer {
 /// `GET /v1/stores/{store}`
 pub(crate) async fn one(server: &Server, name: &str, parts: Parts) -> Answer {
     no_query(&parts)?;
-    let hosted = server.store(Some(name))?;
-    let (status, _) = one_store(server, &hosted).await?;
-    Ok(respond::json(StatusCode::OK, &status))
+    Ok(respond::json(StatusCode::OK, &any_store(server, Some(name)).await?))
 }
 
 fn no_query(parts: &Parts) -> Result<(), Problem> {

@@ -240,9 +240,16 @@ fn status() -> Vec<(&'static str, Value)> {
         json!({"name": text(), "storeId": uuid(), "primary": text(), "term": number(),
             "positions": {"type": "array", "items": number()}, "sources": list_of("Source"),
             "consistencyPercent": text(), "verifiedPercent": text(), "configPosition": number(),
-            "sidecarVersion": text(), "verbs": {"type": "array", "items": text()}}),
+            "sidecarVersion": text(), "verbs": {"type": "array", "items": text()},
+            "configuration": reference("Configuration")}),
+    );
+    let configuration = object(
+        &["state"],
+        json!({"state": {"type": "string", "enum": ["InForce", "Refused", "Differs", "RestartNeeded"]},
+            "code": text(), "message": text()}),
     );
     vec![
+        ("Configuration", configuration),
         ("Source", source),
         ("Store", store),
         ("Stores", object(&["stores"], json!({"stores": list_of("Store")}))),

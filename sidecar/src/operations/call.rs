@@ -36,7 +36,7 @@ impl Call {
         deadline: Instant,
     ) -> Result<Self, Problem> {
         let hosted = server.store(store)?;
-        let caller = Caller::of(server.subject.clone(), server.workload.clone(), headers)?;
+        let caller = Caller::of(server.subject(), server.workload(), headers)?;
         Ok(Self { policy: hosted.policy(), server, hosted, caller, deadline })
     }
 

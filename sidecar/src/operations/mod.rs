@@ -20,7 +20,7 @@ pub(crate) use events::{By, Found, find, locations, stream_head, unreadable};
 pub(crate) use options::AskedOptions;
 pub(crate) use pages::Pages;
 pub(crate) use scan::{PAGE_BYTES, Page, Scan, Target};
-pub(crate) use stores::{one_store, visible_stores};
+pub(crate) use stores::{any_store, one_store, visible_stores};
 pub(crate) use stream::{check_stream, readable_name};
 pub(crate) use subscription::{CATCH_UP, Frames, Subscription, Until};
 pub(crate) use view::View;

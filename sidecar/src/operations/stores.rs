@@ -1,18 +1,22 @@
-use polylog_api::{Problem, SourceStatus, StoreStatus};
+use polylog_api::{Code, Problem, SourceStatus, StoreStatus};
+use polylog_log::{Failure, Position, Term};
 use polylog_replication::{SourceState, StoreStatus as Status};
 
 use crate::{
-    hosted::{DeclaredSource, Hosted},
+    hosted::{DeclaredSource, Hosted, Waiting},
     pipeline::denied,
     policy::Verb,
-    server::Server,
+    server::{Served, Server},
 };
 
 /// The stores on which the caller has a verb.
 pub(crate) async fn visible_stores(server: &Server) -> Vec<StoreStatus> {
     let mut stores = Vec::new();
-    for hosted in server.stores.values() {
-        let status = status(server, hosted, &hosted.store.status().await);
+    for served in server.served().values() {
+        let status = match served {
+            Served::Open(hosted) => status(server, hosted, &hosted.store.status().await),
+            Served::Waiting(store) => waiting(server, store),
+        };
         if !status.verbs.is_empty() {
             stores.push(status);
         }
@@ -20,18 +24,72 @@ pub(crate) async fn visible_stores(server: &Server) -> Vec<StoreStatus> {
     stores
 }
 
+/// What is known of a store that may not be open; refuses a caller who has no verb on it.
+pub(crate) async fn any_store(server: &Server, name: Option<&str>) -> Result<StoreStatus, Problem> {
+    let status = match server.find(name)? {
+        Served::Open(hosted) => return Ok(one_store(server, &hosted).await?.0),
+        Served::Waiting(store) => waiting(server, &store),
+    };
+    if status.verbs.is_empty() {
+        return Err(denied(&server.subject(), Verb::Read, None));
+    }
+    Ok(status)
+}
+
 /// One store; refuses a caller who has no verb on it.
 pub(crate) async fn one_store(server: &Server, hosted: &Hosted) -> Result<(StoreStatus, Status), Problem> {
     let seen = hosted.store.status().await;
     let status = status(server, hosted, &seen);
     if status.verbs.is_empty() {
-        return Err(denied(&server.subject, Verb::Read, None));
+        return Err(denied(&server.subject(), Verb::Read, None));
     }
     Ok((status, seen))
 }
 
+fn waiting(server: &Server, store: &Waiting) -> StoreStatus {
+    let verbs = store.access.as_ref().map(|access| access.verbs(&server.subject())).unwrap_or_default();
+    let problem = &store.problem;
+    let source = |declared: &DeclaredSource| {
+        let (state, message) = match &declared.unprovisioned {
+            Some(reason) => ("Unprovisioned", reason.clone()),
+            None if problem.code == Code::NotProvisioned => ("Unprovisioned", problem.detail.clone()),
+            None => ("Unreachable", problem.detail.clone()),
+        };
+        unseen(declared, state, message)
+    };
+    StoreStatus {
+        name: store.name.clone(),
+        store_id: None,
+        primary: None,
+        term: Term::ZERO,
+        positions: Vec::new(),
+        sources: store.sources.iter().map(source).collect(),
+        consistency_percent: None,
+        verified_percent: None,
+        config_position: Position::ZERO,
+        sidecar_version: env!("CARGO_PKG_VERSION").into(),
+        verbs: verbs.into_iter().map(|verb| verb.as_str().to_owned()).collect(),
+        configuration: server.configurations.status(&store.name),
+    }
+}
+
+fn unseen(declared: &DeclaredSource, state: &str, message: String) -> SourceStatus {
+    SourceStatus {
+        name: declared.name.clone(),
+        engine: declared.engine.clone(),
+        role: declared.role.clone(),
+        state: state.into(),
+        database_id: None,
+        term: None,
+        position: None,
+        lag_events: None,
+        lag_seconds: None,
+        message,
+    }
+}
+
 fn status(server: &Server, hosted: &Hosted, status: &Status) -> StoreStatus {
-    let verbs = hosted.policy().access.verbs(&server.subject);
+    let verbs = hosted.policy().access.verbs(&server.subject());
     StoreStatus {
         name: hosted.name.clone(),
         store_id: Some(status.identity.log),
@@ -44,15 +102,17 @@ fn status(server: &Server, hosted: &Hosted, status: &Status) -> StoreStatus {
         config_position: status.config_position,
         sidecar_version: env!("CARGO_PKG_VERSION").into(),
         verbs: verbs.into_iter().map(|verb| verb.as_str().to_owned()).collect(),
+        configuration: server.configurations.status(&hosted.name),
     }
 }
 
 fn source(declared: &DeclaredSource, status: &Status) -> SourceStatus {
-    let DeclaredSource { name, engine, role, unprovisioned } = declared;
+    let DeclaredSource { name, engine, role, unprovisioned, remark } = declared;
     let seen = status.sources.iter().find(|source| source.name == *name);
     let (state, message) = match seen.map(|source| &source.state) {
-        Some(SourceState::Primary) => ("InSync", String::new()),
+        Some(SourceState::Primary) => ("InSync", remark.clone().unwrap_or_default()),
         Some(SourceState::NotOpened) => ("Syncing", "not opened as primary yet".to_owned()),
+        Some(SourceState::Failing(failure @ Failure::WrongStore(_))) => ("Divergent", failure.to_string()),
         Some(SourceState::Failing(failure)) => ("Unreachable", failure.to_string()),
         None => ("Unprovisioned", unprovisioned.clone().unwrap_or_default()),
     };

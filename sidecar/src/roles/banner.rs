@@ -30,8 +30,12 @@ impl Banner {
                     let engine = match database {
                         Database::Sqlite(_) => "SQLite",
                         Database::Postgres(_) => "PostgreSQL",
+                        Database::Mariadb(_) => "MariaDB",
                     };
                     self.line(format_args!("  {}: {engine}, {database}", source.name));
+                    if let Some(remark) = &source.remark {
+                        self.line(format_args!("    warning: {remark}"));
+                    }
                 }
                 Some(reason) => self.line(format_args!("  {}: Unprovisioned, {reason}", source.name)),
             }
@@ -58,7 +62,7 @@ impl Banner {
     /// Prints it, with two calls to try.
     pub(super) fn print(mut self, running: &Running) {
         let (port, health_port) = (running.port(), running.health_port());
-        let prefix = match (&running.server().default_store, &self.first_store) {
+        let prefix = match (running.server().default_store(), &self.first_store) {
             (None, Some(store)) => format!("/v1/stores/{store}"),
             _ => "/v1".to_owned(),
         };

@@ -147,7 +147,7 @@ async fn open(
     logs: &mut BTreeMap<LogId, String>,
 ) -> Result<Opened, DevError> {
     let name = store.name.to_string();
-    let place = StorePlace::of(store, data, &args.sources, &declared.databases)?;
+    let place = StorePlace::of(store, data, &args.sources, &declared.databases, args.unsafe_durability)?;
     let folder = StoreFolder::claim(place.folder.clone())?;
     let approval = Approval::up_to(StepClass::Slow);
     let approval = match &args.approve {
@@ -159,6 +159,17 @@ async fn open(
         return Err(DevError::SameLog(other, name));
     }
     let source = provisioned.source;
+    let unsafe_setting = source.unsafe_setting().await;
+    let failed = |error| DevError::Open { store: name.clone(), error: OpenError::Source(error) };
+    let remark = unsafe_setting.map_err(failed)?.map(|setting| {
+        tracing::warn!(
+            store = name,
+            source = %place.source,
+            setting,
+            "unsafe durability: what is acknowledged may be lost"
+        );
+        format!("unsafe durability: {setting} is off, and what is acknowledged may be lost")
+    });
     let policy = policy_document(store);
     let options = StoreOptions {
         config: desired_config(store),
@@ -168,14 +179,14 @@ async fn open(
         ..StoreOptions::new(&name, place.source.clone(), source.shared(), provisioned.identity)
     };
     let opened = Store::open(options).await.map_err(|error| DevError::Open { store: name.clone(), error })?;
-    let sources = store.sources.iter().map(|source| declared_source(source, &place)).collect();
+    let sources = store.sources.iter().map(|source| declared_source(source, &place, &remark)).collect();
     let hosted = Hosted::new(store.namespace.to_string(), name.clone(), opened, sources)
         .map_err(|error| DevError::Policy { store: name, error })?
         .with_reads(read_defaults(store));
     Ok(Opened { hosted, database: place.database, waiting: provisioned.waiting, source, _folder: folder })
 }
 
-fn declared_source(source: &ResolvedSource, place: &StorePlace) -> DeclaredSource {
+fn declared_source(source: &ResolvedSource, place: &StorePlace, remark: &Option<String>) -> DeclaredSource {
     let name = SourceName::recorded(source.name.as_str());
     let is_kept = name == place.source;
     DeclaredSource {
@@ -183,6 +194,7 @@ fn declared_source(source: &ResolvedSource, place: &StorePlace) -> DeclaredSourc
         engine: if is_kept { place.database.engine() } else { source.engine.field() }.into(),
         role: format!("{:?}", source.role),
         unprovisioned: (!is_kept).then(|| LATER.into()),
+        remark: remark.clone().filter(|_| is_kept),
     }
 }
 

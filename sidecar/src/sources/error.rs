@@ -1,5 +1,6 @@
 use std::{io, path::PathBuf};
 
+use polylog_api::Code;
 use polylog_log::{Failure, RefusedReason};
 
 use crate::operations::errors::of_source;
@@ -48,6 +49,11 @@ impl SourceError {
     }
 }
 
+/// The code with which a source's failure is told.
+pub fn code_of(failure: &Failure) -> Code {
+    of_source(failure).code
+}
+
 /// A database's failure when a process begins: the code, what is wrong, what to do.
 pub(crate) fn told(failure: &Failure) -> String {
     let next = match failure {
@@ -60,7 +66,9 @@ pub(crate) fn told(failure: &Failure) -> String {
              empty schema"
         }
         Failure::Refused { reason, .. } => match reason {
-            RefusedReason::Auth => "correct the user or the password, and check the server's pg_hba.conf",
+            RefusedReason::Auth => {
+                "correct the user or the password, and check whom the server lets in from here (pg_hba.conf, the user's host)"
+            }
             RefusedReason::Rights => {
                 "grant it; to create the schema and its tables, the role needs CREATE on the database"
             }
@@ -73,5 +81,5 @@ pub(crate) fn told(failure: &Failure) -> String {
         Failure::FormatTooNew { .. } => "update polylog",
         Failure::Damaged(_) => "have the database verified or restored",
     };
-    format!("{}: {failure}\n  next: {next}", of_source(failure).code)
+    format!("{}: {failure}\n  next: {next}", code_of(failure))
 }

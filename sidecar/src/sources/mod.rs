@@ -1,8 +1,13 @@
-//! Where the logs of `polylog dev` are kept, and their provisioning: an SQLite file or a PostgreSQL database.
+//! Where the logs of `polylog dev` are kept, and their provisioning: an SQLite file, or a database of PostgreSQL or
+//! MariaDB.
 
 mod error;
 mod folder;
+mod mariadb;
+mod mounted;
 mod postgres;
+mod preflight;
+mod rotating;
 mod sqlite;
 
 use std::{
@@ -19,16 +24,21 @@ use polylog_crds::{
 use polylog_log::{
     Approval, DatabaseId, Failure, Identity, Incarnation, IndexOptions, LogId, Plan, Source, SourceName,
 };
+use polylog_source_mariadb::MariadbSource;
 use polylog_source_postgres::PostgresSource;
 use polylog_source_sqlite::{SqliteConfig, SqliteSource};
 use uuid::Uuid;
 
-pub use error::SourceError;
 pub(crate) use error::told;
+pub use error::{SourceError, code_of};
 pub use folder::StoreFolder;
+pub use mariadb::MariadbPlace;
+pub(crate) use mounted::{Most, MountedDatabase};
 pub use postgres::PostgresPlace;
+pub use preflight::Looked;
+pub(crate) use rotating::RotatingSource;
 
-use crate::config::{ConfigError, DeclaredDatabase, SourcePlacement, Target};
+use crate::config::{ConfigError, DeclaredDatabase, ServerEngine, SourcePlacement, Target};
 use folder::known_log;
 
 /// Where `polylog dev` keeps the log of a store.
@@ -51,6 +61,8 @@ pub enum Database {
     Sqlite(PathBuf),
     /// A schema in a PostgreSQL database.
     Postgres(Box<PostgresPlace>),
+    /// A MariaDB database.
+    Mariadb(Box<MariadbPlace>),
 }
 
 impl Database {
@@ -59,6 +71,7 @@ impl Database {
         match self {
             Database::Sqlite(_) => "sqlite",
             Database::Postgres(_) => "postgres",
+            Database::Mariadb(_) => "mysql",
         }
     }
 }
@@ -69,6 +82,7 @@ impl fmt::Display for Database {
         match self {
             Database::Sqlite(path) => write!(f, "{}", path.display()),
             Database::Postgres(place) => write!(f, "{place}"),
+            Database::Mariadb(place) => write!(f, "{place}"),
         }
     }
 }
@@ -82,6 +96,7 @@ struct Wanted {
 
 impl StorePlace {
     /// The place below the folder `data`, or where `placements` say; `databases` are those that they lead to.
+    /// `unsafe_durability`: servers that forget what they acknowledged are used too.
     ///
     /// # Errors
     /// A store without a source that this version can serve; the capabilities refuse it before.
@@ -90,6 +105,7 @@ impl StorePlace {
         data: &Path,
         placements: &[SourcePlacement],
         databases: &BTreeMap<DeclaredName, DeclaredDatabase>,
+        unsafe_durability: bool,
     ) -> Result<Self, ConfigError> {
         let ResolvedStore { namespace, name, .. } = store;
         let primary = store
@@ -101,7 +117,14 @@ impl StorePlace {
         let database = match (placement.map(|placement| &placement.target), databases.get(&primary.name)) {
             (None, _) => Database::Sqlite(folder.join(format!("{source}.db"))),
             (Some(Target::File(path)), _) => Database::Sqlite(path.clone()),
-            (Some(_), Some(database)) => Database::Postgres(Box::new(PostgresPlace::of(database)?)),
+            (Some(_), Some(database)) => match database.engine {
+                ServerEngine::Postgres => {
+                    Database::Postgres(Box::new(PostgresPlace::of(database, unsafe_durability)?))
+                }
+                ServerEngine::Mariadb => {
+                    Database::Mariadb(Box::new(MariadbPlace::of(database, unsafe_durability)?))
+                }
+            },
             (Some(target), None) => {
                 let engine = match target {
                     Target::Address(engine, _) => *engine,
@@ -128,6 +151,7 @@ impl StorePlace {
         let planned = match &self.database {
             Database::Sqlite(path) => sqlite::plan(path, self.wanted(), known),
             Database::Postgres(place) => place.plan(self.wanted(), known).await,
+            Database::Mariadb(place) => place.plan(self.wanted(), known).await,
         };
         planned.map(|(_, plan)| plan).map_err(|failure| self.failed(failure))
     }
@@ -140,6 +164,7 @@ impl StorePlace {
         match &self.database {
             Database::Sqlite(path) => SourceError::File { path: path.clone(), failure },
             Database::Postgres(place) => SourceError::Database { place: place.to_string(), failure },
+            Database::Mariadb(place) => SourceError::Database { place: place.to_string(), failure },
         }
     }
 }
@@ -161,6 +186,8 @@ pub enum OpenSource {
     Sqlite(Arc<SqliteSource>),
     /// A schema in a PostgreSQL database.
     Postgres(Arc<PostgresSource>),
+    /// A MariaDB database.
+    Mariadb(Arc<MariadbSource>),
 }
 
 impl OpenSource {
@@ -169,6 +196,19 @@ impl OpenSource {
         match self {
             OpenSource::Sqlite(source) => source.clone(),
             OpenSource::Postgres(source) => source.clone(),
+            OpenSource::Mariadb(source) => source.clone(),
+        }
+    }
+
+    /// The setting because of which the source may lose what it acknowledged; only where that was allowed.
+    ///
+    /// # Errors
+    /// The source does not answer.
+    pub async fn unsafe_setting(&self) -> Result<Option<&'static str>, Failure> {
+        match self {
+            OpenSource::Sqlite(_) => Ok(None),
+            OpenSource::Postgres(source) => source.unsafe_setting().await,
+            OpenSource::Mariadb(source) => source.unsafe_setting().await,
         }
     }
 
@@ -177,6 +217,7 @@ impl OpenSource {
         match self {
             OpenSource::Sqlite(source) => source.close().await,
             OpenSource::Postgres(source) => source.close().await,
+            OpenSource::Mariadb(source) => source.close().await,
         }
     }
 }
@@ -200,6 +241,7 @@ pub async fn provision(
                 .unwrap_or_else(|error| Err(Failure::Unreachable(error.to_string())))
         }
         Database::Postgres(database) => database.prepare(wanted, &approval, known).await,
+        Database::Mariadb(database) => database.prepare(wanted, &approval, known).await,
     };
     let (identity, waiting) = prepared.map_err(|failure| place.failed(failure))?;
     if known.is_none() {
@@ -214,9 +256,23 @@ pub async fn provision(
             let opened = PostgresSource::open(database.data.clone()).await;
             opened.map(|source| OpenSource::Postgres(Arc::new(source)))
         }
+        Database::Mariadb(database) => {
+            let opened = MariadbSource::open(database.data.clone()).await;
+            opened.map(|source| OpenSource::Mariadb(Arc::new(source)))
+        }
     };
     let source = opened.map_err(|failure| place.failed(failure))?;
     Ok(Provisioned { source, identity, waiting })
+}
+
+/// The same, unless the store's log is known and the database holds none.
+fn identity_in(known: Option<LogId>, found: Option<Identity>, is_empty: bool) -> Result<Identity, Failure> {
+    match known {
+        Some(known) if is_empty => Err(Failure::WrongStore(format!(
+            "the store's folder belongs to log {known}, and the database holds no log"
+        ))),
+        known => Ok(identity(known, found)),
+    }
 }
 
 /// What a source is to hold: what is known, else what was found, else a new log.

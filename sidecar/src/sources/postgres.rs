@@ -1,12 +1,12 @@
 use std::fmt;
 
-use polylog_log::{Approval, Desired, Failure, Identity, LogId, Plan};
+use polylog_log::{Approval, Check, Credential, Desired, Failure, Identity, LogId, Plan, RoleGrants};
 use polylog_source_postgres::{
-    PostgresConfig, SchemaName,
+    PostgresConfig, SchemaName, preflight,
     provision::{self, Actual, Place, RoleName},
 };
 
-use super::{Wanted, identity};
+use super::{Wanted, identity_in};
 use crate::config::{ConfigError, DeclaredDatabase};
 
 /// A schema in a PostgreSQL database, and how it is reached.
@@ -21,15 +21,15 @@ pub struct PostgresPlace {
 
 impl PostgresPlace {
     /// The place that was declared.
-    pub(super) fn of(database: &DeclaredDatabase) -> Result<Self, ConfigError> {
-        let refused = |error: polylog_source_postgres::ConfigError| ConfigError::Refused(error.to_string());
+    pub(super) fn of(database: &DeclaredDatabase, unsafe_durability: bool) -> Result<Self, ConfigError> {
         let schema = SchemaName::parse(&database.schema).map_err(refused)?;
-        let data = database.connection.postgres(schema.clone())?;
+        let allow = |config| PostgresConfig { allow_unsafe_durability: unsafe_durability, ..config };
+        let data = database.connection.postgres(schema.clone()).map(allow)?;
         let mut place = Place { schema: schema.clone(), create_schema: database.create_schema, role: None };
         let provisioning = match &database.provisioning {
             None => data.clone(),
             Some(connection) => {
-                let config = connection.postgres(schema)?;
+                let config = connection.postgres(schema).map(allow)?;
                 let role = data.address.role().map_err(refused)?;
                 if role != config.address.role().map_err(refused)? {
                     place.role = Some(RoleName::parse(&role).map_err(refused)?);
@@ -38,6 +38,23 @@ impl PostgresPlace {
             }
         };
         Ok(Self { data, provisioning, place })
+    }
+
+    /// What its roles must be granted.
+    pub(super) fn grants(&self) -> Result<Vec<RoleGrants>, ConfigError> {
+        let address = &self.provisioning.address;
+        let database = address.database().map_err(refused)?;
+        let role = address.role().and_then(|role| RoleName::parse(&role)).map_err(refused)?;
+        Ok(provision::role_grants(&self.place, &database, &role))
+    }
+
+    /// Looks at the database through each of its connections; writes nothing.
+    pub(super) async fn check(&self, known: Option<LogId>) -> Vec<Check> {
+        let mut checks = preflight(&self.data, &self.place, Credential::Rows, known).await;
+        if self.place.role.is_some() {
+            checks.extend(preflight(&self.provisioning, &self.place, Credential::Provisioning, known).await);
+        }
+        checks
     }
 
     /// Provisions the schema as approved.
@@ -76,18 +93,16 @@ impl PostgresPlace {
             Actual::Ours(inventory) => inventory.identity,
             Actual::Absent | Actual::Empty => None,
         };
-        if let Some(known) = known
-            && matches!(actual, Actual::Absent | Actual::Empty)
-        {
-            return Err(Failure::WrongStore(format!(
-                "the store's folder belongs to log {known}, and the database holds no log"
-            )));
-        }
-        let identity = identity(known, found);
+        let is_empty = matches!(actual, Actual::Absent | Actual::Empty);
+        let identity = identity_in(known, found, is_empty)?;
         let Wanted { source, indexes } = wanted;
         let plan = provision::plan(&Desired { identity, source, indexes }, &self.place, &actual)?;
         Ok((identity, plan))
     }
+}
+
+fn refused(error: polylog_source_postgres::ConfigError) -> ConfigError {
+    ConfigError::Refused(error.to_string())
 }
 
 impl fmt::Display for PostgresPlace {

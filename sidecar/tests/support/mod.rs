@@ -2,7 +2,10 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+pub mod answers;
 pub mod client;
+pub mod mounted;
+pub mod process;
 pub mod remote;
 
 use std::time::Duration;
@@ -84,6 +87,7 @@ impl Sidecar {
                 engine: "sqlite".into(),
                 role: "Voter".into(),
                 unprovisioned: None,
+                remark: None,
             };
             hosted.push(Hosted::new("shop".into(), (*name).into(), store, vec![declared]).unwrap());
             folders.push(folder);
@@ -109,8 +113,8 @@ impl Sidecar {
         self.folder.path().join("payments/ledger.db")
     }
 
-    pub fn store(&self) -> &Store {
-        &self.running.server().stores["payments"].store
+    pub fn store(&self) -> Store {
+        self.running.server().hosted("payments").unwrap().store.clone()
     }
 }
 

@@ -1,16 +1,20 @@
 use std::{
     fs,
-    net::TcpListener,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use crate::supervisor::Supervisor;
+use crate::{
+    machine,
+    supervisor::{Habits, Supervisor},
+};
 
 /// Where Debian and Ubuntu put the programs; elsewhere `POLYLOG_POSTGRES_BIN` says where.
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+
+/// PostgreSQL refuses to run as root.
+const USER: &str = "postgres";
 
 /// The superuser, and its password over TCP; the socket asks for none.
 const PASSWORD: &str = "secret";
@@ -37,21 +41,22 @@ impl PostgresServer {
     /// A new server that has a disk of so many MiB for databases in its tablespace `small`.
     pub fn with_small_disk(megabytes: usize) -> Self {
         let server = Self::started(&[], Some(megabytes));
-        let location = server.folder.join(SMALL);
+        let location = server.folder.join(machine::SMALL);
         server.execute("postgres", &format!("CREATE TABLESPACE small LOCATION '{}'", location.display()));
         server
     }
 
     fn started(settings: &[(&str, &str)], small_disk: Option<usize>) -> Self {
         let folder = tempfile::Builder::new().prefix("polylog-pg-").tempdir().expect("a folder").keep();
-        give_to_user(&folder);
+        machine::give_to(USER, &folder);
         create(&folder);
-        let port = free_port();
+        let port = machine::free_port();
         let supervisor = Supervisor::new(
             &folder,
             &folder.join("log"),
             &folder.join("data/postmaster.pid"),
-            &on_disk(&folder, small_disk, command(&folder, port, settings)),
+            Habits { ready: "^ready\\|^standby", stop: "INT", end: "QUIT" },
+            &machine::on_disk(USER, &folder, small_disk, command(&folder, port, settings)),
         );
         let server = Self { folder, port, databases: AtomicU32::new(0), supervisor };
         server.resume_after("start");
@@ -81,11 +86,7 @@ impl PostgresServer {
 
     /// Writes a file in the folder that only the server can read.
     pub fn write_file(&self, name: &str, content: &str) -> PathBuf {
-        let path = self.folder.join(name);
-        fs::write(&path, content).expect("a file");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its permissions");
-        give_to_user(&path);
-        path
+        machine::write_file(USER, &self.folder.join(name), content)
     }
 
     /// The TCP port on loopback.
@@ -152,9 +153,7 @@ impl PostgresServer {
     }
 
     fn log(&self) -> String {
-        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(20)..].join("\n")
+        machine::end_of_log(&self.folder)
     }
 }
 
@@ -170,66 +169,27 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-/// PostgreSQL refuses to run as root.
-fn as_user(command: Vec<String>) -> Vec<String> {
-    if !rustix::process::geteuid().is_root() {
-        return command;
-    }
-    let user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"];
-    user.into_iter().map(String::from).chain(command).collect()
-}
-
-/// The folder of the small disk.
-const SMALL: &str = "small";
-
-/// The server in a mount namespace of its own, which has the small disk.
-fn on_disk(folder: &Path, megabytes: Option<usize>, server: Vec<String>) -> Vec<String> {
-    let Some(megabytes) = megabytes else { return server };
-    let disk = folder.join(SMALL);
-    fs::create_dir(&disk).expect("a folder");
-    let is_root = rustix::process::geteuid().is_root();
-    let script =
-        "mount -t tmpfs -o size=$2m,mode=0700 none \"$1\" && chown \"$3\" \"$1\" && shift 3 && exec \"$@\"";
-    let owner = if is_root { "postgres".to_owned() } else { rustix::process::geteuid().as_raw().to_string() };
-    let namespace: &[&str] = if is_root { &["-m"] } else { &["-m", "--map-current-user", "--keep-caps"] };
-    let mut command = vec!["unshare".to_owned()];
-    command.extend(namespace.iter().map(|argument| (*argument).to_owned()));
-    command.extend(["sh", "-c", script, "sh"].map(String::from));
-    command.extend([disk.to_string_lossy().into_owned(), megabytes.to_string(), owner]);
-    command.extend(server);
-    command
-}
-
-fn give_to_user(folder: &Path) {
-    if rustix::process::geteuid().is_root() {
-        let done = Command::new("chown").arg("postgres").arg(folder).status().expect("chown");
-        assert!(done.success(), "there is no user postgres to run the server as");
-    }
-}
-
 fn create(folder: &Path) {
     let password = folder.join("password");
     fs::write(&password, PASSWORD).expect("a file");
-    give_to_user(&password);
+    machine::give_to(USER, &password);
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let initdb = as_user(vec![
-        text(&program("initdb")),
-        format!("--pgdata={}", text(&folder.join("data"))),
-        "--username=postgres".into(),
-        "--encoding=UTF8".into(),
-        "--locale=C.UTF-8".into(),
-        "--auth-local=trust".into(),
-        "--auth-host=scram-sha-256".into(),
-        format!("--pwfile={}", text(&password)),
-        "--no-sync".into(),
-    ]);
+    let initdb = machine::as_user(
+        USER,
+        vec![
+            text(&program("initdb")),
+            format!("--pgdata={}", text(&folder.join("data"))),
+            "--username=postgres".into(),
+            "--encoding=UTF8".into(),
+            "--locale=C.UTF-8".into(),
+            "--auth-local=trust".into(),
+            "--auth-host=scram-sha-256".into(),
+            format!("--pwfile={}", text(&password)),
+            "--no-sync".into(),
+        ],
+    );
     let output = Command::new(&initdb[0]).args(&initdb[1..]).output().expect("initdb");
     assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }
 
 fn command(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Vec<String> {
@@ -251,7 +211,7 @@ fn command(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Vec<String> {
     for (name, value) in own.into_iter().chain(given) {
         command.extend(["-c".into(), format!("{name}={value}")]);
     }
-    as_user(command)
+    machine::as_user(USER, command)
 }
 
 #[cfg(test)]

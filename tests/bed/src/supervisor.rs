@@ -11,12 +11,23 @@ pub(crate) struct Supervisor {
     child: Mutex<Child>,
 }
 
+/// How a server behaves.
+pub(crate) struct Habits {
+    /// What its file of the number has in a line when it is ready, for grep.
+    pub(crate) ready: &'static str,
+    /// The signal that ends it in order.
+    pub(crate) stop: &'static str,
+    /// The signal that ends it when nothing of it is needed any more.
+    pub(crate) end: &'static str,
+}
+
 impl Supervisor {
-    /// For a server that writes its number and the word `ready` into the file `ready`.
-    pub(crate) fn new(folder: &Path, log: &Path, ready: &Path, server: &[String]) -> Self {
+    /// For a server that writes its number into the first line of the file `ready`.
+    pub(crate) fn new(folder: &Path, log: &Path, ready: &Path, habits: Habits, server: &[String]) -> Self {
         let mut child = Command::new("sh")
             .args(["-c", include_str!("supervisor.sh"), "supervisor.sh"])
             .args([folder, log, ready])
+            .args([habits.ready, habits.stop, habits.end])
             .args(server)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

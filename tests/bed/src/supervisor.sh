@@ -1,11 +1,11 @@
 # Runs one server for a test process. Commands come as lines, each is answered by a line; when the pipe ends, so do the
 # server and its folder: a test process that is killed leaves nothing behind.
 #
-# usage: supervisor.sh <folder> <log> <ready-file> <server> <arguments>
+# usage: supervisor.sh <folder> <log> <ready-file> <ready-pattern> <stop-signal> <end-signal> <server> <arguments>
 # what ends the test process also reaches this one: the pipe alone decides
 trap '' INT TERM HUP
-folder=$1 log=$2 ready=$3
-shift 3
+folder=$1 log=$2 ready=$3 pattern=$4 stop=$5 end=$6
+shift 6
 server=
 
 start() {
@@ -13,7 +13,7 @@ start() {
   server=$!
   tries=0
   # the file's first line is the server's number: one that a killed server left does not count
-  until [ "$(head -n 1 "$ready" 2>/dev/null)" = "$server" ] && grep -q '^ready\|^standby' "$ready"; do
+  until [ "$(head -n 1 "$ready" 2>/dev/null)" = "$server" ] && grep -q "$pattern" "$ready"; do
     kill -0 "$server" 2>/dev/null || return 1
     tries=$((tries + 1))
     [ $tries -lt 3000 ] || return 1
@@ -35,7 +35,7 @@ crash() {
 }
 
 stop() {
-  kill -INT "$server"
+  kill -"$stop" "$server"
   wait "$server"
 }
 
@@ -51,7 +51,7 @@ while read -r command; do
 done
 if [ -n "$server" ]; then
   kill -CONT "$server" 2>/dev/null
-  kill -QUIT "$server" 2>/dev/null
+  kill -"$end" "$server" 2>/dev/null
   wait "$server" 2>/dev/null
 fi
 rm -rf "$folder"

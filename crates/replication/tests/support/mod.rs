@@ -53,10 +53,14 @@ pub struct Remote {
     database: Mutex<Database>,
     /// Appends wait while this is true.
     held: watch::Sender<bool>,
+    /// What was read of users' streams waits while this is true.
+    held_answers: watch::Sender<bool>,
     is_cut: AtomicBool,
     panics: AtomicUsize,
     pub appends: AtomicUsize,
     pub log_reads: AtomicUsize,
+    /// Reads of users' streams that have their answer.
+    pub stream_reads: AtomicUsize,
 }
 
 impl Remote {
@@ -78,10 +82,12 @@ impl Remote {
         Arc::new(Self {
             database: Mutex::new(database),
             held: watch::Sender::new(false),
+            held_answers: watch::Sender::new(false),
             is_cut: AtomicBool::new(false),
             panics: AtomicUsize::new(0),
             appends: AtomicUsize::new(0),
             log_reads: AtomicUsize::new(0),
+            stream_reads: AtomicUsize::new(0),
         })
     }
 
@@ -99,6 +105,11 @@ impl Remote {
 
     pub fn release(&self) {
         self.held.send_replace(false);
+    }
+
+    /// What is read of users' streams does not arrive.
+    pub fn hold_answers(&self, are_held: bool) {
+        self.held_answers.send_replace(are_held);
     }
 
     /// Nothing reaches the database.
@@ -160,7 +171,14 @@ impl Source for Remote {
         self.reach()?.read_log(read).await
     }
     async fn read_stream(&self, read: ReadStream) -> Result<StreamPage, Failure> {
-        self.reach()?.read_stream(read).await
+        let is_users = !read.stream.is_system();
+        let answer = self.reach()?.read_stream(read).await;
+        if is_users {
+            self.stream_reads.fetch_add(1, Ordering::SeqCst);
+            let mut held = self.held_answers.subscribe();
+            held.wait_for(|held| !held).await.expect("the sender is in self");
+        }
+        answer
     }
     async fn read_category(&self, read: ReadCategory) -> Result<CategoryPage, Failure> {
         self.reach()?.read_category(read).await

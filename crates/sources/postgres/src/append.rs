@@ -96,7 +96,7 @@ async fn guessed(writer: &mut Writer, of: &Identity, append: &Append) -> Result<
         }
         Err(error) => return Err(Stopped::at_commit(error)),
     };
-    writer.faults.pass(faults::COMMITTED).await.map_err(Stopped::after_commit)?;
+    writer.faults.pass(faults::COMMITTED).await.map_err(|stop| Stopped::after_commit(stop.into()))?;
     writer.memory.remember(&head.tail, swapped.head.clone(), &effect.write);
     writer.memory.set_clock(swapped.clock);
     wait::publish(&writer.tail, swapped.head.tail.position);

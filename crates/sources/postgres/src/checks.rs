@@ -1,59 +1,9 @@
-//! What a database must be before it is used.
+//! What a schema must hold before it is used.
 
 use polylog_log::{Failure, RefusedReason};
 use sqlx::{PgConnection, Row};
 
 use crate::{config::SchemaName, error::EngineError, schema};
-
-/// The oldest server that this engine is tested with.
-const OLDEST: i32 = 150_000;
-
-/// What the server says of itself and of our session.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) version_number: i32,
-    pub(crate) version: String,
-    pub(crate) encoding: String,
-    pub(crate) fsync: String,
-    pub(crate) synchronous_commit: String,
-    pub(crate) is_standby: bool,
-    pub(crate) read_only: String,
-}
-
-impl Settings {
-    pub(crate) fn check(&self, allow_unsafe_durability: bool) -> Result<(), Failure> {
-        let unsuitable =
-            |message: String| Err(Failure::Refused { reason: RefusedReason::Unsuitable, message });
-        let read_only = |message: &str| {
-            Err(Failure::Refused { reason: RefusedReason::ReadOnly, message: message.into() })
-        };
-        if self.version_number < OLDEST {
-            return unsuitable(format!("PostgreSQL 15 or newer is needed, this is {}", self.version));
-        }
-        if self.encoding != "UTF8" {
-            return unsuitable(format!(
-                "the database's encoding is {}; create one with ENCODING 'UTF8' TEMPLATE template0",
-                self.encoding
-            ));
-        }
-        if self.is_standby {
-            return read_only("the server is a standby, which takes no writes; connect to its primary");
-        }
-        if self.read_only == "on" {
-            return read_only("default_transaction_read_only is on for this server, database or role");
-        }
-        if allow_unsafe_durability {
-            return Ok(());
-        }
-        let off = [("fsync", &self.fsync), ("synchronous_commit", &self.synchronous_commit)];
-        match off.into_iter().find(|(_, value)| *value == "off") {
-            Some((setting, _)) => unsuitable(format!(
-                "{setting} is off: the server forgets what it acknowledged when the machine fails; set it to on"
-            )),
-            None => Ok(()),
-        }
-    }
-}
 
 /// The schema, our tables in it, and the indexes that make ids and versions unique, as the catalog has them whatever
 /// our rights: kind, name, whether it is what it should be, its comment, and what we may do.
@@ -74,24 +24,24 @@ const LOOK: &str = "SELECT 'schema', nspname::text, true, NULL, has_schema_privi
 
 /// What the catalog has under our names.
 #[derive(Default)]
-struct Catalog {
+pub(crate) struct Catalog {
     /// Whether the schema is there, and whether we may use it.
-    usage: Option<bool>,
-    tables: Vec<Found>,
+    pub(crate) usage: Option<bool>,
+    pub(crate) tables: Vec<Found>,
     /// Indexes that are unique and whole: name, and definition from USING on.
     indexes: Vec<(String, String)>,
 }
 
 /// A table of ours as the catalog has it.
-struct Found {
-    name: String,
+pub(crate) struct Found {
+    pub(crate) name: String,
     is_table: bool,
     mark: Option<String>,
     may: [bool; 4],
 }
 
 /// What an open source does with each table: what must be granted before it is used.
-const NEEDED: [(&str, &[&str]); 6] = [
+pub(crate) const NEEDED: [(&str, &[&str]); 6] = [
     ("polylog_events", &["SELECT", "INSERT"]),
     ("polylog_configs", &["SELECT", "INSERT"]),
     ("polylog_cuts", &["SELECT"]),
@@ -101,7 +51,7 @@ const NEEDED: [(&str, &[&str]); 6] = [
 ];
 
 /// In the order of the columns of [`LOOK`].
-const RIGHTS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+pub(crate) const RIGHTS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// Checks that the schema holds our tables and that we may use them.
 pub(crate) async fn tables(connection: &mut PgConnection, schema: &SchemaName) -> Result<(), EngineError> {
@@ -118,7 +68,8 @@ pub(crate) async fn check_ours(
     Ok(catalog.is_ours(schema)?)
 }
 
-async fn look(connection: &mut PgConnection, schema: &SchemaName) -> Result<Catalog, EngineError> {
+/// What the catalog has under our names.
+pub(crate) async fn look(connection: &mut PgConnection, schema: &SchemaName) -> Result<Catalog, EngineError> {
     let tables: Vec<&str> = schema::TABLES.iter().map(|table| table.name).collect();
     let indexes: Vec<&str> = schema::UNIQUE.iter().map(|index| index.name).collect();
     let rows = sqlx::query(LOOK)
@@ -145,7 +96,8 @@ async fn look(connection: &mut PgConnection, schema: &SchemaName) -> Result<Cata
 }
 
 impl Catalog {
-    fn is_ours(&self, schema: &SchemaName) -> Result<bool, Failure> {
+    /// Whether there are tables of ours; fails when there are others' under our names.
+    pub(crate) fn is_ours(&self, schema: &SchemaName) -> Result<bool, Failure> {
         match self.tables.iter().find(|table| !table.is_ours()) {
             Some(foreign) => Err(foreign_table(schema, &foreign.name)),
             None => Ok(!self.tables.is_empty()),
@@ -170,16 +122,18 @@ impl Catalog {
                 return Err(missing_right(&format!("{} ON {schema}.{name}", lacking.join(", "))));
             }
         }
+        match self.missing_indexes().first() {
+            Some(index) => Err(missing_index(schema, index)),
+            None => Ok(()),
+        }
+    }
+
+    /// The indexes that keep ids and versions unique, as far as they are not there as they should be.
+    pub(crate) fn missing_indexes(&self) -> Vec<schema::Index> {
         let stands = |index: &schema::Index| {
             self.indexes.iter().any(|(name, using)| name == index.name && using == index.using)
         };
-        match schema::UNIQUE.iter().find(|index| !stands(index)) {
-            Some(index) => missing(format!(
-                "index {}, which keeps ids and versions unique, is missing, invalid or another one in schema {schema}",
-                index.name
-            )),
-            None => Ok(()),
-        }
+        schema::UNIQUE.into_iter().filter(|index| !stands(index)).collect()
     }
 }
 
@@ -189,8 +143,12 @@ impl Found {
     }
 
     fn lacking(&self, needed: &[&'static str]) -> Vec<&'static str> {
-        let may = RIGHTS.into_iter().zip(self.may);
-        may.filter(|(right, may)| needed.contains(right) && !may).map(|(right, _)| right).collect()
+        needed.iter().copied().filter(|right| !self.rights().contains(right)).collect()
+    }
+
+    /// What we may do with it.
+    pub(crate) fn rights(&self) -> Vec<&'static str> {
+        RIGHTS.into_iter().zip(self.may).filter(|(_, may)| *may).map(|(right, _)| right).collect()
     }
 }
 
@@ -203,55 +161,15 @@ fn foreign_table(schema: &SchemaName, name: &str) -> Failure {
     ))
 }
 
+/// Says that an index is not there as it should be.
+pub(crate) fn missing_index(schema: &SchemaName, index: &schema::Index) -> Failure {
+    Failure::NotProvisioned(format!(
+        "index {}, which keeps ids and versions unique, is missing, invalid or another one in schema {schema}",
+        index.name
+    ))
+}
+
 fn missing_right(right: &str) -> Failure {
     let message = format!("a right is missing; as owner run: GRANT {right} TO the role of this connection");
     Failure::Refused { reason: RefusedReason::Rights, message }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn good() -> Settings {
-        Settings {
-            version_number: 150_018,
-            version: "15.18".into(),
-            encoding: "UTF8".into(),
-            fsync: "on".into(),
-            synchronous_commit: "on".into(),
-            is_standby: false,
-            read_only: "off".into(),
-        }
-    }
-
-    fn reason(settings: &Settings) -> (RefusedReason, String) {
-        match settings.check(false) {
-            Err(Failure::Refused { reason, message }) => (reason, message),
-            other => panic!("expected a refusal, got {other:?}"),
-        }
-    }
-
-    #[test]
-    fn each_unfit_server_is_refused_with_its_reason() {
-        assert_eq!(good().check(false), Ok(()));
-        let old = Settings { version_number: 140_011, version: "14.11 (Debian)".into(), ..good() };
-        let (why, message) = reason(&old);
-        assert_eq!(why, RefusedReason::Unsuitable);
-        assert!(message.contains("15 or newer") && message.contains("14.11"), "{message}");
-        let latin = Settings { encoding: "LATIN1".into(), ..good() };
-        assert!(reason(&latin).1.contains("LATIN1"));
-        let standby = Settings { is_standby: true, ..good() };
-        assert_eq!(reason(&standby).0, RefusedReason::ReadOnly);
-        let read_only = Settings { read_only: "on".into(), ..good() };
-        assert_eq!(reason(&read_only).0, RefusedReason::ReadOnly);
-        for forgetful in [
-            Settings { fsync: "off".into(), ..good() },
-            Settings { synchronous_commit: "off".into(), ..good() },
-        ] {
-            assert_eq!(reason(&forgetful).0, RefusedReason::Unsuitable);
-            assert_eq!(forgetful.check(true), Ok(()));
-        }
-        let remote = Settings { synchronous_commit: "remote_apply".into(), ..good() };
-        assert_eq!(remote.check(false), Ok(()));
-    }
 }

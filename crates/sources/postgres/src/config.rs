@@ -1,6 +1,8 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use polylog_log::FailPoints;
+use polylog_source_servers::secret::parameters;
+pub use polylog_source_servers::secret::{Secret, TlsUse};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 /// Why a configuration is refused before any connection is tried.
@@ -47,28 +49,6 @@ impl fmt::Display for SchemaName {
     }
 }
 
-/// A text that never appears in logs and messages.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps it.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for whoever opens a connection.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
 /// Where a database is, and who we are there.
 #[derive(Debug, Clone)]
 pub struct Address {
@@ -84,17 +64,6 @@ pub struct Address {
     pub client_certificate: Option<(Vec<u8>, Secret)>,
     /// Instead of the `sslmode` in the address.
     pub tls: Option<TlsUse>,
-}
-
-/// Whether a connection is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsUse {
-    /// Always, to a server whose certificate proves its name.
-    Require,
-    /// Where the server offers it; its certificate is not looked at.
-    Prefer,
-    /// Never.
-    Disable,
 }
 
 /// Without user and password.
@@ -149,9 +118,17 @@ impl Address {
         Ok(self.options()?.get_username().to_owned())
     }
 
+    /// The database that it names.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn database(&self) -> Result<String, ConfigError> {
+        Ok(self.options()?.get_database().unwrap_or_default().to_owned())
+    }
+
     /// What the driver needs.
     pub(crate) fn options(&self) -> Result<PgConnectOptions, ConfigError> {
-        let url = self.url.0.as_str();
+        let url = self.url.reveal();
         let bad = |what: &str| ConfigError::Address(what.into());
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(bad("it must begin with postgres://"));
@@ -166,13 +143,13 @@ impl Address {
             options = options.username(username);
         }
         if let Some(password) = &self.password {
-            options = options.password(&password.0);
+            options = options.password(password.reveal());
         }
         if let Some(ca) = &self.ca {
             options = options.ssl_root_cert_from_pem(ca.clone());
         }
         if let Some((certificate, key)) = &self.client_certificate {
-            options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(&key.0);
+            options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key.reveal());
         }
         if let Some(tls) = self.tls {
             options = options.ssl_mode(match tls {
@@ -194,13 +171,8 @@ impl Address {
     }
 }
 
-/// The names of the parameters behind the `?`.
-fn parameters(url: &str) -> Vec<&str> {
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    let query = query.split_once('#').map_or(query, |(query, _)| query);
-    let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
-    names.filter(|name| !name.is_empty()).collect()
-}
+/// The oldest server that this engine is tested with.
+const OLDEST: i32 = 150_000;
 
 /// How a PostgreSQL database is used. What is written does not depend on it.
 #[derive(Debug, Clone)]
@@ -225,8 +197,13 @@ pub struct PostgresConfig {
     pub request_timeout: Duration,
     /// How often other processes' commits are looked for while somebody waits for events.
     pub poll_interval: Duration,
+    /// How often an open connection checks again that the server's settings, our tables, their unique indexes and our
+    /// rights are as they must be.
+    pub check_interval: Duration,
     /// Rows that one statement reads at most; a page takes as many statements as it needs.
     pub page_rows: usize,
+    /// The oldest server that is used, as its `server_version_num` says it; tests raise it.
+    pub oldest_version: i32,
     /// Use a server that forgets what it acknowledged (`fsync` or `synchronous_commit` off): for throw-away servers.
     pub allow_unsafe_durability: bool,
     /// Where tests make something go wrong; see [`POINTS`](crate::POINTS).
@@ -246,7 +223,9 @@ impl PostgresConfig {
             statement_timeout: Duration::from_secs(8),
             request_timeout: Duration::from_secs(15),
             poll_interval: Duration::from_millis(25),
+            check_interval: Duration::from_secs(5),
             page_rows: 2_000,
+            oldest_version: OLDEST,
             allow_unsafe_durability: false,
             fail_points: FailPoints::default(),
         }

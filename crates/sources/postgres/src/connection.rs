@@ -1,5 +1,5 @@
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -8,37 +8,49 @@ use sqlx::{ConnectOptions, PgConnection, Row};
 
 use crate::{
     PostgresConfig, checks,
-    checks::Settings,
     error::{EngineError, Patience},
     faults::Faults,
+    history::History,
+    settings::Settings,
 };
 
 /// After this long without use a connection is tried before it is trusted: routers forget idle ones without a word.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// The settings that everything rests on, made this session's own, so that no reload changes them; with what the checks
+/// A read whose caller went away ends in the server too (`client_connection_check_interval`, on the systems that have
+/// it). The settings that everything rests on, made this session's own, so that no reload changes them; with what the checks
 /// need to know of the server.
 const PREPARE: &str = "SELECT current_setting('server_version_num')::int, current_setting('server_version'), \
      current_setting('server_encoding'), current_setting('fsync'), \
      set_config('synchronous_commit', current_setting('synchronous_commit'), false), \
-     pg_is_in_recovery(), current_setting('transaction_read_only'), \
+     pg_is_in_recovery(), current_setting('transaction_read_only'), current_setting('full_page_writes'), \
      set_config('search_path', $1, false), set_config('lock_timeout', $2, false), \
      set_config('statement_timeout', $3, false), \
      set_config('idle_in_transaction_session_timeout', $4, false), \
      set_config('default_transaction_isolation', 'read committed', false), \
      set_config('max_parallel_workers_per_gather', '0', false), \
-     set_config('bytea_output', 'hex', false), set_config('client_min_messages', 'error', false)";
+     set_config('bytea_output', 'hex', false), set_config('client_min_messages', 'error', false), \
+     set_config('client_connection_check_interval', CASE WHEN version() ~ 'linux|darwin|bsd|solaris' THEN '1s' \
+     ELSE current_setting('client_connection_check_interval') END, false)";
 
 /// What all connections of one source share.
 pub(crate) struct Handle {
     pub(crate) config: PostgresConfig,
+    pub(crate) history: History,
+    /// How often a check went wrong: whatever session it was, every other one checks again then.
+    bad_checks: AtomicU64,
     /// A test stopped this handle.
     crashed: AtomicBool,
 }
 
 impl Handle {
     pub(crate) fn new(config: PostgresConfig) -> Self {
-        Self { config, crashed: AtomicBool::new(false) }
+        Self {
+            config,
+            history: History::default(),
+            bad_checks: AtomicU64::new(0),
+            crashed: AtomicBool::new(false),
+        }
     }
 
     /// How long the server waits.
@@ -49,6 +61,14 @@ impl Handle {
     /// The fail points, for one operation.
     pub(crate) fn faults(&self) -> Faults {
         Faults::new(self.config.fail_points.clone())
+    }
+
+    /// Tells every session of a check that went wrong.
+    fn noticed<T>(&self, checked: Result<T, EngineError>) -> Result<T, EngineError> {
+        if checked.is_err() {
+            self.bad_checks.fetch_add(1, Ordering::AcqRel);
+        }
+        checked
     }
 
     /// Answers nothing any more.
@@ -65,14 +85,43 @@ impl Handle {
 pub(crate) struct Session {
     pub(crate) connection: PgConnection,
     used: Instant,
+    checked: Instant,
+    /// How many checks had gone wrong then.
+    bad_checks: u64,
 }
 
 impl Session {
     /// Connects and checks the server, our tables and our rights.
-    async fn open(config: &PostgresConfig) -> Result<Self, EngineError> {
-        let mut connection = connect(config, config.statement_timeout).await?;
-        checks::tables(&mut connection, &config.schema).await?;
-        Ok(Self { connection, used: Instant::now() })
+    async fn open(handle: &Handle) -> Result<Self, EngineError> {
+        let (config, bad_checks) = (&handle.config, handle.bad_checks.load(Ordering::Acquire));
+        let opening = async {
+            let mut connection = connect(config, config.statement_timeout).await?;
+            checks::tables(&mut connection, &config.schema).await?;
+            Ok(connection)
+        };
+        let connection = handle.noticed(opening.await)?;
+        let now = Instant::now();
+        Ok(Self { connection, used: now, checked: now, bad_checks })
+    }
+
+    fn is_due(&self, handle: &Handle) -> bool {
+        self.checked.elapsed() >= handle.config.check_interval
+            || self.bad_checks != handle.bad_checks.load(Ordering::Acquire)
+    }
+
+    /// Checks again what may have changed since: settings, tables, indexes, rights.
+    async fn check(&mut self, handle: &Handle) -> Result<(), EngineError> {
+        let (config, bad_checks) = (&handle.config, handle.bad_checks.load(Ordering::Acquire));
+        let checking = async {
+            let settings = prepare(&mut self.connection, config, config.statement_timeout).await?;
+            settings.check(config)?;
+            checks::tables(&mut self.connection, &config.schema).await
+        };
+        let late = Failure::Timeout(config.connect_timeout);
+        let checked = tokio::time::timeout(config.connect_timeout, checking).await;
+        handle.noticed(checked.unwrap_or_else(|_| Err(late.into())))?;
+        (self.checked, self.bad_checks) = (Instant::now(), bad_checks);
+        Ok(())
     }
 }
 
@@ -97,8 +146,13 @@ impl Slot {
         }
         let was_open = self.session.is_some();
         let mut session = match self.session.take() {
-            Some(session) => session,
-            None => Session::open(&handle.config).await?,
+            Some(session) if !session.is_due(handle) => session,
+            Some(mut session) => match session.check(handle).await {
+                Ok(()) => session,
+                Err(error) if error.is_lost_connection() => Session::open(handle).await?,
+                Err(error) => return Err(error),
+            },
+            None => Session::open(handle).await?,
         };
         session.used = Instant::now();
         Ok((&mut self.session.insert(session).connection, was_open))
@@ -121,13 +175,22 @@ pub(crate) async fn connect(
     config: &PostgresConfig,
     statement_timeout: Duration,
 ) -> Result<PgConnection, EngineError> {
+    let (connection, settings) = connect_to_any(config, statement_timeout).await?;
+    settings.check(config)?;
+    Ok(connection)
+}
+
+/// The same to any server, with what it says of itself.
+pub(crate) async fn connect_to_any(
+    config: &PostgresConfig,
+    statement_timeout: Duration,
+) -> Result<(PgConnection, Settings), EngineError> {
     let options = config.address.options().map_err(|error| Failure::Unreachable(error.to_string()))?;
     let options = options.disable_statement_logging();
     let connecting = async {
         let mut connection = options.connect().await?;
         let settings = prepare(&mut connection, config, statement_timeout).await?;
-        settings.check(config.allow_unsafe_durability)?;
-        Ok(connection)
+        Ok((connection, settings))
     };
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(result) => result,
@@ -160,5 +223,6 @@ async fn prepare(
         synchronous_commit: row.try_get(4)?,
         is_standby: row.try_get(5)?,
         read_only: row.try_get(6)?,
+        full_page_writes: row.try_get(7)?,
     })
 }

@@ -1,6 +1,6 @@
-use std::time::Duration;
-
 use polylog_log::{Failure, RefusedReason};
+use polylog_source_servers::faults::Stop;
+pub(crate) use polylog_source_servers::patience::Patience;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// What can go wrong inside the engine, before it is known what that means for the operation.
@@ -17,11 +17,13 @@ pub(crate) enum EngineError {
     Crashed,
 }
 
-/// How long the server waits before it gives up, for the answer that it did.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    pub(crate) lock: Duration,
-    pub(crate) statement: Duration,
+impl From<Stop> for EngineError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Failure(failure) => Self::Failure(failure),
+            Stop::Crash => Self::Crashed,
+        }
+    }
 }
 
 impl EngineError {
@@ -133,6 +135,8 @@ fn meaning(code: &str, words: &str, patience: Patience) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -1,9 +1,10 @@
 //! What the log holds of the things that a batch names.
 
 use polylog_log::{
-    AggregateId, Category, Chain, CommitId, CommitReceipt, EventId, Facts, Fingerprint, Point, Position,
-    RecordedCommit, StreamHead, StreamName, StreamReceipt, Term, Timestamp, Version, Wanted,
+    AggregateId, Category, Chain, CommitId, EventId, Facts, Fingerprint, Point, Position, StreamHead,
+    StreamName, Term, Timestamp, Version, Wanted,
 };
+use polylog_source_servers::facts::{self, Part};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -49,83 +50,36 @@ pub(crate) async fn look_up(connection: &mut PgConnection, wanted: &Wanted) -> R
     let rows = sqlx::query(LOOK_UP).bind(streams).bind(events).bind(commits).fetch_all(connection).await?;
     let (mut facts, mut parts) = (Facts::default(), Vec::new());
     for row in &rows {
-        let part = Part::read(row)?;
+        let part = part(row)?;
         match row.try_get::<i32, _>(0)? {
             0 => drop(facts.streams.insert(part.stream.clone(), part.head)),
             1 => drop(facts.events.insert(part.id, (part.stream, part.position))),
             _ => parts.push(part),
         }
     }
-    parts.sort_by_key(|part| part.position);
-    for commit in parts.chunk_by(|a, b| a.commit == b.commit) {
-        facts.commits.insert(commit[0].commit, recorded(commit)?);
-    }
+    facts.commits = facts::commits(parts)?;
     Ok(facts)
 }
 
-/// An event as far as facts need it.
-struct Part {
-    position: Position,
-    last: Position,
-    term: Term,
-    id: EventId,
-    commit: CommitId,
-    stream: StreamName,
-    head: StreamHead,
-    fingerprint: Option<Fingerprint>,
-    chain: Chain,
-}
-
-impl Part {
-    fn read(row: &PgRow) -> Result<Self, EngineError> {
-        let fingerprint = match row.try_get::<Option<&[u8]>, _>(11)? {
-            Some(_) => Some(Fingerprint::from_bytes(bytes(row, 11)?)),
-            None => None,
-        };
-        Ok(Self {
-            position: Position::new(number(row, 1)?),
-            last: Position::new(number(row, 3)?),
-            term: Term::new(number(row, 4)?),
-            id: EventId::new(row.try_get(6)?),
-            commit: CommitId::new(row.try_get(7)?),
-            stream: StreamName::recorded(row.try_get(8)?),
-            head: StreamHead {
-                version: Version::new(number(row, 5)?),
-                category: Category::recorded(row.try_get(9)?),
-                aggregate_id: AggregateId::recorded(row.try_get(10)?),
-            },
-            fingerprint,
-            chain: Chain::from_bytes(bytes(row, 12)?),
-        })
-    }
-}
-
-/// A commit put together from its events, which stand in order.
-fn recorded(parts: &[Part]) -> Result<RecordedCommit, EngineError> {
-    let (first, last) = (&parts[0], &parts[parts.len() - 1]);
-    let damaged = || EngineError::damaged(format!("the entry at position {} is not whole", first.position));
-    if last.position != first.last {
-        return Err(damaged());
-    }
-    let mut streams: Vec<StreamReceipt> = Vec::new();
-    for part in parts {
-        let (version, position) = (part.head.version, part.position);
-        match streams.last_mut().filter(|receipt| receipt.stream == part.stream) {
-            Some(receipt) => (receipt.last_version, receipt.last_position) = (version, position),
-            None => streams.push(StreamReceipt {
-                stream: part.stream.clone(),
-                first_version: version,
-                last_version: version,
-                first_position: position,
-                last_position: position,
-            }),
-        }
-    }
-    let (term, chain) = (first.term, first.chain);
-    Ok(RecordedCommit {
-        receipt: CommitReceipt { first: first.position, last: last.position, term, chain, streams },
-        fingerprint: first.fingerprint.ok_or_else(damaged)?,
-        first_event: first.id,
+fn part(row: &PgRow) -> Result<Part, EngineError> {
+    let fingerprint = match row.try_get::<Option<&[u8]>, _>(11)? {
+        Some(_) => Some(Fingerprint::from_bytes(bytes(row, 11)?)),
+        None => None,
+    };
+    Ok(Part {
+        position: Position::new(number(row, 1)?),
+        last: Position::new(number(row, 3)?),
+        term: Term::new(number(row, 4)?),
+        id: EventId::new(row.try_get(6)?),
+        commit: CommitId::new(row.try_get(7)?),
+        stream: StreamName::recorded(row.try_get(8)?),
+        head: StreamHead {
+            version: Version::new(number(row, 5)?),
+            category: Category::recorded(row.try_get(9)?),
+            aggregate_id: AggregateId::recorded(row.try_get(10)?),
+        },
+        fingerprint,
+        chain: Chain::from_bytes(bytes(row, 12)?),
     })
 }
 

@@ -13,26 +13,29 @@ mod digest;
 mod election;
 mod error;
 mod facts;
-mod faults;
 mod head;
+mod history;
 mod lease;
-mod memory;
 #[cfg(feature = "mutants")]
 #[doc(hidden)]
 pub mod mutants;
 mod operation;
 mod page;
-mod pool;
+mod preflight;
 pub mod provision;
 mod quarantine;
 mod read;
 mod rows;
 mod schema;
+mod settings;
 mod source;
 mod stalled;
 mod swap;
 mod wait;
 
+use polylog_source_servers::{faults, memory, pool};
+
 pub use config::{Address, ConfigError, PostgresConfig, SchemaName, Secret, TlsUse};
 pub use faults::POINTS;
+pub use preflight::preflight;
 pub use source::PostgresSource;

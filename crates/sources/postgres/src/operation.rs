@@ -9,8 +9,9 @@ use tokio::sync::watch;
 use crate::{
     connection::{Handle, Slot},
     error::EngineError,
-    faults::{self, Faults},
+    faults::{self, Faults, Stop},
     head::{self, head},
+    history,
     memory::Memory,
     rows, stalled, wait,
 };
@@ -45,6 +46,12 @@ pub(crate) enum Stopped {
 impl From<EngineError> for Stopped {
     fn from(error: EngineError) -> Self {
         Self::Before(error)
+    }
+}
+
+impl From<Stop> for Stopped {
+    fn from(stop: Stop) -> Self {
+        Self::Before(stop.into())
     }
 }
 
@@ -112,6 +119,9 @@ impl Writer {
     pub(crate) fn prepare(&mut self) {
         self.faults = self.handle.faults();
         self.is_committing = false;
+        if let Some(seen) = self.handle.history.seen() {
+            self.memory.forget_before(seen.tail().position);
+        }
     }
 
     /// The operation took longer than anybody waits.
@@ -123,7 +133,9 @@ impl Writer {
     /// Takes the lock and reads the head.
     pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, Stopped> {
         self.faults.pass(faults::BEFORE_BEGIN).await?;
+        let seen = self.handle.history.seen();
         let read = self.lock().await?;
+        history::prove(&self.handle.history, self.slot.current()?, seen, &read.head).await?;
         self.memory.set_clock(read.clock);
         Ok(Transaction { writer: self, head: read.head, clock: read.clock })
     }
@@ -213,10 +225,10 @@ impl Transaction<'_> {
         self.writer.is_committing = true;
         let committed = sqlx::raw_sql("COMMIT").execute(self.connection()?).await;
         committed.map_err(|error| Stopped::at_commit(error.into()))?;
-        self.pass(faults::COMMITTED).await.map_err(Stopped::after_commit)
+        self.pass(faults::COMMITTED).await.map_err(|stop| Stopped::after_commit(stop.into()))
     }
 
-    pub(crate) async fn pass(&mut self, point: &'static str) -> Result<(), EngineError> {
+    pub(crate) async fn pass(&mut self, point: &'static str) -> Result<(), Stop> {
         self.writer.faults.pass(point).await
     }
 }

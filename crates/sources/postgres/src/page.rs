@@ -3,12 +3,14 @@
 //! Not one transaction for all parts of a page: a long snapshot on a primary makes every append slower.
 
 use futures::TryStreamExt;
-use polylog_log::{Event, Failure, Head};
+use polylog_log::{Failure, Head};
 use sqlx::{
     PgConnection, Postgres, Row,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
+
+pub(crate) use polylog_source_servers::room::{Guess, Room};
 
 use crate::{error::EngineError, head, rows};
 
@@ -33,60 +35,6 @@ pub(crate) const EVENT: usize = 1;
 
 /// How many times a page is begun again because a truncation came between its parts.
 const TRIES: usize = 10;
-
-/// Fewer rows than this are never asked for: the way there and back costs more.
-const LEAST: usize = 16;
-
-/// What one statement asks for, before anything of the page is known.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Guess {
-    /// Bytes that an event had on average when the last page was read.
-    pub(crate) average: usize,
-    /// Rows of one statement at most.
-    pub(crate) most_rows: usize,
-}
-
-/// What is still wanted of a page.
-#[derive(Debug, Clone)]
-pub(crate) struct Room {
-    max_events: usize,
-    max_bytes: usize,
-    events: usize,
-    bytes: usize,
-    guess: Guess,
-}
-
-impl Room {
-    pub(crate) fn new(max_events: usize, max_bytes: usize, guess: Guess) -> Self {
-        Self { max_events, max_bytes, events: 0, bytes: 0, guess }
-    }
-
-    pub(crate) fn is_used_up(&self) -> bool {
-        self.events >= self.max_events || self.bytes >= self.max_bytes
-    }
-
-    /// Whether not even the first event is wanted.
-    pub(crate) fn allows_no_event(&self) -> bool {
-        self.max_events == 0
-    }
-
-    pub(crate) fn use_for(&mut self, event: &Event) {
-        self.events += 1;
-        self.bytes += event.size();
-    }
-
-    /// Bytes of an event on average.
-    pub(crate) fn average(&self) -> usize {
-        self.bytes.checked_div(self.events).unwrap_or(self.guess.average).max(1)
-    }
-
-    /// About as many rows as fit: what is asked for and not used has crossed the network in vain.
-    fn rows(&self) -> usize {
-        let by_bytes = self.max_bytes.saturating_sub(self.bytes) / self.average();
-        let by_events = self.max_events.saturating_sub(self.events);
-        by_bytes.saturating_add(1).min(by_events).max(LEAST).min(self.guess.most_rows.max(1))
-    }
-}
 
 /// What is read part by part.
 pub(crate) trait Page {

@@ -5,6 +5,7 @@ use polylog_log::{
     AggregateId, Category, Chain, CommitId, DataDigest, Digest, Entry, Event, EventId, EventType,
     Fingerprint, Position, StreamName, Term, Timestamp, Version,
 };
+pub(crate) use polylog_source_servers::entries::{EntryBuilder, StoredEvent};
 use sqlx::{
     PgConnection, Postgres, Row,
     postgres::{PgArguments, PgRow},
@@ -160,14 +161,6 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// An event with what its row says of its entry.
-pub(crate) struct StoredEvent {
-    pub(crate) event: Event,
-    pub(crate) term: Term,
-    pub(crate) chain: Chain,
-    pub(crate) fingerprint: Option<Fingerprint>,
-}
-
 /// Turns rows into events; neighbours mostly share names, which are then not allocated again.
 #[derive(Default)]
 pub(crate) struct RowReader {
@@ -221,41 +214,6 @@ impl RowReader {
         };
         let (term, chain) = (Term::new(number(row, at + 3)?), Chain::from_bytes(bytes(row, at + 15)?));
         Ok(StoredEvent { event, term, chain, fingerprint })
-    }
-}
-
-/// Puts consecutive events together to entries.
-#[derive(Default)]
-pub(crate) struct EntryBuilder {
-    open: Option<Entry>,
-}
-
-impl EntryBuilder {
-    /// Takes the next event; gives an entry when this was its last one.
-    pub(crate) fn push(&mut self, stored: StoredEvent) -> Result<Option<Entry>, EngineError> {
-        let StoredEvent { event, term, chain, fingerprint } = stored;
-        let (position, last) = (event.position, event.last);
-        match &mut self.open {
-            Some(entry) if entry.last().next() == position && entry.events[0].first == event.first => {
-                entry.events.push(event);
-            }
-            None if position == event.first => {
-                let fingerprint = fingerprint
-                    .ok_or_else(|| EngineError::damaged(format!("no fingerprint at position {position}")))?;
-                // bounded: a damaged row must not ask for all memory
-                let length = last.get().saturating_sub(position.get()).min(1023) as usize + 1;
-                let mut events = Vec::with_capacity(length);
-                events.push(event);
-                self.open = Some(Entry { term, fingerprint, events, chain });
-            }
-            _ => return Err(EngineError::damaged(format!("a hole in the log before position {position}"))),
-        }
-        Ok(if position == last { self.open.take() } else { None })
-    }
-
-    /// Whether an entry was begun and not ended.
-    pub(crate) fn is_open(&self) -> bool {
-        self.open.is_some()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -14,6 +14,7 @@ use polylog_log::{
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
     ReadCategory, ReadLog, ReadStream, Source, StreamPage, Term, Truncate,
 };
+use polylog_source_servers::wait::Watcher;
 use sqlx::PgConnection;
 
 use crate::{
@@ -21,12 +22,12 @@ use crate::{
     connection::{Handle, Slot},
     digest, election,
     error::EngineError,
-    head, lease,
+    head, history, lease,
     operation::{Stopped, Writer},
     page::Guess,
     pool::Pool,
-    quarantine, read,
-    wait::Watcher,
+    quarantine, read, settings,
+    wait::{TailLook, watcher},
 };
 
 /// A schema in a PostgreSQL database that holds a copy of the log. Several processes may use the same one.
@@ -34,7 +35,7 @@ pub struct PostgresSource {
     handle: Arc<Handle>,
     writer: Pool<Writer>,
     readers: Pool<Slot>,
-    watcher: Watcher,
+    watcher: Watcher<TailLook>,
     /// Bytes of an event on average in the last page: how many rows the next one asks for.
     average: AtomicUsize,
 }
@@ -45,8 +46,14 @@ impl PostgresSource {
         let handle = Arc::new(Handle::new(config));
         let readers = Pool::new(handle.config.readers);
         let head = run(&handle, &readers, |connection| Box::pin(head::check_tail(connection))).await?;
-        let watcher = Watcher::new(handle.clone(), head.tail.position);
+        handle.history.remember(&head);
+        let watcher = watcher(&handle, head.tail.position);
         Ok(Self { handle, writer: Pool::new(1), readers, watcher, average: AtomicUsize::new(1_000) })
+    }
+
+    /// The setting because of which the server may lose what it acknowledged; only where that was allowed.
+    pub async fn unsafe_setting(&self) -> Result<Option<&'static str>, Failure> {
+        self.read(|connection| Box::pin(settings::unsafe_setting(connection))).await
     }
 
     /// Ends the source: what was handed to it is done first, what comes later is refused. May be called again.
@@ -69,7 +76,13 @@ impl PostgresSource {
             let writer = &mut place.thing;
             writer.prepare();
             let patience = writer.handle.config.request_timeout;
+            let began = Instant::now();
             let result = match tokio::time::timeout(patience, work(writer)).await {
+                Ok(Ok(_)) if began.elapsed() >= writer.handle.config.statement_timeout => {
+                    // The server's own limit ends the wait for a synchronous standby with a success: the commit is in
+                    // the primary alone. Sent again, it is answered by a commit that was replicated.
+                    Err(writer.timed_out(writer.handle.config.statement_timeout))
+                }
                 Ok(result) => result,
                 Err(_) => Err(writer.timed_out(patience)),
             };
@@ -137,7 +150,17 @@ where
 #[async_trait]
 impl Source for PostgresSource {
     async fn head(&self) -> Result<Head, Failure> {
-        self.read(|connection| Box::pin(async { Ok(head::load(connection).await?.head) })).await
+        let handle = &self.handle;
+        self.read(|connection| {
+            let handle = handle.clone();
+            Box::pin(async move {
+                let seen = handle.history.seen();
+                let head = head::load(connection).await?.head;
+                history::prove(&handle.history, connection, seen, &head).await?;
+                Ok(head)
+            })
+        })
+        .await
     }
 
     async fn promise(&self, of: &Identity, term: Term, nonce: Nonce) -> Result<Head, OperationError> {
@@ -153,7 +176,11 @@ impl Source for PostgresSource {
 
     async fn append(&self, of: &Identity, append: Append) -> Result<Appended, OperationError> {
         let of = *of;
-        self.write(move |writer| Box::pin(async move { append::append(writer, &of, &append).await })).await
+        let appended = self
+            .write(move |writer| Box::pin(async move { append::append(writer, &of, &append).await }))
+            .await?;
+        self.handle.history.remember(&appended.head);
+        Ok(appended)
     }
 
     async fn apply(&self, of: &Identity, apply: Apply) -> Result<Head, OperationError> {
@@ -168,30 +195,45 @@ impl Source for PostgresSource {
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
-        self.read_page(|connection, guess| Box::pin(async move { read::log(connection, &read, guess).await }))
-            .await
+        let seen = self.handle.history.seen();
+        let page = self
+            .read_page(|connection, guess| Box::pin(async move { read::log(connection, &read, guess).await }))
+            .await?;
+        self.handle.history.compare(seen, &page.head)?;
+        Ok(page)
     }
 
     async fn read_stream(&self, read: ReadStream) -> Result<StreamPage, Failure> {
+        let seen = self.handle.history.seen();
         let read = &Arc::new(read);
-        self.read_page(|connection, guess| {
-            let read = read.clone();
-            Box::pin(async move { read::stream(connection, &read, guess).await })
-        })
-        .await
+        let page = self
+            .read_page(|connection, guess| {
+                let read = read.clone();
+                Box::pin(async move { read::stream(connection, &read, guess).await })
+            })
+            .await?;
+        self.handle.history.compare(seen, &page.head)?;
+        Ok(page)
     }
 
     async fn read_category(&self, read: ReadCategory) -> Result<CategoryPage, Failure> {
+        let seen = self.handle.history.seen();
         let read = &Arc::new(read);
-        self.read_page(|connection, guess| {
-            let read = read.clone();
-            Box::pin(async move { read::category(connection, &read, guess).await })
-        })
-        .await
+        let page = self
+            .read_page(|connection, guess| {
+                let read = read.clone();
+                Box::pin(async move { read::category(connection, &read, guess).await })
+            })
+            .await?;
+        self.handle.history.compare(seen, &page.head)?;
+        Ok(page)
     }
 
     async fn find(&self, id: EventId) -> Result<FoundEvent, Failure> {
-        self.read(|connection| Box::pin(read::find(connection, id))).await
+        let seen = self.handle.history.seen();
+        let found = self.read(|connection| Box::pin(read::find(connection, id))).await?;
+        self.handle.history.compare(seen, &found.head)?;
+        Ok(found)
     }
 
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {

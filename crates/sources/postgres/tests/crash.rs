@@ -142,7 +142,7 @@ async fn a_connection_lost_after_the_write_was_sent_leaves_the_outcome_unknown()
     let server = PostgresServer::start();
     let store = Store::on(&server, identity(1)).await;
     let source = Arc::new(store.primary().await);
-    append(&source, &store.identity, vec![commit(store.identity.log, "s", Expected::Any)])
+    append(&*source, &store.identity, vec![commit(store.identity.log, "s", Expected::Any)])
         .await
         .expect("an append");
     for is_warm in [true, false] {
@@ -153,7 +153,7 @@ async fn a_connection_lost_after_the_write_was_sent_leaves_the_outcome_unknown()
         let (sent, of) = (commit(store.identity.log, "s", Expected::Any), store.identity);
         let operation = {
             let (source, sent) = (source.clone(), sent.clone());
-            tokio::spawn(async move { append(&source, &of, vec![sent]).await })
+            tokio::spawn(async move { append(&*source, &of, vec![sent]).await })
         };
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
         until(|| server.execute("postgres", waiting) == "1").await;
@@ -163,7 +163,7 @@ async fn a_connection_lost_after_the_write_was_sent_leaves_the_outcome_unknown()
         assert_eq!(matches!(answer, OperationError::Unknown(_)), is_warm, "{answer:?}");
         assert_eq!(matches!(answer, OperationError::Failed(_)), !is_warm, "{answer:?}");
         server.start_again();
-        append(&source, &of, vec![sent]).await.expect("the same again");
+        append(&*source, &of, vec![sent]).await.expect("the same again");
     }
     assert_eq!(check_log(&store.open().await).await.len(), 4);
 }

@@ -272,7 +272,7 @@ async fn a_closed_source_refuses_and_what_it_took_is_done() {
     for _ in 0..20 {
         let (source, of) = (source.clone(), store.identity);
         let batch = vec![commit(of.log, "s", Expected::Any)];
-        taken.push(tokio::spawn(async move { append(&source, &of, batch).await }));
+        taken.push(tokio::spawn(async move { append(&*source, &of, batch).await }));
         tokio::task::yield_now().await;
     }
     source.close().await;

@@ -154,7 +154,7 @@ impl Two {
         self.way.close_behind(Some(bytes));
         let operation = {
             let (source, sent) = (self.held.clone(), sent.clone());
-            tokio::spawn(async move { append(&source, &of, vec![sent]).await })
+            tokio::spawn(async move { append(&*source, &of, vec![sent]).await })
         };
         self.way.until_closed().await;
         let next = self.next();

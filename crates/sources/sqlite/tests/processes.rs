@@ -2,105 +2,27 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use polylog_log::{Commit, Expected, Position, ReadStream, Source, StreamAppend, Version};
 use polylog_source_sqlite::{SqliteConfig, SqliteSource};
-use support::{Store, check_log, event, identity, stream, write};
-
-const COMMITS: u64 = 150;
+use polylog_test_bed::processes;
+use support::Store;
 
 #[tokio::test]
 async fn two_processes_append_to_one_file() {
-    let store = Store::new();
-    store.primary().await.close().await;
-    let start = |name: &str, other: &str| {
-        let task = format!("{name} {other} {}", store.path().display());
-        support::child("child_that_appends_and_ends", &task).spawn().expect("a child process")
-    };
-    let mut children = [start("a", "b"), start("b", "a")];
-    for child in &mut children {
-        assert!(child.wait().expect("its end").success());
-    }
-    let log = check_log(&store.open().await).await;
-    let events: Vec<_> = log.iter().flat_map(|entry| &entry.events).collect();
-    for (name, expected) in [("a", COMMITS), ("b", COMMITS), ("shared", 2 * COMMITS)] {
-        let versions = events.iter().filter(|event| event.stream == stream(name)).map(|event| event.version);
-        assert!(versions.eq((1..=expected).map(Version::new)), "versions of {name}");
-    }
-    assert_eq!(events.len() as u64, 1 + 4 * COMMITS);
-    // both were at work at the same time: each waited for the other's first commit
-    let first = |name| log.iter().position(|entry| entry.events[0].stream == stream(name));
-    let last = |name| log.iter().rposition(|entry| entry.events[0].stream == stream(name));
-    assert!(first("a") < last("b") && first("b") < last("a"));
+    processes::two_processes_append_to_one_database(&Store::new()).await;
 }
 
 #[tokio::test]
 async fn child_that_appends_and_ends() {
-    let Some(task) = support::task() else { return };
-    let words: Vec<&str> = task.splitn(3, ' ').collect();
-    let [name, other, path] = words[..] else { panic!("two names and a path: {task}") };
-    let source = SqliteSource::open(SqliteConfig::new(path)).await.expect("an open source");
-    let of = identity(1);
-    for number in 0..COMMITS {
-        let own = Expected::Version(Version::new(number));
-        let commit = Commit::new(
-            of.log,
-            vec![
-                StreamAppend::new(stream(name), own, vec![event("{}")]),
-                StreamAppend::new(stream("shared"), Expected::Any, vec![event("[]")]),
-            ],
-        );
-        let receipt = write(&source, &of, commit).await;
-        if number == 0 && other != "nobody" {
-            until_it_exists(&source, other, receipt.last).await;
-        }
-    }
-    source.close().await;
-}
-
-async fn until_it_exists(source: &SqliteSource, name: &str, mut tail: Position) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let read = ReadStream {
-            stream: stream(name),
-            from: Version::FIRST,
-            backward: false,
-            max_events: 1,
-            max_bytes: 1,
-        };
-        let page = source.read_stream(read).await.expect("the stream");
-        if page.stream.is_some() {
-            return;
-        }
-        assert!(Instant::now() < deadline, "the other process never wrote");
-        tail = tail.max(page.head.tail.position);
-        source.wait(tail, Duration::from_secs(1)).await;
-    }
+    let open = async |path: &str| {
+        Arc::new(SqliteSource::open(SqliteConfig::new(path)).await.expect("an open source")) as Arc<_>
+    };
+    processes::child(open).await;
 }
 
 #[tokio::test]
 async fn a_wait_ends_when_another_process_commits_and_when_its_time_is_over() {
     let store = Store::new();
-    let source = store.primary().await;
-    let start = Instant::now();
-    source.wait(Position::FIRST, Duration::from_millis(30)).await;
-    assert!(start.elapsed() >= Duration::from_millis(30), "nothing came");
-
-    let task = format!("a nobody {}", store.path().display());
-    let mut child = support::child("child_that_appends_and_ends", &task).spawn().expect("a child process");
-    for seen in 1..=COMMITS {
-        let start = Instant::now();
-        source.wait(Position::new(2 * seen - 1), Duration::from_secs(60)).await;
-        assert!(start.elapsed() < Duration::from_secs(60), "commit {seen} was not noticed");
-    }
-    assert!(child.wait().expect("its end").success());
-    let tail = source.head().await.expect("a head").tail.position;
-    assert_eq!(tail, Position::new(1 + 2 * COMMITS));
-
-    // own commits need no looking
-    let commit = support::commit(store.identity.log, "own", Expected::Any);
-    let (_, receipt) =
-        tokio::join!(source.wait(tail, Duration::from_secs(60)), write(&source, &store.identity, commit));
-    assert!(receipt.first > tail);
+    processes::a_wait_ends_when_another_process_commits_and_when_its_time_is_over(&store).await;
 }

@@ -51,7 +51,7 @@ async fn carry_out(
     for step in others {
         run(faults, &mut connection, place, &[step]).await?;
     }
-    faults.pass(faults::COMMITTED).await
+    Ok(faults.pass(faults::COMMITTED).await?)
 }
 
 async fn run(
@@ -67,7 +67,7 @@ async fn run(
     if is_alone {
         checks::check_ours(connection, &place.schema).await?;
         execute(connection, &steps[0].statement).await?;
-        return faults.pass(faults::ROWS_WRITTEN).await;
+        return Ok(faults.pass(faults::ROWS_WRITTEN).await?);
     }
     execute(connection, "BEGIN").await?;
     checks::check_ours(connection, &place.schema).await?;

@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::RoleName;
+use polylog_log::{Credential, GrantStage, RoleGrants};
+
+use super::{Place, RoleName, quoted};
 use crate::config::SchemaName;
 
 /// What a source may do with each table. UPDATE and DELETE on the events are for truncation and repair only.
@@ -37,4 +39,33 @@ pub fn grants(schema: &SchemaName, role: &RoleName, granted: &Granted) -> Vec<St
         }
     }
     statements
+}
+
+/// What the roles of a source must be granted in a database, and no more: `provisioner` creates the tables; the role
+/// of the [`Place`] reads and writes rows, where it is another one.
+pub fn role_grants(place: &Place, database: &str, provisioner: &RoleName) -> Vec<RoleGrants> {
+    let Place { schema, create_schema, role } = place;
+    let database = quoted(database);
+    let mut creating = Vec::new();
+    if *create_schema {
+        creating.push(format!("GRANT CONNECT, CREATE ON DATABASE {database} TO {provisioner}"));
+    } else {
+        creating.push(format!("GRANT CONNECT ON DATABASE {database} TO {provisioner}"));
+        creating.push(format!("CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {provisioner}"));
+    }
+    let of = |credential, role: &RoleName, stage, statements| RoleGrants {
+        credential,
+        role: role.as_str().into(),
+        stage,
+        statements,
+    };
+    let Some(role) = role else {
+        return vec![of(Credential::Rows, provisioner, GrantStage::Before, creating)];
+    };
+    let connecting = vec![format!("GRANT CONNECT ON DATABASE {database} TO {role}")];
+    vec![
+        of(Credential::Provisioning, provisioner, GrantStage::Before, creating),
+        of(Credential::Rows, role, GrantStage::Before, connecting),
+        of(Credential::Rows, role, GrantStage::After, grants(schema, role, &Granted::default())),
+    ]
 }

@@ -13,7 +13,7 @@ use polylog_log::Identity;
 use crate::config::{ConfigError, SchemaName};
 
 pub use apply::apply;
-pub use grants::{Granted, grants};
+pub use grants::{Granted, grants, role_grants};
 pub use inspect::inspect;
 pub use plan::plan;
 pub use polylog_log::{Applied, Approval, Desired, IndexOptions};
@@ -103,6 +103,7 @@ pub struct StoredIndex {
     pub is_valid: bool,
 }
 
-fn quoted(name: &str) -> String {
+/// A name as statements need it.
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

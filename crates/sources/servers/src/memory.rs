@@ -1,9 +1,11 @@
+//! What a writer remembers.
+
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
 
-use polylog_log::{Entry, Facts, Head, Point, StreamHead, StreamName, Timestamp, Wanted};
+use polylog_log::{Entry, Facts, Head, Point, Position, StreamHead, StreamName, Timestamp, Wanted};
 
 /// Streams remembered in each of the two generations.
 const STREAMS: usize = 2_000;
@@ -19,7 +21,7 @@ const OLDEST_CLOCK: Duration = Duration::from_secs(10);
 /// The head and the streams are those of one moment, that of the head's tail. A swap that finds this very tail (its
 /// chain covers the whole history) proves both.
 #[derive(Default)]
-pub(crate) struct Memory {
+pub struct Memory {
     head: Option<Head>,
     young: HashMap<StreamName, StreamHead>,
     old: HashMap<StreamName, StreamHead>,
@@ -29,7 +31,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// The head to guess with; nothing while others write too.
-    pub(crate) fn guess(&mut self) -> Option<Head> {
+    pub fn guess(&mut self) -> Option<Head> {
         if self.cautious > 0 {
             self.cautious -= 1;
             return None;
@@ -38,19 +40,20 @@ impl Memory {
     }
 
     /// The database's clock as it should stand now, if it was read not long ago.
-    pub(crate) fn clock(&self) -> Option<Timestamp> {
+    pub fn clock(&self) -> Option<Timestamp> {
         let (read, at) = self.clock?;
         let since = at.elapsed();
         let micros = i64::try_from(since.as_micros()).ok()?;
         (since < OLDEST_CLOCK).then(|| Timestamp::from_micros(read.as_micros() + micros))
     }
 
-    pub(crate) fn set_clock(&mut self, read: Timestamp) {
+    /// Remembers what the database's clock says.
+    pub fn set_clock(&mut self, read: Timestamp) {
         self.clock = Some((read, Instant::now()));
     }
 
     /// Moves what is known of the streams into `facts`; gives the others.
-    pub(crate) fn recall(&mut self, wanted: &Wanted, facts: &mut Facts) -> Vec<StreamName> {
+    pub fn recall(&mut self, wanted: &Wanted, facts: &mut Facts) -> Vec<StreamName> {
         let mut unknown = Vec::new();
         for stream in &wanted.streams {
             match self.young.get(stream).or_else(|| self.old.get(stream)) {
@@ -62,7 +65,7 @@ impl Memory {
     }
 
     /// Takes over what was written, or only a head, after `before`.
-    pub(crate) fn remember(&mut self, before: &Point, head: Head, written: &[Entry]) {
+    pub fn remember(&mut self, before: &Point, head: Head, written: &[Entry]) {
         if self.head.as_ref().is_none_or(|known| known.tail != *before) {
             self.forget_streams();
         }
@@ -75,7 +78,7 @@ impl Memory {
     }
 
     /// Takes over what was found at the tail of the remembered head.
-    pub(crate) fn remember_stream(&mut self, name: StreamName, head: StreamHead) {
+    pub fn remember_stream(&mut self, name: StreamName, head: StreamHead) {
         if self.young.len() >= STREAMS {
             self.old = std::mem::take(&mut self.young);
         }
@@ -88,14 +91,21 @@ impl Memory {
         self.old.clear();
     }
 
+    /// What is remembered from before this position is out of date.
+    pub fn forget_before(&mut self, tail: Position) {
+        if self.head.as_ref().is_some_and(|head| head.tail.position < tail) {
+            self.forget();
+        }
+    }
+
     /// Nothing is known any more.
-    pub(crate) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.head = None;
         self.forget_streams();
     }
 
     /// Another writer was faster.
-    pub(crate) fn lost(&mut self) {
+    pub fn lost(&mut self) {
         self.forget();
         self.cautious = CAUTIOUS;
     }

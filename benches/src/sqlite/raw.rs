@@ -1,7 +1,12 @@
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use rusqlite::{Connection, OpenFlags, params_from_iter, types::Value};
+
+use crate::process::processor_time;
 
 /// A copy of a sidecar's file, into which the rows that the sidecar wrote are inserted once more, raw.
 pub struct Raw {
@@ -33,9 +38,10 @@ impl Raw {
         Ok(self)
     }
 
-    /// Inserts what the sidecar wrote since the last call, `batch` rows in a transaction; gives rows per second.
-    pub fn catch_up(&mut self, batch: usize) -> Result<f64> {
+    /// Inserts what the sidecar wrote since the last call, `batch` rows in a transaction; gives rows per second and processor time.
+    pub fn catch_up(&mut self, batch: usize) -> Result<(f64, Duration)> {
         let rows = self.new_rows()?;
+        let busy = processor_time(std::process::id(), false)?;
         let began = Instant::now();
         for chunk in rows.chunks(batch.max(1)) {
             let transaction = self.connection.transaction()?;
@@ -47,7 +53,8 @@ impl Raw {
             }
             transaction.commit()?;
         }
-        Ok(rows.len() as f64 / began.elapsed().as_secs_f64())
+        let rate = rows.len() as f64 / began.elapsed().as_secs_f64();
+        Ok((rate, processor_time(std::process::id(), false)? - busy))
     }
 
     fn new_rows(&self) -> Result<Vec<Vec<Value>>> {

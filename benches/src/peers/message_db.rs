@@ -1,0 +1,121 @@
+//! message-db: functions in a PostgreSQL database, here driven by pgbench.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use super::database::{Postgres, Server};
+use crate::load::{DATA, Load, METADATA, Measured};
+
+/// Its functions lock a category each; here are so many, of five streams each.
+const CATEGORIES: u32 = 1_000;
+
+/// A folder of the npm package, and one for what pgbench reads and writes.
+pub struct MessageDb {
+    package: PathBuf,
+    folder: PathBuf,
+    pgbench: PathBuf,
+}
+
+impl MessageDb {
+    pub fn new(package: &Path, folder: &Path) -> Result<Self> {
+        ensure!(package.join("database/install.sh").exists(), "no message-db in {}", package.display());
+        let programs = std::env::var("POLYLOG_POSTGRES_BIN").unwrap_or("/usr/lib/postgresql/15/bin".into());
+        let pgbench = Path::new(&programs).join("pgbench");
+        Ok(Self { package: package.to_path_buf(), folder: folder.to_path_buf(), pgbench })
+    }
+
+    /// Its version.
+    pub fn version(&self) -> Result<String> {
+        let package = fs::read_to_string(self.package.join("package.json"))?;
+        let package: serde_json::Value = serde_json::from_str(&package)?;
+        Ok(package["version"].as_str().context("a version")?.to_owned())
+    }
+
+    /// Installs it in a new database, with so many messages.
+    pub fn install(&self, server: &Postgres, database: &str, messages: u64) -> Result<()> {
+        let (folder, port) = server.place();
+        let output = Command::new("bash")
+            .arg(self.package.join("database/install.sh"))
+            .env("DATABASE_NAME", database)
+            .env("PGHOST", folder)
+            .env("PGPORT", port.to_string())
+            .env("PGUSER", "postgres")
+            .output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        server.execute(
+            database,
+            &format!(
+                "SET search_path = message_store, public;; \
+                 SELECT count(write_message(gen_random_uuid()::varchar, \
+                 'c' || n % {CATEGORIES} || '-' || n / {CATEGORIES} % 5, 'PaymentNoted', '{DATA}'::jsonb, \
+                 '{METADATA}'::jsonb)) FROM generate_series(1, {messages}) n;; VACUUM (ANALYZE) messages"
+            ),
+        );
+        Ok(())
+    }
+
+    /// Writes for `window`, rounded up to seconds; an append of several messages is one statement.
+    pub fn load(&self, server: &Postgres, database: &str, load: Load, window: Duration) -> Result<Measured> {
+        let seconds = window.as_secs_f64().ceil().max(1.0);
+        self.pgbench(server, database, load, &["-T", &seconds.to_string()])
+    }
+
+    /// One append by each client: what connecting costs.
+    pub fn connect(&self, server: &Postgres, database: &str, load: Load) -> Result<Measured> {
+        self.pgbench(server, database, load, &["-t", "1"])
+    }
+
+    fn pgbench(&self, server: &Postgres, database: &str, load: Load, limit: &[&str]) -> Result<Measured> {
+        let folder = self.folder.join("pgbench");
+        fs::create_dir_all(&folder)?;
+        let script = folder.join("append.sql");
+        let many = match load.events {
+            1 => String::new(),
+            events => format!(" FROM generate_series(1, {events})"),
+        };
+        fs::write(
+            &script,
+            format!(
+                "\\set category random(1, {CATEGORIES})\n\\set stream random(1, 5)\n\
+                 SELECT write_message(gen_random_uuid()::varchar, 'c' || :category || '-' || :stream, \
+                 'PaymentNoted', '{DATA}', '{METADATA}'){many};\n"
+            ),
+        )?;
+        let clients = load.clients.to_string();
+        let output = Command::new(&self.pgbench)
+            .args(["-n", "-M", "prepared", "-c", &clients, "-j", "1", "-l", "--log-prefix"])
+            .arg(folder.join("times"))
+            .arg("-f")
+            .arg(&script)
+            .args(limit)
+            .arg(server.address(database))
+            .env("PGOPTIONS", "-c search_path=message_store,public")
+            .output()
+            .context("pgbench")?;
+        let (said, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "pgbench: {said}{errors}");
+        let rate = said.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next());
+        let rate: f64 = rate.context("a rate")?.parse()?;
+        let mut latencies = Vec::new();
+        for file in fs::read_dir(&folder)? {
+            let path = file?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("times")) {
+                for line in fs::read_to_string(&path)?.lines() {
+                    let micros = line.split(' ').nth(2).context("a time")?.parse()?;
+                    latencies.push(Duration::from_micros(micros));
+                }
+                fs::remove_file(path)?;
+            }
+        }
+        // the rate without the time in which the clients connected
+        let seconds = latencies.len() as f64 / rate;
+        Ok(Measured::new(load.events, seconds, latencies))
+    }
+}

@@ -1,0 +1,100 @@
+//! What the server's catalog has under our names, as far as we may see it.
+
+use std::collections::BTreeMap;
+
+use polylog_log::Failure;
+use sqlx::{AssertSqlSafe, MySqlConnection, Row};
+
+use crate::{checks, config::DatabaseName, error::EngineError, schema};
+
+const TABLES: &str = "SELECT TABLE_NAME, TABLE_TYPE, coalesce(ENGINE, ''), coalesce(TABLE_COMMENT, '') \
+     FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME LIKE 'polylog\\_%'";
+
+/// Only whole columns in order count: a part of one, or an index that statements may not use, is another index.
+const INDEXES: &str = "SELECT INDEX_NAME, CAST(max(NON_UNIQUE) AS CHAR), GROUP_CONCAT(COLUMN_NAME, \
+     coalesce(concat('(', SUB_PART, ')'), ''), IF(IGNORED = 'YES', ' ignored', '') \
+     ORDER BY SEQ_IN_INDEX SEPARATOR ', ') \
+     FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = 'polylog_events' \
+     AND INDEX_NAME LIKE 'polylog\\_%' GROUP BY INDEX_NAME";
+
+/// Our tables, and the indexes of the events.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    pub(crate) tables: Vec<FoundTable>,
+    pub(crate) indexes: BTreeMap<String, FoundIndex>,
+}
+
+/// Something that has the name of a table of ours.
+#[derive(Debug)]
+pub(crate) struct FoundTable {
+    pub(crate) name: String,
+    pub(crate) engine: String,
+    is_ours: bool,
+}
+
+/// An index of the events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FoundIndex {
+    pub(crate) is_unique: bool,
+    pub(crate) columns: String,
+}
+
+impl Catalog {
+    /// Fails when there are others' tables under our names.
+    pub(crate) fn check_foreign(&self, database: &DatabaseName) -> Result<(), Failure> {
+        match self.tables.iter().find(|table| !table.is_ours) {
+            Some(foreign) => Err(checks::foreign_table(database, &foreign.name)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Looks at the catalog.
+pub(crate) async fn look(
+    connection: &mut MySqlConnection,
+    database: &DatabaseName,
+) -> Result<Catalog, EngineError> {
+    let mut found = Catalog::default();
+    let rows =
+        sqlx::query(TABLES).persistent(false).bind(database.as_str()).fetch_all(&mut *connection).await?;
+    for row in &rows {
+        let name: String = row.try_get_unchecked(0)?;
+        if !schema::TABLES.iter().any(|table| table.name == name) {
+            continue;
+        }
+        let is_table = row.try_get_unchecked::<&str, _>(1)? == "BASE TABLE";
+        let is_ours = is_table && row.try_get_unchecked::<&str, _>(3)? == schema::MARK;
+        found.tables.push(FoundTable { name, engine: row.try_get_unchecked(2)?, is_ours });
+    }
+    let rows = sqlx::query(INDEXES).persistent(false).bind(database.as_str()).fetch_all(connection).await?;
+    for row in &rows {
+        let is_unique = row.try_get_unchecked::<&str, _>(1)? == "0";
+        let columns = row.try_get_unchecked(2)?;
+        found.indexes.insert(row.try_get_unchecked(0)?, FoundIndex { is_unique, columns });
+    }
+    Ok(found)
+}
+
+/// Whether we have a right on a table of the current database: by trying, since rights also come from roles, from the
+/// database and from the server. No row is touched.
+pub(crate) async fn may(
+    connection: &mut MySqlConnection,
+    table: &str,
+    right: &str,
+) -> Result<bool, EngineError> {
+    let column =
+        schema::TABLES.iter().find(|ours| ours.name == table).map_or("1", |ours| ours.columns[0].name);
+    let attempt = match right {
+        "SELECT" => format!("SELECT 1 FROM {table} WHERE FALSE"),
+        "INSERT" => format!("INSERT INTO {table} (`{column}`) SELECT 1 FROM DUAL WHERE FALSE"),
+        "UPDATE" => format!("UPDATE {table} SET `{column}` = 1 WHERE FALSE"),
+        _ => format!("DELETE FROM {table} WHERE FALSE"),
+    };
+    match sqlx::raw_sql(AssertSqlSafe(attempt)).execute(connection).await.map_err(EngineError::from) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.number(), Some(1142..=1143)) => Ok(false),
+        // a column without a default is only missed where inserting is allowed
+        Err(error) if error.number() == Some(1364) => Ok(true),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,337 @@
+//! What a database must be before it is used.
+
+use polylog_log::{Failure, RefusedReason};
+use sqlx::{MySqlConnection, Row, mysql::MySqlRow};
+
+use crate::{
+    catalog::{self, Catalog},
+    config::DatabaseName,
+    dialect,
+    error::EngineError,
+    schema,
+};
+
+/// What the server says of itself; a setting that it does not have is not among the rows.
+pub(crate) const SETTINGS: &str = "SHOW VARIABLES WHERE Variable_name IN ('version', 'innodb_flush_log_at_trx_commit', \
+     'log_bin', 'sync_binlog', 'binlog_format', 'innodb_doublewrite', 'innodb_flush_method', 'read_only', \
+     'innodb_read_only', 'innodb_force_recovery', 'tx_read_only', 'wsrep_on', 'max_allowed_packet')";
+
+/// What the server says of itself and of our session.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) version: String,
+    pub(crate) flush_log: String,
+    pub(crate) log_bin: bool,
+    pub(crate) sync_binlog: String,
+    pub(crate) binlog_format: String,
+    pub(crate) doublewrite: bool,
+    pub(crate) flush_method: String,
+    pub(crate) read_only: bool,
+    pub(crate) innodb_read_only: bool,
+    pub(crate) transactions_read_only: bool,
+    pub(crate) is_cluster: bool,
+    /// Bytes of one statement at most.
+    pub(crate) packet: usize,
+}
+
+impl Settings {
+    /// From the rows of [`SETTINGS`].
+    pub(crate) fn read(rows: &[MySqlRow]) -> Result<Self, EngineError> {
+        let mut found = std::collections::HashMap::new();
+        for row in rows {
+            found.insert(row.try_get_unchecked::<&str, _>(0)?, row.try_get_unchecked::<&str, _>(1)?);
+        }
+        let text = |name: &str| found.get(name).copied().unwrap_or_default().to_owned();
+        let is_on = |name: &str| ["ON", "1"].contains(&text(name).as_str());
+        let recovery = text("innodb_force_recovery").parse().unwrap_or(0);
+        Ok(Self {
+            version: text("version"),
+            flush_log: text("innodb_flush_log_at_trx_commit"),
+            log_bin: is_on("log_bin"),
+            sync_binlog: text("sync_binlog"),
+            binlog_format: text("binlog_format"),
+            doublewrite: text("innodb_doublewrite") != "OFF",
+            flush_method: text("innodb_flush_method"),
+            read_only: is_on("read_only"),
+            // from 4 on InnoDB takes no writes
+            innodb_read_only: is_on("innodb_read_only") || recovery >= 4_u8,
+            transactions_read_only: is_on("tx_read_only"),
+            is_cluster: is_on("wsrep_on"),
+            packet: text("max_allowed_packet").parse().unwrap_or(1 << 20),
+        })
+    }
+
+    pub(crate) fn check_version(&self) -> Result<(), Failure> {
+        match dialect::version(&self.version) {
+            Some(version) if version >= dialect::OLDEST => Ok(()),
+            Some(_) => unsuitable(format!("MariaDB 10.11 or newer is needed, this is {}", self.version)),
+            None => {
+                unsuitable(format!("MySQL is not in this version, only MariaDB; this is {}", self.version))
+            }
+        }
+    }
+
+    pub(crate) fn check(&self, allow_unsafe_durability: bool) -> Result<(), Failure> {
+        self.check_version()?;
+        let read_only = |message: &str| {
+            Err(Failure::Refused { reason: RefusedReason::ReadOnly, message: message.into() })
+        };
+        if self.is_cluster {
+            return unsuitable(
+                "this is a Galera cluster (wsrep_on): it can lose what it acknowledged, and two of its nodes can give \
+                 one position away twice"
+                    .into(),
+            );
+        }
+        if self.read_only {
+            return read_only("read_only is on, as on a replica; connect to its primary");
+        }
+        if self.innodb_read_only {
+            return read_only("innodb_read_only is on, or innodb_force_recovery keeps InnoDB from writing");
+        }
+        if self.transactions_read_only {
+            return read_only("tx_read_only is on for this server");
+        }
+        if self.log_bin && self.binlog_format == "STATEMENT" {
+            return unsuitable(
+                "binlog_format is STATEMENT: replicas would not get what is written here; set it to MIXED or ROW"
+                    .into(),
+            );
+        }
+        if allow_unsafe_durability {
+            return Ok(());
+        }
+        match self.forgetful() {
+            Some(setting) => unsuitable(format!(
+                "{setting}: the server forgets what it acknowledged when the machine fails"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The name of the setting that lets the server forget.
+    pub(crate) fn unsafe_setting(&self) -> Option<&'static str> {
+        let text = self.forgetful()?;
+        let names = ["innodb_flush_log_at_trx_commit", "sync_binlog", "innodb_doublewrite"];
+        Some(names.into_iter().find(|name| text.contains(name)).unwrap_or("innodb_flush_method"))
+    }
+
+    /// The setting that lets the server forget, and what it should be.
+    fn forgetful(&self) -> Option<String> {
+        if !["1", "3"].contains(&self.flush_log.as_str()) {
+            return Some(format!("innodb_flush_log_at_trx_commit is {}; set it to 1", self.flush_log));
+        }
+        // with a binary log, recovery keeps only the transactions that it holds
+        if self.log_bin && self.sync_binlog != "1" {
+            return Some(format!("log_bin is on and sync_binlog is {}; set it to 1", self.sync_binlog));
+        }
+        if !self.doublewrite {
+            return Some("innodb_doublewrite is OFF; set it to ON".into());
+        }
+        ["nosync", "littlesync"]
+            .contains(&self.flush_method.as_str())
+            .then(|| format!("innodb_flush_method is {}; set it to O_DIRECT or fsync", self.flush_method))
+    }
+}
+
+fn unsuitable<T>(message: String) -> Result<T, Failure> {
+    Err(Failure::Refused { reason: RefusedReason::Unsuitable, message })
+}
+
+/// Says that the server's settings changed for the worse.
+pub(crate) fn forgets_now() -> Failure {
+    let message = "the server forgets what it acknowledges: innodb_flush_log_at_trx_commit must be 1, and sync_binlog \
+         too where log_bin is on";
+    Failure::Refused { reason: RefusedReason::Unsuitable, message: message.into() }
+}
+
+/// Says that the server takes no writes any more.
+pub(crate) fn read_only_now() -> Failure {
+    let message = "read_only is on; connect to a server that may write";
+    Failure::Refused { reason: RefusedReason::ReadOnly, message: message.into() }
+}
+
+/// The setting because of which the server may lose what it acknowledged.
+pub(crate) async fn unsafe_setting(
+    connection: &mut MySqlConnection,
+) -> Result<Option<&'static str>, EngineError> {
+    let rows = sqlx::raw_sql(SETTINGS).fetch_all(connection).await?;
+    Ok(Settings::read(&rows)?.unsafe_setting())
+}
+
+/// What an open source does with each table: what must be granted before it is used.
+const NEEDED: [(&str, &[&str]); 6] = [
+    ("polylog_events", &["SELECT", "INSERT"]),
+    ("polylog_configs", &["SELECT", "INSERT"]),
+    ("polylog_cuts", &["SELECT"]),
+    ("polylog_quarantine", &["SELECT"]),
+    ("polylog_leases", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("polylog_head", &["SELECT", "UPDATE"]),
+];
+
+/// Checks that the database holds our tables and that we may use them.
+pub(crate) async fn tables(
+    connection: &mut MySqlConnection,
+    database: &DatabaseName,
+) -> Result<(), EngineError> {
+    let found = catalog::look(connection, database).await?;
+    // what we may not use is not in the catalog that we see: first what is there and not ours, then the rights
+    found.check_foreign(database)?;
+    if found.tables.is_empty() {
+        return Err(match catalog::may(connection, schema::HEAD.name, "SELECT").await {
+            Ok(_) => no_right_at_all(database),
+            Err(error) if error.number() == Some(1146) => {
+                Failure::NotProvisioned(format!("database {database} holds no table of ours"))
+            }
+            Err(error) => return Err(error),
+        }
+        .into());
+    }
+    for (table, rights) in NEEDED {
+        rights_on(connection, database, table, rights).await?;
+    }
+    Ok(check_shape(&found, database)?)
+}
+
+/// Tries what needs each right, on no row.
+async fn rights_on(
+    connection: &mut MySqlConnection,
+    database: &DatabaseName,
+    table: &str,
+    rights: &[&str],
+) -> Result<(), EngineError> {
+    let mut lacking = Vec::new();
+    for right in rights {
+        if !catalog::may(connection, table, right).await? {
+            lacking.push(*right);
+        }
+    }
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    Err(missing_right(&format!("{} ON {database}.{table}", lacking.join(", "))).into())
+}
+
+fn check_shape(found: &Catalog, database: &DatabaseName) -> Result<(), Failure> {
+    for table in &schema::TABLES {
+        let name = table.name;
+        let Some(there) = found.tables.iter().find(|there| there.name == name) else {
+            let what = format!("table {name} is missing in database {database}");
+            return Err(Failure::NotProvisioned(what));
+        };
+        if there.engine != "InnoDB" {
+            return unsuitable(format!(
+                "table {name} is kept by {}, which has no transactions; convert it: ALTER TABLE {database}.{name} \
+                 ENGINE=InnoDB",
+                there.engine
+            ));
+        }
+    }
+    let stands = |index: &schema::Index| {
+        found.indexes.get(index.name).is_some_and(|there| there.is_unique && there.columns == index.columns)
+    };
+    match schema::UNIQUE.iter().find(|index| !stands(index)) {
+        Some(index) => Err(Failure::NotProvisioned(format!(
+            "index {}, which keeps ids and versions unique, is missing or another one in database {database}",
+            index.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Says that a table under our name belongs to somebody else.
+pub(crate) fn foreign_table(database: &DatabaseName, name: &str) -> Failure {
+    Failure::WrongStore(format!(
+        "{database}.{name} belongs to another application (it lacks the comment '{}'); give the log a database of its \
+         own",
+        schema::MARK
+    ))
+}
+
+/// Says that nothing is allowed here.
+pub(crate) fn no_right_at_all(database: &DatabaseName) -> Failure {
+    let (table, rights) = NEEDED[0];
+    missing_right(&format!("{} ON {database}.{table}", rights.join(", ")))
+}
+
+fn missing_right(right: &str) -> Failure {
+    let message = format!(
+        "a right is missing (or the database); as administrator run: GRANT {right} TO the user of this connection"
+    );
+    Failure::Refused { reason: RefusedReason::Rights, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Settings {
+        Settings {
+            version: "10.11.19-MariaDB-0+deb12u1".into(),
+            flush_log: "1".into(),
+            log_bin: false,
+            sync_binlog: "0".into(),
+            binlog_format: "MIXED".into(),
+            doublewrite: true,
+            flush_method: "O_DIRECT".into(),
+            read_only: false,
+            innodb_read_only: false,
+            transactions_read_only: false,
+            is_cluster: false,
+            packet: 16 << 20,
+        }
+    }
+
+    fn reason(settings: &Settings) -> (RefusedReason, String) {
+        match settings.check(false) {
+            Err(Failure::Refused { reason, message }) => (reason, message),
+            other => panic!("expected a refusal, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_unfit_server_is_refused_with_its_reason() {
+        assert_eq!(good().check(false), Ok(()));
+        let unfit = [
+            (Settings { version: "10.6.1-MariaDB".into(), ..good() }, "10.11 or newer"),
+            (Settings { version: "8.0.40".into(), ..good() }, "MySQL"),
+            (Settings { is_cluster: true, ..good() }, "Galera"),
+            (
+                Settings {
+                    log_bin: true,
+                    sync_binlog: "1".into(),
+                    binlog_format: "STATEMENT".into(),
+                    ..good()
+                },
+                "MIXED",
+            ),
+        ];
+        for (settings, word) in unfit {
+            let (why, message) = reason(&settings);
+            assert!(why == RefusedReason::Unsuitable && message.contains(word), "{message}");
+            assert!(settings.check(true).is_err(), "{word}");
+        }
+        for settings in [
+            Settings { read_only: true, ..good() },
+            Settings { innodb_read_only: true, ..good() },
+            Settings { transactions_read_only: true, ..good() },
+        ] {
+            assert_eq!(reason(&settings).0, RefusedReason::ReadOnly);
+        }
+        let forgetful = [
+            (Settings { flush_log: "0".into(), ..good() }, "innodb_flush_log_at_trx_commit is 0"),
+            (Settings { flush_log: "2".into(), ..good() }, "innodb_flush_log_at_trx_commit is 2"),
+            (Settings { log_bin: true, ..good() }, "sync_binlog is 0"),
+            (Settings { doublewrite: false, ..good() }, "innodb_doublewrite"),
+            (Settings { flush_method: "nosync".into(), ..good() }, "nosync"),
+        ];
+        for (settings, word) in forgetful {
+            let (why, message) = reason(&settings);
+            assert!(why == RefusedReason::Unsuitable && message.contains(word), "{message}");
+            assert_eq!(settings.check(true), Ok(()));
+            assert!(message.contains(settings.unsafe_setting().expect("a name")), "{message}");
+        }
+        let logged = Settings { log_bin: true, sync_binlog: "1".into(), flush_log: "3".into(), ..good() };
+        assert_eq!(logged.check(false), Ok(()));
+    }
+}

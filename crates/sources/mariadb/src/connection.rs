@@ -1,0 +1,180 @@
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use polylog_log::Failure;
+use polylog_source_servers::faults::Faults;
+use sqlx::{ConnectOptions, Connection, MySqlConnection};
+
+use crate::{
+    MariadbConfig,
+    checks::{self, Settings},
+    config::DatabaseName,
+    dialect::{self, Times},
+    error::{EngineError, Patience},
+    history::History,
+    script::Script,
+};
+
+/// After this long without use a connection is tried before it is trusted: routers forget idle ones without a word.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// What all connections of one source share.
+pub(crate) struct Handle {
+    pub(crate) config: MariadbConfig,
+    pub(crate) history: History,
+    /// A test stopped this handle.
+    crashed: AtomicBool,
+}
+
+impl Handle {
+    pub(crate) fn new(config: MariadbConfig) -> Self {
+        Self { config, history: History::default(), crashed: AtomicBool::new(false) }
+    }
+
+    /// How long the server waits.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience { lock: self.config.lock_timeout, statement: self.config.statement_timeout }
+    }
+
+    /// The fail points, for one operation.
+    pub(crate) fn faults(&self) -> Faults {
+        Faults::new(self.config.fail_points.clone())
+    }
+
+    /// Answers nothing any more.
+    pub(crate) fn crash(&self) {
+        self.crashed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn check_alive(&self) -> Result<(), EngineError> {
+        if self.crashed.load(Ordering::Acquire) { Err(EngineError::Crashed) } else { Ok(()) }
+    }
+}
+
+/// An open connection to a database that was checked.
+pub(crate) struct Session {
+    pub(crate) connection: MySqlConnection,
+    /// Bytes of one statement at most.
+    pub(crate) packet: usize,
+    used: Instant,
+}
+
+impl Session {
+    /// Connects and checks the server, our tables and our rights.
+    async fn open(config: &MariadbConfig) -> Result<Self, EngineError> {
+        let mut connected = connect(config, config.statement_timeout, Enter::Database).await?;
+        checks::tables(&mut connected.connection, &config.database).await?;
+        Ok(Self { connection: connected.connection, packet: connected.packet, used: Instant::now() })
+    }
+}
+
+/// A place for one session; opens it when needed, and again after an error.
+#[derive(Default)]
+pub(crate) struct Slot {
+    session: Option<Session>,
+}
+
+impl Slot {
+    /// The session, and whether it was open before.
+    pub(crate) async fn session(&mut self, handle: &Handle) -> Result<(&mut Session, bool), EngineError> {
+        handle.check_alive()?;
+        if let Some(session) = self.session.as_mut().filter(|session| session.used.elapsed() > IDLE) {
+            let alive = session.connection.ping();
+            if !matches!(tokio::time::timeout(handle.config.connect_timeout, alive).await, Ok(Ok(()))) {
+                self.session = None;
+            }
+        }
+        let was_open = self.session.is_some();
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => Session::open(&handle.config).await?,
+        };
+        session.used = Instant::now();
+        Ok((self.session.insert(session), was_open))
+    }
+
+    /// The session in the middle of a transaction: never another one.
+    pub(crate) fn current(&mut self) -> Result<&mut Session, EngineError> {
+        let lost = || Failure::Unreachable("the connection is gone".into());
+        Ok(self.session.as_mut().ok_or_else(lost)?)
+    }
+
+    /// Gives the connection up. The server ends its transaction.
+    pub(crate) fn close(&mut self) {
+        self.session = None;
+    }
+}
+
+/// Whether the database is entered: provisioning looks whether it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Enter {
+    Database,
+    Nothing,
+}
+
+/// A connection to a server that is fit.
+pub(crate) struct Connected {
+    pub(crate) connection: MySqlConnection,
+    /// Bytes of one statement at most.
+    pub(crate) packet: usize,
+}
+
+/// A connection with everything that durability and safety rest on, to a server that is fit; looks at no table of ours.
+pub(crate) async fn connect(
+    config: &MariadbConfig,
+    statement_timeout: Duration,
+    enter: Enter,
+) -> Result<Connected, EngineError> {
+    let options = config.address.options().map_err(|error| Failure::Unreachable(error.to_string()))?;
+    // the database is entered by a statement of ours: that it is missing and that we may not are told apart there
+    let options = options.database("").disable_statement_logging();
+    let connecting = async {
+        let mut connection = options.connect().await?;
+        let times =
+            Times { lock: config.lock_timeout, idle: config.idle_timeout, statement: statement_timeout };
+        let settings = prepare(&mut connection, times).await?;
+        settings.check(config.allow_unsafe_durability)?;
+        if enter == Enter::Database {
+            use_database(&mut connection, &config.database).await?;
+        }
+        Ok(Connected { connection, packet: settings.packet })
+    };
+    match tokio::time::timeout(config.connect_timeout, connecting).await {
+        Ok(result) => result,
+        Err(_) => {
+            let patience = config.connect_timeout;
+            Err(Failure::Unreachable(format!("no connection within {patience:?}")).into())
+        }
+    }
+}
+
+/// Makes the settings the session's own, and asks for the server's.
+async fn prepare(connection: &mut MySqlConnection, times: Times) -> Result<Settings, EngineError> {
+    let script = Script::default().then(checks::SETTINGS).then(dialect::settings(times));
+    match script.run(connection).await {
+        Ok(rows) => Settings::read(&rows),
+        // a setting that the server does not know: it is none that this version knows
+        Err(broken) if !broken.rows.is_empty() && broken.error.is_answer() => {
+            Settings::read(&broken.rows)?.check_version()?;
+            Err(broken.error)
+        }
+        Err(broken) => Err(broken.error),
+    }
+}
+
+/// Enters a database.
+pub(crate) async fn use_database(
+    connection: &mut MySqlConnection,
+    database: &DatabaseName,
+) -> Result<(), EngineError> {
+    let script = Script::default().then(format!("USE {database}"));
+    let entered = script.run(connection).await;
+    match entered {
+        Ok(_) => Ok(()),
+        // where we may do nothing at all, the server does not say whether it is there
+        Err(broken) if broken.error.number() == Some(1044) => Err(checks::no_right_at_all(database).into()),
+        Err(broken) => Err(broken.error),
+    }
+}

@@ -1,0 +1,288 @@
+//! The frame of every operation that takes the lock: lock, head, decision, rows, head, commit.
+
+use std::{sync::Arc, time::Duration};
+
+use polylog_log::{ConfigPoint, Cut, Effect, Failure, Head, OperationError, Position, Refusal, Timestamp};
+use polylog_source_servers::{
+    faults::{self, Faults, Stop},
+    memory::Memory,
+};
+use sqlx::{MySqlConnection, Row};
+use tokio::sync::watch;
+
+use crate::{
+    checks,
+    connection::{Handle, Session, Slot},
+    error::EngineError,
+    head::{self, head},
+    history, insert, records,
+    rows::{self, NewRow},
+    script::{Broken, Script},
+    wait,
+};
+
+/// Lock and head are two statements, each with a snapshot of its own. ROLLBACK first: a transaction that was left open
+/// would be committed by the next one's begin.
+const LOCK: &str = "SELECT lane FROM polylog_head WHERE lane = 0 FOR UPDATE";
+const HEAD: &str =
+    concat!("SELECT ", head!(), ", IF(", crate::dialect::is_durable!(), ", 1, 0), IF(@@read_only, 1, 0)");
+
+/// What one process writes with: one connection, and what it remembers.
+pub(crate) struct Writer {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) tail: Arc<watch::Sender<Position>>,
+    pub(crate) slot: Slot,
+    pub(crate) memory: Memory,
+    pub(crate) faults: Faults,
+    /// A statement that commits was sent, and is not answered.
+    pub(crate) is_committing: bool,
+}
+
+/// Why an operation did not end with an answer.
+pub(crate) enum Stopped {
+    /// Before anything was committed: nothing was written.
+    Before(EngineError),
+    /// By a rule; nothing was written.
+    Refused(Refusal, Box<Head>),
+    /// By the statement that commits, or after it.
+    AtCommit { error: EngineError, left_nothing: bool },
+}
+
+impl From<EngineError> for Stopped {
+    fn from(error: EngineError) -> Self {
+        Self::Before(error)
+    }
+}
+
+impl From<Stop> for Stopped {
+    fn from(stop: Stop) -> Self {
+        Self::Before(stop.into())
+    }
+}
+
+impl From<sqlx::Error> for Stopped {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Before(error.into())
+    }
+}
+
+impl Stopped {
+    /// Whether the server undid everything so that another transaction could go on: the same once more may succeed.
+    pub(crate) fn is_deadlock(&self) -> bool {
+        matches!(self, Self::Before(error) if error.is_deadlock())
+    }
+
+    /// A script that commits in its end was broken.
+    pub(crate) fn at_commit(broken: Broken) -> Self {
+        // what the server answers to COMMIT itself is not trusted: it may have been on the disk before it failed
+        Self::AtCommit { left_nothing: !broken.reached_last, error: broken.error }
+    }
+
+    /// Whatever goes wrong after the commit, the operation stands.
+    pub(crate) fn after_commit(error: EngineError) -> Self {
+        Self::AtCommit { error, left_nothing: false }
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(handle: Arc<Handle>, tail: Arc<watch::Sender<Position>>) -> Self {
+        Self {
+            handle,
+            tail,
+            slot: Slot::default(),
+            memory: Memory::default(),
+            faults: Faults::default(),
+            is_committing: false,
+        }
+    }
+
+    /// Tells apart what was certainly not executed from what may have been, and gives up what may be broken.
+    pub(crate) fn settle<T>(&mut self, result: Result<T, Stopped>) -> Result<T, OperationError> {
+        let error = match &result {
+            Err(Stopped::Before(error) | Stopped::AtCommit { error, .. }) => Some(error),
+            Ok(_) | Err(Stopped::Refused(..)) => None,
+        };
+        if let Some(error) = error {
+            self.slot.close();
+            self.memory.forget();
+            if matches!(error, EngineError::Crashed) {
+                self.handle.crash();
+            }
+        }
+        if self.faults.lost_reply {
+            return Err(OperationError::Unknown(Failure::Unreachable("injected: the reply is lost".into())));
+        }
+        let patience = self.handle.patience();
+        result.map_err(|stopped| match stopped {
+            Stopped::Refused(reason, head) => OperationError::Refused { reason, head },
+            Stopped::Before(error @ EngineError::Crashed)
+            | Stopped::AtCommit { error, left_nothing: false } => {
+                OperationError::Unknown(error.failure(patience))
+            }
+            Stopped::Before(error) | Stopped::AtCommit { error, left_nothing: true } => {
+                OperationError::Failed(error.failure(patience))
+            }
+        })
+    }
+
+    /// Before an operation.
+    pub(crate) fn prepare(&mut self) {
+        self.faults = self.handle.faults();
+        self.is_committing = false;
+        if let Some(seen) = self.handle.history.seen() {
+            self.memory.forget_before(seen.tail().position);
+        }
+    }
+
+    /// The operation took longer than anybody waits.
+    pub(crate) fn timed_out(&self, patience: Duration) -> Stopped {
+        let error = Failure::Timeout(patience).into();
+        if self.is_committing { Stopped::after_commit(error) } else { Stopped::Before(error) }
+    }
+
+    /// Takes the lock and reads the head.
+    pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, Stopped> {
+        self.faults.pass(faults::BEFORE_BEGIN).await?;
+        let seen = self.handle.history.seen();
+        let read = self.lock().await?;
+        let connection = &mut self.slot.current()?.connection;
+        history::prove(&self.handle.history, connection, seen, &read.head).await?;
+        self.memory.set_clock(read.clock);
+        Ok(Transaction { writer: self, head: read.head, clock: read.clock })
+    }
+
+    async fn lock(&mut self) -> Result<head::Read, EngineError> {
+        let allow = self.handle.config.allow_unsafe_durability;
+        let (session, was_open) = self.slot.session(&self.handle).await?;
+        match lock(&mut session.connection, allow).await {
+            // the server was restarted since; nothing was done yet
+            Err(error) if was_open && error.is_lost_connection() => {
+                self.slot.close();
+                let (session, _) = self.slot.session(&self.handle).await?;
+                lock(&mut session.connection, allow).await
+            }
+            result => result,
+        }
+    }
+}
+
+async fn lock(
+    connection: &mut MySqlConnection,
+    allow_unsafe_durability: bool,
+) -> Result<head::Read, EngineError> {
+    let script = Script::default().then("ROLLBACK").then("START TRANSACTION").then(LOCK).then(HEAD);
+    let rows = script.run(connection).await?;
+    let row = rows.last().ok_or_else(|| EngineError::damaged("the lock gave no answer"))?;
+    // settings of the whole server, which change under an open session
+    let is_on = |column| -> Result<bool, EngineError> { Ok(row.try_get_unchecked::<i64, _>(column)? == 1) };
+    if !allow_unsafe_durability && !is_on(1)? {
+        return Err(checks::forgets_now().into());
+    }
+    if is_on(2)? {
+        return Err(checks::read_only_now().into());
+    }
+    head::parse(row.try_get_unchecked(0)?)
+}
+
+/// A transaction that holds the lock. Left without an end, its connection is given up, and the server undoes it.
+pub(crate) struct Transaction<'a> {
+    writer: &'a mut Writer,
+    /// Under the lock.
+    pub(crate) head: Head,
+    /// The database's.
+    pub(crate) clock: Timestamp,
+}
+
+impl Transaction<'_> {
+    pub(crate) fn connection(&mut self) -> Result<&mut MySqlConnection, EngineError> {
+        Ok(&mut self.writer.slot.current()?.connection)
+    }
+
+    /// Stores the effect and commits, or rolls back.
+    pub(crate) async fn end(mut self, decision: Result<Effect, Refusal>) -> Result<Effect, Stopped> {
+        self.pass(faults::LOOKED_UP).await?;
+        let effect = match decision {
+            Ok(effect) => effect,
+            Err(refusal) => return Err(self.refuse(refusal).await?),
+        };
+        store_rows(self.writer.slot.current()?, &effect).await?;
+        self.pass(faults::ROWS_WRITTEN).await?;
+        head::store(self.connection()?, &effect.head).await?;
+        #[cfg(feature = "mutants")]
+        tokio::time::sleep(polylog_log::mutants::before_commit(&effect)).await;
+        self.commit().await?;
+        let memory = &mut self.writer.memory;
+        if effect.cut.is_some() {
+            memory.forget();
+        }
+        memory.remember(&self.head.tail, effect.head.clone(), &effect.write);
+        wait::publish(&self.writer.tail, effect.head.tail.position);
+        Ok(effect)
+    }
+
+    /// Rolls back; gives the answer.
+    pub(crate) async fn refuse(mut self, refusal: Refusal) -> Result<Stopped, EngineError> {
+        Script::default().then("ROLLBACK").run(self.connection()?).await?;
+        self.writer.memory.remember(&self.head.tail, self.head.clone(), &[]);
+        Ok(Stopped::Refused(refusal, Box::new(self.head)))
+    }
+
+    /// Makes durable what was written.
+    pub(crate) async fn commit(&mut self) -> Result<(), Stopped> {
+        self.pass(faults::HEAD_WRITTEN).await?;
+        self.writer.is_committing = true;
+        let committed = Script::default().then("COMMIT").run(self.connection()?).await;
+        committed.map_err(Stopped::at_commit)?;
+        self.pass(faults::COMMITTED).await.map_err(|stop| Stopped::after_commit(stop.into()))
+    }
+
+    pub(crate) async fn pass(&mut self, point: &'static str) -> Result<(), Stop> {
+        self.writer.faults.pass(point).await
+    }
+}
+
+async fn store_rows(session: &mut Session, effect: &Effect) -> Result<(), EngineError> {
+    if let Some(cut) = &effect.cut {
+        move_to_quarantine(&mut session.connection, cut).await?;
+    }
+    let rows = NewRow::of(&effect.write);
+    let few = insert::most(session, &rows).await?;
+    let connection = &mut session.connection;
+    if !few.is_empty() {
+        Script::default().then(insert::as_text(few)).run(connection).await?;
+    }
+    for config in effect.write.iter().filter_map(ConfigPoint::of) {
+        records::store_config(connection, &config).await?;
+    }
+    Ok(())
+}
+
+async fn move_to_quarantine(connection: &mut MySqlConnection, cut: &Cut) -> Result<(), EngineError> {
+    let keep = cut.keep.position.get().cast_signed();
+    records::store_cut(connection, cut).await?;
+    let copied = sqlx::query(concat!(
+        "INSERT INTO polylog_quarantine (cut, ",
+        rows::columns!(),
+        ") SELECT ?, ",
+        rows::columns!(),
+        " FROM polylog_events WHERE position > ?"
+    ))
+    .bind(cut.number.cast_signed())
+    .bind(keep)
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    let remove = async |connection: &mut MySqlConnection, statement: &'static str| {
+        sqlx::query(statement).bind(keep).execute(connection).await.map(|done| done.rows_affected())
+    };
+    let removed = remove(connection, "DELETE FROM polylog_events WHERE position > ?").await?;
+    remove(connection, "DELETE FROM polylog_configs WHERE position > ?").await?;
+    let expected = cut.removed.position.get() - cut.keep.position.get();
+    if copied == removed && removed == expected {
+        Ok(())
+    } else {
+        Err(EngineError::damaged(format!(
+            "{expected} events should be removed, {copied} were copied, {removed} removed"
+        )))
+    }
+}

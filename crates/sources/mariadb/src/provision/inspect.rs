@@ -1,0 +1,133 @@
+use std::collections::BTreeMap;
+
+use polylog_log::{DatabaseId, FORMAT, Failure, Identity, Incarnation, LogId};
+use sqlx::{AssertSqlSafe, MySqlConnection, Row};
+
+use super::{
+    Actual, Granted, Inventory, Place, StoredColumn, StoredIndex, StoredTable, Worker, grants::RIGHTS,
+};
+use crate::{
+    MariadbConfig,
+    catalog::{self, Catalog},
+    connection::{Enter, connect, use_database},
+    dialect,
+    error::{EngineError, Patience},
+    rows::number,
+    schema::{self, Table},
+};
+
+const COLUMNS: &str = "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, coalesce(COLLATION_NAME, ''), IS_NULLABLE \
+     FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME LIKE 'polylog\\_%' \
+     ORDER BY TABLE_NAME, ORDINAL_POSITION";
+
+/// How long provisioning is waited for, at most.
+pub(super) fn patience(config: &MariadbConfig) -> Patience {
+    Patience { lock: config.lock_timeout, statement: config.statement_timeout }
+}
+
+/// Looks at what is in the database; changes nothing. `config` has the credential that provisions.
+pub async fn inspect(config: &MariadbConfig, place: &Place) -> Result<Actual, Failure> {
+    look(config, place).await.map_err(|error| error.failure(patience(config)))
+}
+
+async fn look(config: &MariadbConfig, place: &Place) -> Result<Actual, EngineError> {
+    let mut connected = connect(config, config.statement_timeout, Enter::Nothing).await?;
+    let connection = &mut connected.connection;
+    match use_database(connection, &place.database).await {
+        Ok(()) => {}
+        Err(error) if error.number() == Some(1049) => return Ok(Actual::Absent),
+        Err(error) => return Err(error),
+    }
+    let found = catalog::look(connection, &place.database).await?;
+    found.check_foreign(&place.database)?;
+    if found.tables.is_empty() {
+        return Ok(Actual::Empty);
+    }
+    let tables = tables(connection, place, &found).await?;
+    let has = |table: &Table| tables.contains_key(table.name);
+    let identity = if has(&schema::HEAD) { identity(connection).await? } else { None };
+    let events = if has(&schema::EVENTS) { events(connection).await? } else { 0 };
+    let indexes = found.indexes.into_iter();
+    let stored = indexes
+        .map(|(name, index)| (name, StoredIndex { is_unique: index.is_unique, columns: index.columns }));
+    let granted = match &place.worker {
+        Some(worker) => granted(worker).await?,
+        None => Granted::default(),
+    };
+    Ok(Actual::Ours(Inventory { identity, events, tables, indexes: stored.collect(), granted }))
+}
+
+async fn tables(
+    connection: &mut MySqlConnection,
+    place: &Place,
+    found: &Catalog,
+) -> Result<BTreeMap<String, StoredTable>, EngineError> {
+    let table = |engine: &str| StoredTable { engine: engine.to_owned(), columns: Vec::new() };
+    let mut tables: BTreeMap<String, StoredTable> =
+        found.tables.iter().map(|found| (found.name.clone(), table(&found.engine))).collect();
+    let rows =
+        sqlx::query(COLUMNS).persistent(false).bind(place.database.as_str()).fetch_all(connection).await?;
+    for row in &rows {
+        let text = |column: usize| row.try_get_unchecked::<&str, _>(column);
+        let Some(table) = tables.get_mut(text(0)?) else { continue };
+        let kind = dialect::kind(text(2)?);
+        let collation = text(3)?;
+        let kind = if collation.is_empty() { kind.into() } else { format!("{kind} COLLATE {collation}") };
+        table.columns.push(StoredColumn { name: text(1)?.into(), kind, required: text(4)? == "NO" });
+    }
+    Ok(tables)
+}
+
+/// What the worker may do, tried as the worker.
+async fn granted(worker: &Worker) -> Result<Granted, EngineError> {
+    let mut granted = Granted::default();
+    let config = &worker.config;
+    let mut connected = connect(config, config.statement_timeout, Enter::Nothing).await?;
+    let connection = &mut connected.connection;
+    match use_database(connection, &config.database).await {
+        Ok(()) => {}
+        Err(EngineError::Failure(Failure::Refused { .. })) => return Ok(granted),
+        Err(error) => return Err(error),
+    }
+    for (table, rights) in RIGHTS {
+        for right in rights {
+            match catalog::may(connection, table, right).await {
+                Ok(true) => {
+                    granted.tables.entry(table.into()).or_default().insert((*right).into());
+                }
+                Ok(false) => {}
+                // a table that is still to be created
+                Err(error) if error.number() == Some(1146) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(granted)
+}
+
+async fn identity(connection: &mut MySqlConnection) -> Result<Option<Identity>, EngineError> {
+    let head = schema::HEAD.name;
+    // the format first: the other columns are what it says
+    let format = format!("SELECT format FROM {head} WHERE lane = 0");
+    let row = sqlx::query(AssertSqlSafe(format)).persistent(false).fetch_optional(&mut *connection).await?;
+    let found = match row {
+        Some(row) => Some(u32::try_from(number(&row, 0)?).unwrap_or(u32::MAX)),
+        None => None,
+    };
+    if let Some(found) = found.filter(|format| *format > FORMAT) {
+        return Err(Failure::FormatTooNew { found, known: FORMAT }.into());
+    }
+    let identity = format!("SELECT log, `database`, incarnation FROM {head} WHERE lane = 0");
+    let row = sqlx::query(AssertSqlSafe(identity)).persistent(false).fetch_optional(connection).await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Identity {
+        log: LogId::new(row.try_get_unchecked(0)?),
+        database: DatabaseId::new(row.try_get_unchecked(1)?),
+        incarnation: Incarnation::new(row.try_get_unchecked(2)?),
+    }))
+}
+
+async fn events(connection: &mut MySqlConnection) -> Result<u64, EngineError> {
+    let last = format!("SELECT coalesce(max(position), 0) FROM {}", schema::EVENTS.name);
+    number(&sqlx::query(AssertSqlSafe(last)).persistent(false).fetch_one(connection).await?, 0)
+}

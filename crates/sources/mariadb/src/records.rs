@@ -1,0 +1,82 @@
+//! What the log keeps beside its events: configurations and truncations.
+
+use polylog_log::{Chain, ConfigPoint, Cut, LogId, Point, Position, Term, Timestamp};
+use sqlx::{MySqlConnection, Row};
+
+use crate::{
+    error::EngineError,
+    head::config,
+    rows::{bytes, number},
+};
+
+/// The last configuration at or before a position.
+pub(crate) async fn config_at(
+    connection: &mut MySqlConnection,
+    position: Position,
+) -> Result<ConfigPoint, EngineError> {
+    let row = sqlx::query(
+        "SELECT position, content FROM polylog_configs WHERE position <= ? ORDER BY position DESC LIMIT 1",
+    )
+    .bind(position.get().cast_signed())
+    .fetch_optional(connection)
+    .await?;
+    let row = row.ok_or_else(|| EngineError::damaged("the implicit configuration is missing"))?;
+    config(number(&row, 0)?, row.try_get_unchecked(1)?)
+}
+
+/// Records a configuration that an entry put in force.
+pub(crate) async fn store_config(
+    connection: &mut MySqlConnection,
+    point: &ConfigPoint,
+) -> Result<(), EngineError> {
+    let content = serde_json::to_string(&*point.config)
+        .map_err(|error| EngineError::damaged(format!("configuration at {}: {error}", point.position)))?;
+    sqlx::query("INSERT INTO polylog_configs (position, content) VALUES (?, ?)")
+        .bind(point.position.get().cast_signed())
+        .bind(content)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// What the log holds at a position where an entry ends: its point and time. Before the first entry: where the log
+/// begins.
+pub(crate) async fn entry_end(
+    connection: &mut MySqlConnection,
+    log: LogId,
+    position: Position,
+) -> Result<Option<(Point, Timestamp)>, EngineError> {
+    if position.is_zero() {
+        return Ok(Some((Point::start(log), Timestamp::EPOCH)));
+    }
+    let row = sqlx::query(
+        "SELECT term, chain, recorded_at FROM polylog_events WHERE position = ? AND last = position",
+    )
+    .bind(position.get().cast_signed())
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let term = Term::new(number(&row, 0)?);
+    let chain = Chain::from_bytes(bytes(&row, 1)?);
+    Ok(Some((Point { position, term, chain }, Timestamp::from_micros(row.try_get_unchecked(2)?))))
+}
+
+/// Records a truncation.
+pub(crate) async fn store_cut(connection: &mut MySqlConnection, cut: &Cut) -> Result<(), EngineError> {
+    let number = |number: u64| number.cast_signed();
+    sqlx::query(
+        "INSERT INTO polylog_cuts (number, keep_position, keep_term, keep_chain, removed_position, removed_term, \
+         removed_chain, term) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(number(cut.number))
+    .bind(number(cut.keep.position.get()))
+    .bind(number(cut.keep.term.get()))
+    .bind(cut.keep.chain.as_bytes().as_slice())
+    .bind(number(cut.removed.position.get()))
+    .bind(number(cut.removed.term.get()))
+    .bind(cut.removed.chain.as_bytes().as_slice())
+    .bind(number(cut.term.get()))
+    .execute(connection)
+    .await?;
+    Ok(())
+}

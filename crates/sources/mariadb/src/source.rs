@@ -1,0 +1,312 @@
+use std::{
+    ops::RangeInclusive,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use polylog_log::{
+    Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
+    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
+    ReadCategory, ReadLog, ReadStream, Source, StreamPage, Term, Truncate,
+};
+use polylog_source_servers::{pool::Pool, wait::Watcher};
+use sqlx::MySqlConnection;
+
+use crate::{
+    MariadbConfig, append, apply, checks,
+    connection::{Handle, Slot},
+    digest, election,
+    error::EngineError,
+    head, history, lease,
+    operation::{Stopped, Writer},
+    page::Guess,
+    quarantine, read,
+    wait::{TailLook, watcher},
+};
+
+/// A MariaDB database that holds a copy of the log. Several processes may use the same one.
+pub struct MariadbSource {
+    handle: Arc<Handle>,
+    writer: Pool<Writer>,
+    readers: Pool<Slot>,
+    watcher: Watcher<TailLook>,
+    /// Bytes of an event on average in the last page: how many rows the next one asks for.
+    average: AtomicUsize,
+    /// Bytes of one statement at most, when the source was opened.
+    packet: usize,
+}
+
+impl MariadbSource {
+    /// Opens a provisioned database; writes nothing.
+    pub async fn open(config: MariadbConfig) -> Result<Self, Failure> {
+        let handle = Arc::new(Handle::new(config));
+        let readers = Pool::new(handle.config.readers);
+        let head = run(&handle, &readers, |connection| Box::pin(head::check_tail(connection))).await?;
+        let packet = {
+            let mut place = readers.take(Slot::default).await?;
+            let packet = place.thing.current().map(|session| session.packet);
+            place.put_back();
+            packet.map_err(|error| error.failure(handle.patience()))?
+        };
+        handle.history.remember(&head);
+        let watcher = watcher(&handle, head.tail.position);
+        Ok(Self { handle, writer: Pool::new(1), readers, watcher, average: AtomicUsize::new(1_000), packet })
+    }
+
+    /// The setting because of which the server may lose what it acknowledged; only where that was allowed.
+    pub async fn unsafe_setting(&self) -> Result<Option<&'static str>, Failure> {
+        self.read(|connection| Box::pin(checks::unsafe_setting(connection))).await
+    }
+
+    /// Ends the source: what was handed to it is done first, what comes later is refused. May be called again.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+        self.watcher.close().await;
+    }
+
+    /// Runs an operation on the writing connection, in the order of the calls. Once it is the operation's turn it is
+    /// done whole, even if the future is dropped. Where the server undid it for another transaction, it is tried again.
+    async fn write<T, W>(&self, work: W) -> Result<T, OperationError>
+    where
+        T: Send + 'static,
+        W: for<'a> Fn(&'a mut Writer) -> BoxFuture<'a, Result<T, Stopped>> + Send + Sync + 'static,
+    {
+        let make = || Writer::new(self.handle.clone(), self.watcher.sender());
+        let mut place = self.writer.take(make).await.map_err(OperationError::Failed)?;
+        let done = tokio::spawn(async move {
+            let writer = &mut place.thing;
+            writer.prepare();
+            let patience = writer.handle.config.request_timeout;
+            let result = match tokio::time::timeout(patience, persistently(writer, &work)).await {
+                Ok(result) => result,
+                Err(_) => Err(writer.timed_out(patience)),
+            };
+            let answer = writer.settle(result);
+            place.put_back();
+            answer
+        });
+        let lost = |_| OperationError::Unknown(Failure::Unreachable("the writer gave no answer".into()));
+        done.await.unwrap_or_else(|error| Err(lost(error)))
+    }
+
+    async fn read<T, W>(&self, work: W) -> Result<T, Failure>
+    where
+        T: Send,
+        W: for<'a> Fn(&'a mut MySqlConnection) -> BoxFuture<'a, Result<T, EngineError>> + Send + Sync,
+    {
+        run(&self.handle, &self.readers, work).await
+    }
+
+    /// Reads a page, knowing how large events are.
+    async fn read_page<T, W>(&self, work: W) -> Result<T, Failure>
+    where
+        T: Send,
+        W: for<'a> Fn(&'a mut MySqlConnection, Guess) -> BoxFuture<'a, Result<read::Sized<T>, EngineError>>
+            + Send
+            + Sync,
+    {
+        let average = self.average.load(Ordering::Relaxed);
+        let guess = Guess { average, most_rows: self.handle.config.page_rows };
+        let (page, average) = self.read(|connection| work(connection, guess)).await?;
+        self.average.store(average, Ordering::Relaxed);
+        Ok(page)
+    }
+}
+
+/// How many times an operation is tried that meets deadlocks.
+const TRIES: usize = 4;
+
+async fn persistently<T, W>(writer: &mut Writer, work: &W) -> Result<T, Stopped>
+where
+    W: for<'a> Fn(&'a mut Writer) -> BoxFuture<'a, Result<T, Stopped>>,
+{
+    for _ in 1..TRIES {
+        match work(writer).await {
+            Err(stopped) if stopped.is_deadlock() => writer.memory.forget(),
+            result => return result,
+        }
+    }
+    work(writer).await
+}
+
+/// Runs `work` on a reading connection; once more on a new one when the server was restarted since the last use.
+async fn run<T, W>(handle: &Arc<Handle>, readers: &Pool<Slot>, work: W) -> Result<T, Failure>
+where
+    W: for<'a> Fn(&'a mut MySqlConnection) -> BoxFuture<'a, Result<T, EngineError>>,
+{
+    let mut place = readers.take(Slot::default).await?;
+    let patience = handle.config.request_timeout;
+    let reading = async {
+        let (session, was_open) = place.thing.session(handle).await?;
+        match work(&mut session.connection).await {
+            Err(error) if was_open && error.is_lost_connection() => {
+                place.thing.close();
+                let (session, _) = place.thing.session(handle).await?;
+                work(&mut session.connection).await
+            }
+            result => result,
+        }
+    };
+    let result = match tokio::time::timeout(patience, reading).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::Timeout(patience).into()),
+    };
+    if result.is_err() {
+        place.thing.close();
+    }
+    place.put_back();
+    result.map_err(|error| error.failure(handle.patience()))
+}
+
+#[async_trait]
+impl Source for MariadbSource {
+    async fn head(&self) -> Result<Head, Failure> {
+        let handle = &self.handle;
+        self.read(|connection| {
+            let handle = handle.clone();
+            Box::pin(async move {
+                let seen = handle.history.seen();
+                let head = head::load(connection).await?.head;
+                history::prove(&handle.history, connection, seen, &head).await?;
+                Ok(head)
+            })
+        })
+        .await
+    }
+
+    async fn promise(&self, of: &Identity, term: Term, nonce: Nonce) -> Result<Head, OperationError> {
+        let of = *of;
+        self.write(move |writer| Box::pin(async move { election::promise(writer, &of, term, nonce).await }))
+            .await
+    }
+
+    async fn open(&self, of: &Identity, open: Open) -> Result<Head, OperationError> {
+        let of = *of;
+        let open = Arc::new(open);
+        self.write(move |writer| {
+            let open = open.clone();
+            Box::pin(async move { election::open(writer, &of, &open).await })
+        })
+        .await
+    }
+
+    async fn append(&self, of: &Identity, append: Append) -> Result<Appended, OperationError> {
+        let of = *of;
+        let append = Arc::new(append);
+        let appended = self
+            .write(move |writer| {
+                let append = append.clone();
+                Box::pin(async move { append::append(writer, &of, &append).await })
+            })
+            .await?;
+        self.handle.history.remember(&appended.head);
+        Ok(appended)
+    }
+
+    async fn apply(&self, of: &Identity, apply: Apply) -> Result<Head, OperationError> {
+        let of = *of;
+        let apply = Arc::new(apply);
+        self.write(move |writer| {
+            let apply = apply.clone();
+            Box::pin(async move { apply::apply(writer, &of, &apply).await })
+        })
+        .await
+    }
+
+    async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
+        let of = *of;
+        let truncate = Arc::new(truncate);
+        self.write(move |writer| {
+            let truncate = truncate.clone();
+            Box::pin(async move { election::truncate(writer, &of, &truncate).await })
+        })
+        .await
+    }
+
+    async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
+        let seen = self.handle.history.seen();
+        let page = self
+            .read_page(|connection, guess| Box::pin(async move { read::log(connection, &read, guess).await }))
+            .await?;
+        self.handle.history.compare(seen, &page.head)?;
+        Ok(page)
+    }
+
+    async fn read_stream(&self, read: ReadStream) -> Result<StreamPage, Failure> {
+        let seen = self.handle.history.seen();
+        let read = &Arc::new(read);
+        let page = self
+            .read_page(|connection, guess| {
+                let read = read.clone();
+                Box::pin(async move { read::stream(connection, &read, guess).await })
+            })
+            .await?;
+        self.handle.history.compare(seen, &page.head)?;
+        Ok(page)
+    }
+
+    async fn read_category(&self, read: ReadCategory) -> Result<CategoryPage, Failure> {
+        let seen = self.handle.history.seen();
+        let read = &Arc::new(read);
+        let page = self
+            .read_page(|connection, guess| {
+                let read = read.clone();
+                Box::pin(async move { read::category(connection, &read, guess).await })
+            })
+            .await?;
+        self.handle.history.compare(seen, &page.head)?;
+        Ok(page)
+    }
+
+    async fn find(&self, id: EventId) -> Result<FoundEvent, Failure> {
+        let seen = self.handle.history.seen();
+        let found = self.read(|connection| Box::pin(read::find(connection, id))).await?;
+        self.handle.history.compare(seen, &found.head)?;
+        Ok(found)
+    }
+
+    async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
+        let range = &range;
+        self.read(|connection| {
+            let range = range.clone();
+            Box::pin(async move { digest::digests(connection, &range).await })
+        })
+        .await
+    }
+
+    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+        self.read(|connection| Box::pin(quarantine::quarantine(connection, after, limit))).await
+    }
+
+    async fn wait(&self, after: Position, at_most: Duration) {
+        self.watcher.wait(after, at_most).await;
+    }
+
+    async fn lease(&self, of: &Identity, swap: LeaseSwap) -> Result<LeaseAnswer, OperationError> {
+        let of = *of;
+        let swap = Arc::new(swap);
+        self.write(move |writer| {
+            let swap = swap.clone();
+            Box::pin(async move { lease::lease(writer, &of, &swap).await })
+        })
+        .await
+    }
+
+    fn limits(&self) -> Limits {
+        // an event is a part of one statement, which the server takes up to max_allowed_packet
+        let packet = self.packet as u64;
+        let metadata_bytes = packet / 4;
+        Limits {
+            event_bytes: packet - metadata_bytes - packet.min(64 << 10) / 2,
+            metadata_bytes,
+            commit_events: 100_000,
+            commit_bytes: 512 << 20,
+        }
+    }
+}

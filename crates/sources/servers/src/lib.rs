@@ -1,0 +1,13 @@
+//! What the engines of database servers share: what a writer remembers, pools, waiting, and how rows become entries and
+//! facts. No SQL and no connections: those are each engine's own.
+
+pub mod entries;
+pub mod facts;
+pub mod faults;
+pub mod history;
+pub mod memory;
+pub mod patience;
+pub mod pool;
+pub mod room;
+pub mod secret;
+pub mod wait;

@@ -1,0 +1,194 @@
+//! A store's manifests in the mounted folders, read by a process of its own.
+
+use std::{collections::BTreeMap, io, path::Path};
+
+use polylog_crds::{
+    event_store::{EventStoreSpec, Gateway},
+    manifests::{self, ConfigMapData, Manifests, ObjectKey},
+    resolve::ResolvedStore,
+    validate::Capabilities,
+    values::{DataKey, ObjectName},
+};
+use polylog_log::LogId;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{ManifestFiles, Place};
+use crate::config::{self, apart};
+
+/// What a store's manifests say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Mounted {
+    pub(crate) store: ResolvedStore,
+    /// The log that was provisioned for it, where `status.storeId` says so.
+    pub(crate) log: Option<LogId>,
+    /// Connections of the gateway to each source, where the manifest says so.
+    pub(crate) gateway_pool: Option<u32>,
+    /// What its author should know, one line each.
+    pub(crate) warnings: Vec<String>,
+}
+
+type Asked = BTreeMap<String, (Place, ManifestFiles)>;
+type Answered = BTreeMap<String, Result<Mounted, String>>;
+
+/// Whether this process was started only to read manifests for another; it has answered then.
+pub(crate) fn answered(capabilities: &Capabilities) -> io::Result<bool> {
+    apart::answer(|asked: Asked| -> Answered {
+        asked.into_iter().map(|(key, (place, files))| (key, read(&place, &files, capabilities))).collect()
+    })
+}
+
+/// What the manifests of these stores say; of each that cannot be served, why.
+pub(crate) async fn read_all(
+    stores: BTreeMap<Place, ManifestFiles>,
+    capabilities: Capabilities,
+) -> BTreeMap<Place, Result<Mounted, String>> {
+    if stores.is_empty() {
+        return BTreeMap::new();
+    }
+    let reading = tokio::task::spawn_blocking(move || {
+        let keys: BTreeMap<String, Place> =
+            stores.keys().map(|place| (place.to_string(), place.clone())).collect();
+        let asked: Asked =
+            stores.into_iter().map(|(place, files)| (place.to_string(), (place, files))).collect();
+        let answered: Answered = apart::ask(&asked).unwrap_or_else(|error| {
+            tracing::debug!(%error, "reading the manifests in this process");
+            let read_here = |(key, (place, files)): (&String, &(Place, ManifestFiles))| {
+                (key.clone(), read(place, files, &capabilities))
+            };
+            asked.iter().map(read_here).collect()
+        });
+        let place = |(key, said)| Some((keys.get(&key)?.clone(), said));
+        answered.into_iter().filter_map(place).collect()
+    });
+    // a reader that panicked has said nothing of any store: the old configuration stays, and it is tried again
+    reading.await.unwrap_or_default()
+}
+
+fn read(place: &Place, files: &ManifestFiles, capabilities: &Capabilities) -> Result<Mounted, String> {
+    let text = |name: &str, content: &Option<Vec<u8>>| match content {
+        None => Ok(None),
+        Some(content) => match String::from_utf8(content.clone()) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(format!("{place}/{name} is no UTF-8")),
+        },
+    };
+    let event_store = text("eventstore.yaml", &files.event_store)?;
+    let event_store = event_store.ok_or_else(|| format!("{place}/eventstore.yaml is missing"))?;
+    let strategy = text("strategy.yaml", &files.strategy)?;
+    let texts = [("eventstore.yaml", Some(&event_store)), ("strategy.yaml", strategy.as_ref())];
+    let texts = texts.iter().filter_map(|(name, text)| Some((Path::new(*name), text.as_ref()?.as_str())));
+    let mut manifests = manifests::read_texts(texts).map_err(|error| error.to_string())?;
+    let key = match manifests.stores.keys().collect::<Vec<_>>()[..] {
+        [only] => only.clone(),
+        ref found => {
+            return Err(format!("{place}/eventstore.yaml holds {} EventStores, not one", found.len()));
+        }
+    };
+    if let Place::Further(folder) = place
+        && *folder != format!("{}.{}", key.namespace, key.name)
+    {
+        return Err(format!("{place} holds the EventStore {key}: a folder is named <namespace>.<name>"));
+    }
+    let spec = manifests.stores[&key].object.spec.clone();
+    if let Some(name) = schemas_name(&spec) {
+        let map = schemas(place, files)?;
+        let key = ObjectKey { namespace: key.namespace.clone(), name: name.clone() };
+        manifests.config_maps.insert(key, map);
+    }
+    let mut warnings = manifests.notes.clone();
+    config::check(&manifests, &[], capabilities, &mut warnings).map_err(|error| error.to_string())?;
+    let store = ResolvedStore::resolve(&manifests, &key, capabilities.voters)
+        .ok_or_else(|| format!("{place}/eventstore.yaml holds no EventStore"))?;
+    let gateway_pool = spec.gateway.as_ref().and_then(|gateway: &Gateway| gateway.pool);
+    Ok(Mounted { log: log(&manifests, &key)?, store, gateway_pool, warnings })
+}
+
+fn schemas_name(spec: &EventStoreSpec) -> Option<&ObjectName> {
+    let validation = spec.events.as_ref()?.validation.as_ref()?;
+    Some(&validation.schemas_ref.as_ref()?.name)
+}
+
+fn schemas(place: &Place, files: &ManifestFiles) -> Result<ConfigMapData, String> {
+    let mut map = ConfigMapData::default();
+    for (name, content) in &files.schemas {
+        let shown = format!("{place}/schemas/{name}");
+        let key: DataKey = name.parse().map_err(|error| format!("{shown}: {error}"))?;
+        let text = String::from_utf8(content.clone()).map_err(|_| format!("{shown} is no UTF-8"))?;
+        map.data.insert(key, text);
+    }
+    Ok(map)
+}
+
+/// What the operator wrote down when it provisioned the store.
+fn log(manifests: &Manifests, key: &ObjectKey) -> Result<Option<LogId>, String> {
+    let id = match manifests.stores[key].status().get("storeId") {
+        None | Some(serde_json::Value::Null) => return Ok(None),
+        Some(id) => id.as_str().unwrap_or_default(),
+    };
+    match Uuid::try_parse(id) {
+        Ok(id) => Ok(Some(LogId::new(id))),
+        Err(_) => Err(format!("status.storeId {id:?} is no UUID")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STORE: &str = "
+apiVersion: polylog.dev/v1alpha1
+kind: EventStore
+metadata: {name: payments, namespace: shop}
+spec:
+  sources:
+    - {name: ledger, connection: {secretRef: {name: ledger-db}}, postgres: {schema: payments}}
+";
+
+    fn of(text: &str) -> ManifestFiles {
+        ManifestFiles { event_store: Some(text.into()), ..ManifestFiles::default() }
+    }
+
+    fn refusal(files: &ManifestFiles, place: &Place) -> String {
+        read(place, files, &Capabilities::GATEWAY).expect_err("it is wrong")
+    }
+
+    #[test]
+    fn a_store_is_read_with_its_schemas_and_identity() {
+        let text = STORE.replace(
+            "spec:",
+            "status: {storeId: 0198f2c0-0000-7000-8000-000000000001}\nspec:\n  \
+             events: {validation: {mode: Enforce, schemasRef: {name: payment-schemas}}}",
+        );
+        let mut files = of(&text);
+        files.schemas.insert("Paid.json".into(), br#"{"type":"object"}"#.to_vec());
+        let mounted = read(&Place::Own, &files, &Capabilities::SIDECAR).expect("it is right");
+        assert_eq!(mounted.store.policy.validation.schemas.0.len(), 1);
+        assert_eq!(
+            mounted.log.map(|log| log.to_string()).as_deref(),
+            Some("0198f2c0-0000-7000-8000-000000000001")
+        );
+        files.schemas.insert("Paid.txt".into(), Vec::new());
+        assert!(refusal(&files, &Place::Own).contains("Paid.txt"));
+    }
+
+    #[test]
+    fn what_cannot_be_served_says_why() {
+        let own = &Place::Own;
+        assert!(refusal(&ManifestFiles::default(), own).contains("store/eventstore.yaml is missing"));
+        assert!(refusal(&of(&format!("{STORE}---{STORE}")), own).contains("twice"));
+        assert!(refusal(&of(""), own).contains("0 EventStores"));
+        assert!(refusal(&of(STORE), &Place::Further("shop.audit".into())).contains("shop/payments"));
+        let elsewhere = STORE.replace("postgres: {schema", "mongodb: {database");
+        assert!(refusal(&of(&elsewhere), own).contains("EngineNotSupported"));
+        let tls = STORE.replace("spec:", "spec:\n  gateway: {tlsSecretRef: {name: x}}");
+        assert!(refusal(&of(&tls), own).contains("spec.gateway.tlsSecretRef"));
+        assert!(read(own, &of(&tls), &Capabilities::SIDECAR).is_ok(), "it is no business of a sidecar");
+        let gateway = STORE.replace("spec:", "spec:\n  delivery: Gateway");
+        assert!(refusal(&of(&gateway), own).contains("spec.delivery"));
+        let by = STORE.replace("spec:", "spec:\n  strategyRef: {name: gone}");
+        assert!(refusal(&of(&by), own).contains("gone"));
+        let id = STORE.replace("spec:", "status: {storeId: x}\nspec:");
+        assert!(refusal(&of(&id), own).contains("storeId"));
+    }
+}

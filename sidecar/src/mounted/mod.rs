@@ -1,0 +1,19 @@
+//! The configuration of processes in a cluster: manifests, credentials and a token in mounted folders, watched by content.
+//!
+//! ```text
+//! <root>/store/{eventstore,strategy}.yaml, store/schemas/<type>.json
+//! <root>/sources/<source>/{url,username,password,ca.crt,tls.crt,tls.key}
+//! <root>/stores/<namespace>.<name>/{store,sources}/…    further stores
+//! ```
+
+mod declared;
+mod files;
+mod layout;
+mod token;
+mod watch;
+
+pub(crate) use declared::{Mounted, answered, read_all};
+pub(crate) use files::Unreadable;
+pub(crate) use layout::{Layout, ManifestFiles, Place, SourceFiles, StoreFiles};
+pub(crate) use token::{Caller, InvalidToken};
+pub(crate) use watch::{Reading, Refresh, Watch};

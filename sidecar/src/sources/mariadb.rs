@@ -1,0 +1,110 @@
+use std::fmt;
+
+use polylog_log::{Approval, Desired, Failure, Identity, LogId, Plan};
+use polylog_source_mariadb::{
+    DatabaseName, MariadbConfig,
+    provision::{self, Account, Actual, Place, Worker},
+};
+
+use super::{Wanted, identity_in};
+use crate::config::{ConfigError, DeclaredDatabase};
+
+/// A MariaDB database, and how it is reached.
+#[derive(Debug, Clone)]
+pub struct MariadbPlace {
+    /// How rows are read and written.
+    pub(super) data: MariadbConfig,
+    /// How tables are created, if not through the same connection.
+    provisioning: Option<MariadbConfig>,
+    create_database: bool,
+}
+
+impl MariadbPlace {
+    /// The place that was declared.
+    pub(super) fn of(declared: &DeclaredDatabase, unsafe_durability: bool) -> Result<Self, ConfigError> {
+        let refused = |error: polylog_source_mariadb::ConfigError| ConfigError::Refused(error.to_string());
+        let database = DatabaseName::parse(&declared.schema).map_err(refused)?;
+        let allow = |config| MariadbConfig { allow_unsafe_durability: unsafe_durability, ..config };
+        let data = declared.connection.mariadb(database.clone()).map(allow)?;
+        let provisioning = declared.provisioning.as_ref().map(|connection| connection.mariadb(database));
+        let provisioning = provisioning.transpose()?.map(allow);
+        Ok(Self { data, provisioning, create_database: declared.create_schema })
+    }
+
+    /// Provisions the database as approved.
+    pub(super) async fn prepare(
+        &self,
+        wanted: Wanted,
+        approval: &Approval,
+        known: Option<LogId>,
+    ) -> Result<(Identity, Plan), Failure> {
+        match self.try_prepare(wanted.clone(), approval, known).await {
+            // another process may have provisioned it in between: a new plan takes up what it left
+            Err(Failure::Unreachable(_)) => self.try_prepare(wanted, approval, known).await,
+            prepared => prepared,
+        }
+    }
+
+    async fn try_prepare(
+        &self,
+        wanted: Wanted,
+        approval: &Approval,
+        known: Option<LogId>,
+    ) -> Result<(Identity, Plan), Failure> {
+        let place = self.place().await?;
+        let (identity, plan) = self.plan_at(&place, wanted, known).await?;
+        let applied = provision::apply(self.provisioning(), &place, &plan, approval).await?;
+        Ok((identity, Plan { steps: applied.waiting }))
+    }
+
+    /// What the database is to be, and the steps to there.
+    pub(super) async fn plan(
+        &self,
+        wanted: Wanted,
+        known: Option<LogId>,
+    ) -> Result<(Identity, Plan), Failure> {
+        self.plan_at(&self.place().await?, wanted, known).await
+    }
+
+    async fn plan_at(
+        &self,
+        place: &Place,
+        wanted: Wanted,
+        known: Option<LogId>,
+    ) -> Result<(Identity, Plan), Failure> {
+        let actual = provision::inspect(self.provisioning(), place).await?;
+        let found = match &actual {
+            Actual::Ours(inventory) => inventory.identity,
+            Actual::Absent | Actual::Empty => None,
+        };
+        let is_empty = matches!(actual, Actual::Absent | Actual::Empty);
+        let identity = identity_in(known, found, is_empty)?;
+        let Wanted { source, indexes } = wanted;
+        let plan = provision::plan(&Desired { identity, source, indexes }, place, &actual)?;
+        Ok((identity, plan))
+    }
+
+    fn provisioning(&self) -> &MariadbConfig {
+        self.provisioning.as_ref().unwrap_or(&self.data)
+    }
+
+    /// The place, with the user that works there where it is another one: only the server knows which of its accounts a
+    /// connection gets.
+    async fn place(&self) -> Result<Place, Failure> {
+        let worker = match &self.provisioning {
+            None => None,
+            Some(provisioning) => {
+                let worker = Worker::of(self.data.clone()).await?;
+                let is_another = worker.account != Account::of(provisioning).await?;
+                is_another.then_some(worker)
+            }
+        };
+        Ok(Place { database: self.data.database.clone(), create_database: self.create_database, worker })
+    }
+}
+
+impl fmt::Display for MariadbPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, database {}", self.data.address, self.data.database.as_str())
+    }
+}
