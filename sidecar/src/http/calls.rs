@@ -59,7 +59,7 @@ mod tests {
         let calls = Calls::default();
         let (answer, answered) = oneshot::channel();
         let connection = async {
-            calls.execute(async move { drop(answer.send(1)) });
+            calls.execute(async move { answer.send(1).expect("it is waited for") });
             let answered = answered.await;
             calls.execute(std::future::pending());
             tokio::task::yield_now().await;

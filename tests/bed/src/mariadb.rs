@@ -109,15 +109,20 @@ impl MariadbServer {
 
     /// Runs SQL as `root` over the socket; returns what it printed.
     pub fn execute(&self, database: &str, sql: &str) -> String {
-        let output = Command::new(program("mariadb"))
-            .args(["--no-defaults", "--default-character-set=utf8mb4", "-u", "root", "-N", "-B", "-r", "-S"])
-            .arg(self.folder.join("sock"))
-            .args(["-e", sql, database])
-            .output()
-            .expect("mariadb");
+        let output = self.client(database).args(["-e", sql]).output().expect("mariadb");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{sql}\n{errors}\n{}", self.log());
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// The server's own client program, as `root` over the socket: it prints values without names.
+    pub fn client(&self, database: &str) -> Command {
+        let mut command = Command::new(program("mariadb"));
+        command
+            .args(["--no-defaults", "--default-character-set=utf8mb4", "-u", "root", "-N", "-B", "-r", "-S"])
+            .arg(self.folder.join("sock"))
+            .args(["-D", database]);
+        command
     }
 
     /// Kills the server with SIGKILL, as a failing machine would.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use polylog_test_bed::PostgresServer;
+use polylog_test_bed::{MariadbServer, PostgresServer};
 
 use crate::sidecar::pause;
 
@@ -18,6 +18,8 @@ pub enum Engine {
     Sqlite,
     /// A database on a PostgreSQL server, which several sidecars share.
     Postgres,
+    /// The same on a MariaDB server.
+    Mariadb,
 }
 
 /// A database on a server of its own, empty at first; the server ends with this.
@@ -56,6 +58,11 @@ impl Engine {
                 let database = server.create_database();
                 Some(Box::new(Postgres { server, database }))
             }
+            Engine::Mariadb => {
+                let server = MariadbServer::start();
+                let database = server.create_database();
+                Some(Box::new(Mariadb { server, database }))
+            }
         }
     }
 }
@@ -89,6 +96,40 @@ impl Server for Postgres {
             take: "BEGIN; SELECT FROM payments.polylog_head FOR UPDATE;",
             count_waiting: "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'polylog' AND wait_event_type = 'Lock';",
             count_idle: "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'polylog' AND state = 'idle in transaction';",
+            give_back: "ROLLBACK;",
+        }
+    }
+}
+
+struct Mariadb {
+    server: MariadbServer,
+    database: String,
+}
+
+impl Server for Mariadb {
+    fn url(&self) -> String {
+        self.server.url(&self.database)
+    }
+
+    fn crash(&self) {
+        self.server.crash();
+    }
+
+    fn start_again(&self) {
+        self.server.start_again();
+    }
+
+    fn client(&self) -> Command {
+        let mut command = self.server.client(&self.database);
+        command.arg("--unbuffered");
+        command
+    }
+
+    fn lock(&self) -> LockStatements {
+        LockStatements {
+            take: "START TRANSACTION; SELECT lane FROM polylog_head WHERE lane = 0 FOR UPDATE;",
+            count_waiting: "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT';",
+            count_idle: "SELECT count(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id WHERE p.command = 'Sleep';",
             give_back: "ROLLBACK;",
         }
     }

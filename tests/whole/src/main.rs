@@ -10,6 +10,7 @@ mod load;
 mod memory;
 mod stop;
 mod subscriber;
+mod with_server;
 mod writer;
 
 use clap::Parser;
@@ -26,6 +27,8 @@ enum Command {
     /// One of the processes of `history`.
     #[command(hide = true)]
     HistoryClients(history::ProcessArgs),
+    /// Runs a command while there is a database server for it.
+    WithServer(with_server::Args),
     /// Measures the sidecar's resident memory: idle, and under load with a stalled subscriber.
     Memory(memory::Args),
 }
@@ -36,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Command::Stop(args) => stop::run(&args),
         Command::History(args) => history::run(&args),
         Command::HistoryClients(args) => history::run_clients(&args),
+        Command::WithServer(args) => with_server::run(&args),
         Command::Memory(args) => memory::run(&args),
     }
 }

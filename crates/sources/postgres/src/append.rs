@@ -8,6 +8,7 @@ use crate::{
     facts, faults,
     operation::{Stopped, Writer},
     rows::Rows,
+    stalled,
     swap::swap,
     wait,
 };
@@ -85,6 +86,12 @@ async fn guessed(writer: &mut Writer, of: &Identity, append: &Append) -> Result<
         // an id, a commit or a stream that is there already: which one, is answered under the lock
         Err(error) if error.is_unique_violation() => {
             writer.is_committing = false;
+            return Ok(None);
+        }
+        // whoever holds the lock may have fallen silent
+        Err(error) if error.is_lock_timeout() => {
+            writer.is_committing = false;
+            stalled::end_sessions(writer.slot.current()?).await?;
             return Ok(None);
         }
         Err(error) => return Err(Stopped::at_commit(error)),

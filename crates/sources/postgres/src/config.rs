@@ -185,7 +185,8 @@ pub struct PostgresConfig {
     pub readers: usize,
     /// How long a connection may take.
     pub connect_timeout: Duration,
-    /// How long an operation waits for one of another process.
+    /// How long an operation waits for one of another process before it looks whether that one fell silent; then it
+    /// waits as long again. Longer than `idle_timeout`, which needs no help.
     pub lock_timeout: Duration,
     /// After this long without a word from us the server ends a transaction of ours: a process that was stopped in the
     /// middle of one holds the others up no longer.
@@ -217,7 +218,7 @@ impl PostgresConfig {
             schema,
             readers: 4,
             connect_timeout: Duration::from_secs(5),
-            lock_timeout: Duration::from_secs(4),
+            lock_timeout: Duration::from_millis(1750),
             idle_timeout: Duration::from_millis(1500),
             statement_timeout: Duration::from_secs(8),
             request_timeout: Duration::from_secs(15),

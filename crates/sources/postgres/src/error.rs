@@ -59,6 +59,11 @@ impl EngineError {
         self.state() == Some("23505")
     }
 
+    /// Whether the lock was not to be had within its time.
+    pub(crate) fn is_lock_timeout(&self) -> bool {
+        self.state() == Some("55P03")
+    }
+
     /// Whether a statement that commits certainly committed nothing when it ended with this: the server refused it, and
     /// went on. When the session ended, or nothing was heard, the commit may stand.
     pub(crate) fn left_nothing(&self) -> bool {

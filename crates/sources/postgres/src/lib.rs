@@ -29,6 +29,7 @@ mod rows;
 mod schema;
 mod settings;
 mod source;
+mod stalled;
 mod swap;
 mod wait;
 

@@ -13,7 +13,7 @@ use crate::{
     head::{self, head},
     history,
     memory::Memory,
-    rows, wait,
+    rows, stalled, wait,
 };
 
 /// Lock and head are two statements: one would look with the snapshot from before it waited for the lock.
@@ -142,15 +142,26 @@ impl Writer {
 
     async fn lock(&mut self) -> Result<head::Read, EngineError> {
         let (connection, was_open) = self.slot.connection(&self.handle).await?;
-        match lock(connection).await {
+        match lock_or_end(connection).await {
             // the server was restarted since; nothing was done yet
             Err(error) if was_open && error.is_lost_connection() => {
                 self.slot.close();
                 let (connection, _) = self.slot.connection(&self.handle).await?;
-                lock(connection).await
+                lock_or_end(connection).await
             }
             result => result,
         }
+    }
+}
+
+/// Tries once more after having looked for a holder that fell silent.
+async fn lock_or_end(connection: &mut PgConnection) -> Result<head::Read, EngineError> {
+    match lock(connection).await {
+        Err(error) if error.is_lock_timeout() => {
+            stalled::end_sessions(connection).await?;
+            lock(connection).await
+        }
+        result => result,
     }
 }
 

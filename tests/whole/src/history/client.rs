@@ -64,6 +64,10 @@ impl Recorder {
     }
 
     fn append(&mut self) -> Result<Record> {
+        // what one sidecar acknowledged the other must know
+        if self.random.random_ratio(1, 4) {
+            self.current = (self.current + 1) % self.clients.len();
+        }
         let mut streams = vec![self.stream()];
         if self.random.random_ratio(1, 6) {
             let second = self.stream();
