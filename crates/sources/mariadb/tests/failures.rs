@@ -121,6 +121,21 @@ async fn a_deadlock_is_survived() {
     assert!(!deadlocks.ends_with("\t0"), "there was one: {deadlocks}");
 }
 
+/// The head is written before the rows that meet a unique index: nothing of it may be left.
+#[tokio::test]
+async fn a_commit_that_is_known_leaves_nothing_of_its_swap() {
+    let store = Store::new().await;
+    let (source, of) = (store.primary().await, store.identity);
+    for number in 1..=3 {
+        let known = commit(of.log, "s", Expected::Any);
+        let receipt = write(&source, &of, known.clone()).await;
+        let again = append(&source, &of, vec![known]).await.expect("an answer");
+        assert_eq!(again.verdicts, [Verdict::Duplicate(receipt)]);
+        assert_eq!(check_log(&source).await.len(), 1 + number);
+        assert_eq!(check_log(&store.open().await).await.len(), 1 + number);
+    }
+}
+
 #[tokio::test]
 async fn an_error_before_the_commit_is_certain_and_one_after_it_is_not() {
     let store = Store::new().await;
