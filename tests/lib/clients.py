@@ -5,11 +5,12 @@
 
 The command takes pay, refund, show and follow, as examples/clients/README.md says.
 """
-import json, os, pathlib, re, socket, subprocess, sys, tempfile, threading, time, urllib.request
+import json, os, pathlib, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.request
 
 name, upstream, *command = sys.argv[1:]
 upstream_port = int(upstream.rsplit(":", 1)[1])
 work = pathlib.Path(tempfile.mkdtemp(prefix="polylog-clients-"))
+started = []  # ended with this
 
 
 class Proxy:
@@ -208,6 +209,7 @@ def follows():
     rest = len(expected) - len(seen) + 1
     following = subprocess.Popen([*command, "follow", place, str(rest)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                  text=True, env=environment())
+    started.append(following)
     watch = threading.Timer(60, following.kill)
     watch.start()
     for _ in range(rest - 1):
@@ -233,6 +235,7 @@ try:
     for part in (lost_answers, conflicts, nobody_there, shows, follows):
         part()
 finally:
-    for file in work.iterdir():
-        file.unlink()
-    work.rmdir()
+    for process in started:
+        process.kill()
+        process.wait()
+    shutil.rmtree(work)
