@@ -87,16 +87,20 @@ fn in_a_statement(
     let (warm, appends) = if is_locked { (other, 1) } else { (stopped, CAUTIOUS_BATCHES) };
     (0..appends).try_for_each(|_| writer::write_one(warm.port).map(drop))?;
 
+    locker.run(lock.take)?;
     let last = thread::scope(|scope| -> Result<u64> {
-        locker.run(lock.take)?;
         let append = scope.spawn(|| writer::write_one(stopped.port));
-        watcher.until(lock.count_waiting, 1)?;
+        let waits = watcher.until(lock.count_waiting, 1);
         let halted = stopped.stop()?;
+        let since = Instant::now();
+        // whatever came before, or the append never ends
         locker.run(lock.give_back)?;
+        waits?;
         if is_locked {
             watcher.until(lock.count_idle, 1)?;
         }
-        let took = time(|| writer::write_one(other.port))?;
+        writer::write_one(other.port)?;
+        let took = since.elapsed();
         drop(halted);
         measured.add(took)?;
         append.join().expect("no panic")
