@@ -88,18 +88,3 @@ async fn an_index_that_is_dropped_under_an_open_source_ends_its_appends() {
     );
     write(&source, &store.identity, commit(store.identity.log, "s", Expected::Any)).await;
 }
-
-#[tokio::test]
-async fn nobody_looks_for_commits_once_the_source_is_closed() {
-    let store = Store::new().await;
-    let source = store.primary().await;
-    source.wait(Position::new(9), Duration::from_millis(200)).await;
-    source.close().await;
-    source.wait(Position::new(9), Duration::from_millis(200)).await;
-    let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{}'", store.database);
-    let deadline = Instant::now() + ENOUGH;
-    // the session of the question itself
-    while store.execute(&sessions) != "1" {
-        assert!(Instant::now() < deadline, "a session is left");
-    }
-}
