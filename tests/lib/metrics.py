@@ -5,15 +5,17 @@
 """
 import json, pathlib, re, sys, urllib.error, urllib.request
 
-from prometheus_client import openmetrics, parser
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as open_metrics
 
 store, admin = sys.argv[1:]
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 # Those that need what this test does not make: mounted configuration, a collector, an outcome that is not known, a
-# schema that only warns.
+# schema that only warns, gRPC. Other tests do.
 ABSENT = {"polylog_configuration_changes", "polylog_configuration_in_force", "polylog_store_open", "polylog_trace_spans",
-          "polylog_outcome_unknown", "polylog_schema_warnings"}
+          "polylog_outcome_unknown", "polylog_schema_warnings", "polylog_grpc_requests",
+          "polylog_grpc_request_duration_seconds"}
 
 
 def call(path, body=None):
@@ -36,6 +38,7 @@ def exercise(number):
         call(f"/v1/streams/Payment-{number}", {"expectedVersion": expected, "events": [event]})
     call(f"/v1/streams/Payment-{number}")
     call("/v1/events?limit=5")
+    call("/v1/subscribe?from=beginning&until=4")
     call("/v1/nothing")
 
 
@@ -58,11 +61,11 @@ def documented():
 
 
 exercise(1)
-before = families_of("application/openmetrics-text", OPEN_METRICS, openmetrics.parser.text_string_to_metric_families)
+before = families_of("application/openmetrics-text", OPEN_METRICS, open_metrics.text_string_to_metric_families)
 for number in range(2, 30):
     exercise(number)
 prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
-after = families_of(prometheus, OPEN_METRICS, openmetrics.parser.text_string_to_metric_families)
+after = families_of(prometheus, OPEN_METRICS, open_metrics.text_string_to_metric_families)
 older = families_of("*/*", PLAIN, parser.text_string_to_metric_families)
 check("both formats tell the same metrics", {name for name in after} == {name.removesuffix("_info") for name in older},
       set(after) ^ set(older))
