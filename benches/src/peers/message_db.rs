@@ -75,7 +75,8 @@ impl MessageDb {
         window: Duration,
         connecting: Duration,
     ) -> Result<Measured> {
-        let seconds = (window + connecting).as_secs_f64().ceil().to_string();
+        // connecting may take longer this time
+        let seconds = (window + 2 * connecting).as_secs_f64().ceil().to_string();
         Ok(self.pgbench(server, database, load, &["-T", &seconds])?.0)
     }
 

@@ -54,19 +54,21 @@ mod tests {
 
     use super::*;
 
+    /// Long after everything should have been answered.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
     #[tokio::test]
     async fn calls_run_until_the_connection_ends() {
         let calls = Calls::default();
         let (answer, answered) = oneshot::channel();
         let connection = async {
-            calls.execute(async move { answer.send(1).expect("it is waited for") });
+            calls.execute(async move { answer.send(1).expect("somebody who listens") });
             let answered = answered.await;
             calls.execute(std::future::pending());
             tokio::task::yield_now().await;
             answered
         };
-        let deadline = Duration::from_secs(5);
-        let ended = tokio::time::timeout(deadline, drive(connection, calls.clone())).await;
+        let ended = tokio::time::timeout(DEADLINE, drive(connection, calls.clone())).await;
         assert_eq!(ended.expect("an end"), Ok(1));
     }
 
@@ -88,6 +90,7 @@ mod tests {
             }
             sum
         };
-        assert_eq!(drive(connection, calls.clone()).await, 499_500);
+        let ended = tokio::time::timeout(DEADLINE, drive(connection, calls.clone())).await;
+        assert_eq!(ended.expect("an end"), 499_500);
     }
 }
