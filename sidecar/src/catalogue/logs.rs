@@ -92,6 +92,9 @@ log_events! {
     "log_not_as_mounted", Warn, ["store", "code", "reason"], "0.1.0",
         "Policy or strategy in the log is not what is mounted, and could not be written; it is tried again",
         "Look at `reason` if it comes often";
+    "log_place_unwritten", Warn, ["file", "error"], "0.1.0",
+        "How far the log came is not written down beside the store: a restored older copy would not be noticed at the next start",
+        "Look at the folder's disk and rights";
     "manifest_warning", Warn, ["store"], "0.1.0",
         "The mounted manifests ask for something that has no effect here", "Read the message";
     "no_primary", Warn, ["error"], "0.1.0",
@@ -122,6 +125,9 @@ log_events! {
         "Correct the sender or the schema";
     "serving", Info, ["role", "port", "health_port"], "0.1.0",
         "The ports are open", "Nothing";
+    "silent_sessions_ended", Warn, ["ended"], "0.1.0",
+        "Sessions of the same role held the log's lock, and fell silent in the middle of a statement; they were ended",
+        "Look for stopped or cut off sidecars if it comes often";
     "stopping", Info, [], "0.1.0",
         "The process was asked to stop: new work is refused, what was taken is finished", "Nothing";
     "store_not_served", Error, ["place", "reason"], "0.1.0",

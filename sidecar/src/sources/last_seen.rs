@@ -71,7 +71,12 @@ impl LastSeen {
         let recorded = Recorded { position: tail.position.get(), chain: text(tail.chain) };
         if let Err(error) = self.replace(&recorded) {
             // the log is not harmed: only a restored copy would not be noticed
-            tracing::warn!(file = %self.path.display(), %error, "how far the log came is not written down");
+            tracing::warn!(
+                event = "log_place_unwritten",
+                file = %self.path.display(),
+                %error,
+                "how far the log came is not written down"
+            );
         }
     }
 

@@ -29,6 +29,7 @@ pub(crate) async fn end_sessions(connection: &mut PgConnection) -> Result<(), En
     let ended: i64 = sqlx::query(END).bind(silence).fetch_one(connection).await?.try_get(0)?;
     if ended > 0 {
         tracing::warn!(
+            event = "silent_sessions_ended",
             ended,
             "ended sessions that held the lock and fell silent in the middle of a statement"
         );
