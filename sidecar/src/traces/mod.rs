@@ -29,8 +29,11 @@ const TARGET: &str = "polylog::span";
 /// Most links of a span: a batch has one for each of its commits.
 const LINKS: u32 = 512;
 
-/// What was ended and not exported yet, and the collector's authority; taken by the one task that exports.
-static ENDED: OnceLock<Mutex<Option<(Ended, Option<Vec<u8>>)>>> = OnceLock::new();
+/// What was ended and not exported yet, and the certificates that the collector's is checked with.
+type ToExport = (Ended, Option<Vec<u8>>);
+
+/// Taken by the one task that exports.
+static ENDED: OnceLock<Mutex<Option<ToExport>>> = OnceLock::new();
 
 /// What turns the process's spans into traces; `None` where nobody asked for them.
 pub(crate) fn layer<S>() -> Result<Option<impl Layer<S> + Send + Sync>, InvalidTraces>
