@@ -55,7 +55,7 @@ impl MariadbServer {
             "ALTER USER root@'127.0.0.1' IDENTIFIED BY '{PASSWORD}', root@'::1' IDENTIFIED BY '{PASSWORD}';\n"
         );
         fs::write(folder.join("begin.sql"), begin).expect("a file");
-        fs::write(folder.join("my.cnf"), "").expect("a file");
+        fs::write(folder.join("my.cnf"), Self::settings("")).expect("a file");
         machine::give_to(USER, &folder);
         let port = machine::free_port();
         let supervisor = Supervisor::new(
@@ -83,6 +83,11 @@ impl MariadbServer {
     /// The folder, for certificates and the like; the server's data is in `data`.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What stands in `my.cnf`: what durability needs, and `further` lines, which win.
+    pub fn settings(further: &str) -> String {
+        format!("[mysqld]\nlog_bin=binlog\nsync_binlog=1\n{further}\n")
     }
 
     /// Writes a file in the folder that only the server can read. `my.cnf` is read at the next start.

@@ -113,7 +113,7 @@ impl Settings {
     /// The name of the setting that lets the server forget.
     pub(crate) fn unsafe_setting(&self) -> Option<&'static str> {
         let text = self.forgetful()?;
-        let names = ["innodb_flush_log_at_trx_commit", "sync_binlog", "innodb_doublewrite"];
+        let names = ["innodb_flush_log_at_trx_commit", "log_bin", "sync_binlog", "innodb_doublewrite"];
         Some(names.into_iter().find(|name| text.contains(name)).unwrap_or("innodb_flush_method"))
     }
 
@@ -122,9 +122,14 @@ impl Settings {
         if !["1", "3"].contains(&self.flush_log.as_str()) {
             return Some(format!("innodb_flush_log_at_trx_commit is {}; set it to 1", self.flush_log));
         }
-        // with a binary log, recovery keeps only the transactions that it holds
-        if self.log_bin && self.sync_binlog != "1" {
-            return Some(format!("log_bin is on and sync_binlog is {}; set it to 1", self.sync_binlog));
+        // without one, InnoDB shows a transaction to others before it is on the disk: a server that is killed then takes
+        // back what readers have seen
+        if !self.log_bin {
+            return Some("log_bin is OFF; set it, and sync_binlog to 1".into());
+        }
+        // with one, recovery keeps only the transactions that it holds
+        if self.sync_binlog != "1" {
+            return Some(format!("sync_binlog is {}; set it to 1", self.sync_binlog));
         }
         if !self.doublewrite {
             return Some("innodb_doublewrite is OFF; set it to ON".into());
@@ -141,8 +146,8 @@ fn unsuitable<T>(message: String) -> Result<T, Failure> {
 
 /// Says that the server's settings changed for the worse.
 pub(crate) fn forgets_now() -> Failure {
-    let message = "the server forgets what it acknowledges: innodb_flush_log_at_trx_commit must be 1, and sync_binlog \
-         too where log_bin is on";
+    let message = "the server forgets what it acknowledges: innodb_flush_log_at_trx_commit must be 1, log_bin on, \
+         and sync_binlog 1";
     Failure::Refused { reason: RefusedReason::Unsuitable, message: message.into() }
 }
 
@@ -276,8 +281,8 @@ mod tests {
         Settings {
             version: "10.11.19-MariaDB-0+deb12u1".into(),
             flush_log: "1".into(),
-            log_bin: false,
-            sync_binlog: "0".into(),
+            log_bin: true,
+            sync_binlog: "1".into(),
             binlog_format: "MIXED".into(),
             doublewrite: true,
             flush_method: "O_DIRECT".into(),
@@ -303,15 +308,7 @@ mod tests {
             (Settings { version: "10.6.1-MariaDB".into(), ..good() }, "10.11 or newer"),
             (Settings { version: "8.0.40".into(), ..good() }, "MySQL"),
             (Settings { is_cluster: true, ..good() }, "Galera"),
-            (
-                Settings {
-                    log_bin: true,
-                    sync_binlog: "1".into(),
-                    binlog_format: "STATEMENT".into(),
-                    ..good()
-                },
-                "MIXED",
-            ),
+            (Settings { binlog_format: "STATEMENT".into(), ..good() }, "MIXED"),
         ];
         for (settings, word) in unfit {
             let (why, message) = reason(&settings);
@@ -328,7 +325,8 @@ mod tests {
         let forgetful = [
             (Settings { flush_log: "0".into(), ..good() }, "innodb_flush_log_at_trx_commit is 0"),
             (Settings { flush_log: "2".into(), ..good() }, "innodb_flush_log_at_trx_commit is 2"),
-            (Settings { log_bin: true, ..good() }, "sync_binlog is 0"),
+            (Settings { log_bin: false, ..good() }, "log_bin is OFF"),
+            (Settings { sync_binlog: "0".into(), ..good() }, "sync_binlog is 0"),
             (Settings { doublewrite: false, ..good() }, "innodb_doublewrite"),
             (Settings { flush_method: "nosync".into(), ..good() }, "nosync"),
         ];
@@ -338,7 +336,7 @@ mod tests {
             assert_eq!(settings.check(true), Ok(()));
             assert!(message.contains(settings.unsafe_setting().expect("a name")), "{message}");
         }
-        let logged = Settings { log_bin: true, sync_binlog: "1".into(), flush_log: "3".into(), ..good() };
+        let logged = Settings { flush_log: "3".into(), ..good() };
         assert_eq!(logged.check(false), Ok(()));
     }
 }

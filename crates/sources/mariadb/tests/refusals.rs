@@ -130,7 +130,7 @@ async fn settings_that_keep_from_writing_or_from_keeping() {
     let source = store.primary().await;
     write(&source, &store.identity, commit(store.identity.log, "s", Expected::Any)).await;
     let restart = |settings: &str| {
-        server.write_file("my.cnf", &format!("[mysqld]\n{settings}\n"));
+        server.write_file("my.cnf", &MariadbServer::settings(settings));
         server.stop();
         server.start_again();
     };
@@ -139,8 +139,9 @@ async fn settings_that_keep_from_writing_or_from_keeping() {
         ("read_only=1", ReadOnly, "replica"),
         ("innodb_read_only=1", ReadOnly, "innodb_read_only"),
         ("transaction_read_only=1", ReadOnly, "tx_read_only"),
-        ("log_bin=binlog\nbinlog_format=STATEMENT\nsync_binlog=1", Unsuitable, "binlog_format"),
-        ("log_bin=binlog", Unsuitable, "sync_binlog"),
+        ("binlog_format=STATEMENT", Unsuitable, "binlog_format"),
+        ("sync_binlog=0", Unsuitable, "sync_binlog"),
+        ("skip_log_bin", Unsuitable, "log_bin"),
         ("innodb_flush_log_at_trx_commit=0", Unsuitable, "innodb_flush_log_at_trx_commit is 0"),
         ("innodb_flush_log_at_trx_commit=2", Unsuitable, "innodb_flush_log_at_trx_commit is 2"),
         ("innodb_doublewrite=0", Unsuitable, "innodb_doublewrite"),
@@ -153,7 +154,8 @@ async fn settings_that_keep_from_writing_or_from_keeping() {
         // what was open before is refused too: its sessions ended with the server
         let open = source.head().await.map(|_| ());
         assert_eq!(open.map_err(|failure| reason(failure).0), Err(expected), "{settings}");
-        let forgets = ["sync_binlog", "flush", "doublewrite"].iter().any(|word| message.contains(word));
+        let forgets =
+            ["log_bin", "sync_binlog", "flush", "doublewrite"].iter().any(|word| message.contains(word));
         let allowed = MariadbConfig { allow_unsafe_durability: true, ..store.config() };
         let allowed = MariadbSource::open(allowed).await;
         assert_eq!(allowed.is_ok(), forgets && expected == Unsuitable, "{settings}");

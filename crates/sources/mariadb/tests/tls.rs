@@ -37,7 +37,7 @@ impl Authority {
 
 fn serve(server: &MariadbServer, authority: &Authority, names: &[&str]) {
     let (certificate, key) = authority.sign(names, "server");
-    let mut settings = String::from("[mysqld]\n");
+    let mut settings = MariadbServer::settings("");
     for (setting, content) in [("ssl-cert", &certificate), ("ssl-key", &key), ("ssl-ca", &authority.pem)] {
         let path = server.write_file(&format!("{setting}.pem"), content);
         settings.push_str(&format!("{setting}={}\n", path.display()));
