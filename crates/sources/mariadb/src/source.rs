@@ -14,7 +14,11 @@ use polylog_log::{
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
     ReadCategory, ReadLog, ReadStream, Source, StreamPage, Term, Truncate,
 };
-use polylog_source_servers::{pool::Pool, wait::Watcher};
+use polylog_source_servers::{
+    page::{Guess, Sized},
+    pool::Pool,
+    wait::Watcher,
+};
 use sqlx::MySqlConnection;
 
 use crate::{
@@ -24,7 +28,6 @@ use crate::{
     error::EngineError,
     head, history, lease,
     operation::{Stopped, Writer},
-    page::Guess,
     quarantine, read,
     wait::{TailLook, watcher},
 };
@@ -107,7 +110,7 @@ impl MariadbSource {
     async fn read_page<T, W>(&self, work: W) -> Result<T, Failure>
     where
         T: Send,
-        W: for<'a> Fn(&'a mut MySqlConnection, Guess) -> BoxFuture<'a, Result<read::Sized<T>, EngineError>>
+        W: for<'a> Fn(&'a mut MySqlConnection, Guess) -> BoxFuture<'a, Result<Sized<T>, EngineError>>
             + Send
             + Sync,
     {

@@ -3,16 +3,10 @@
 //! Not one transaction for all parts of a page: a long snapshot on a primary makes every append slower.
 
 use futures::TryStreamExt;
-use polylog_log::{Failure, Head};
-use sqlx::{
-    PgConnection, Postgres, Row,
-    postgres::{PgArguments, PgRow},
-    query::Query,
-};
+use polylog_source_servers::page::{Page, Read, Reading};
+use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, query::Query};
 
-pub(crate) use polylog_source_servers::room::{Guess, Room};
-
-use crate::{error::EngineError, head, rows};
+use crate::{error::EngineError, head, rows::RowReader};
 
 /// A statement that gives the head in its first row, a text of its own in its second, and events in the others.
 macro_rules! page {
@@ -33,87 +27,38 @@ pub(crate) use page;
 /// Where the columns of an event begin.
 pub(crate) const EVENT: usize = 1;
 
-/// How many times a page is begun again because a truncation came between its parts.
-const TRIES: usize = 10;
-
-/// What is read part by part.
-pub(crate) trait Page {
+/// A page that is read with a statement.
+pub(crate) trait Ask: Page {
     /// The statement of the next part, a [`page!`] of at most `limit` events.
     fn query(&self, limit: i64) -> Query<'static, Postgres, PgArguments>;
-
-    fn room(&self) -> &Room;
-
-    /// Takes one row; `false` = it is not wanted, and nothing after it.
-    fn take(&mut self, row: &PgRow) -> Result<bool, EngineError>;
-}
-
-/// A page with what came in its first rows.
-pub(crate) struct Read<P> {
-    pub(crate) page: P,
-    pub(crate) head: Head,
-    pub(crate) note: Option<String>,
-    /// Whether there was nothing more to take.
-    pub(crate) is_complete: bool,
-}
-
-/// How one statement ended.
-enum End {
-    MoreIsWanted,
-    EnoughIsRead,
-    NothingIsLeft,
-    /// A truncation came between this part and the first.
-    OtherHistory,
 }
 
 /// Reads a page, again from its beginning if a truncation comes between its parts.
-pub(crate) async fn read<P: Page>(
+pub(crate) async fn read<P: Ask>(
     connection: &mut PgConnection,
     new: impl Fn() -> P,
 ) -> Result<Read<P>, EngineError> {
-    for _ in 0..TRIES {
-        let (mut page, mut first) = (new(), None);
-        loop {
-            let end = part(connection, &mut page, &mut first).await?;
-            let is_complete = match end {
-                End::MoreIsWanted => continue,
-                End::OtherHistory => break,
-                End::EnoughIsRead => false,
-                End::NothingIsLeft => true,
-            };
-            let (head, note) = first.ok_or_else(missing)?;
-            return Ok(Read { page, head, note, is_complete });
+    let mut reading = Reading::new(new);
+    let mut reader = RowReader::default();
+    loop {
+        let (page, limit) = reading.next_part();
+        let mut rows = page.query(limit as i64).fetch(&mut *connection);
+        let row = rows.try_next().await?.ok_or_else(missing)?;
+        let head = head::parse(row.try_get(0)?)?.head;
+        let row = rows.try_next().await?.ok_or_else(missing)?;
+        if !reading.begin(head, row.try_get(0)?)? {
+            continue;
         }
-    }
-    Err(Failure::Unreachable("the log was truncated again and again while it was read".into()).into())
-}
-
-async fn part(
-    connection: &mut PgConnection,
-    page: &mut impl Page,
-    first: &mut Option<(Head, Option<String>)>,
-) -> Result<End, EngineError> {
-    let limit = page.room().rows();
-    let mut rows = page.query(limit as i64).fetch(connection);
-    let row = rows.try_next().await?.ok_or_else(missing)?;
-    let head = head::parse(row.try_get(0)?)?.head;
-    let row = rows.try_next().await?.ok_or_else(missing)?;
-    let (known, _) = first.get_or_insert((head.clone(), row.try_get(0)?));
-    // without a truncation between, what stood in the log up to the tail of the first part still stands there
-    if known.cuts() != head.cuts() || known.identity != head.identity {
-        return Ok(End::OtherHistory);
-    }
-    let tail = known.tail.position.get();
-    let mut count = 0;
-    while let Some(row) = rows.try_next().await? {
-        count += 1;
-        if rows::number(&row, EVENT)? > tail {
-            return Ok(End::NothingIsLeft);
+        while let Some(row) = rows.try_next().await? {
+            if !reading.take(reader.read(&row, EVENT)?)? {
+                break;
+            }
         }
-        if !page.take(&row)? {
-            return Ok(End::EnoughIsRead);
-        }
+        reading = match reading.finish() {
+            Ok(read) => return Ok(read),
+            Err(reading) => reading,
+        };
     }
-    Ok(if count < limit { End::NothingIsLeft } else { End::MoreIsWanted })
 }
 
 fn missing() -> EngineError {

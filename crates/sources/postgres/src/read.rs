@@ -1,20 +1,14 @@
-use std::ops::RangeInclusive;
-
 use polylog_log::{
-    AggregateId, Category, CategoryPage, Entry, EventId, FoundEvent, LogPage, Position, ReadCategory,
-    ReadLog, ReadStream, RecordedEvent, StreamHead, StreamName, StreamPage, Version,
+    AggregateId, Category, CategoryPage, EventId, FoundEvent, LogPage, ReadCategory, ReadLog, ReadStream,
+    StreamHead, StreamPage, Version,
 };
+use polylog_source_servers::page::{CategoryEvents, EventById, Guess, LogEntries, Sized, StreamEvents};
 use serde::Deserialize;
-use sqlx::{
-    PgConnection, Postgres,
-    postgres::{PgArguments, PgRow},
-    query::Query,
-};
+use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
 
 use crate::{
     error::EngineError,
-    page::{self, EVENT, Guess, Page, Room, page},
-    rows::{EntryBuilder, RowReader, StoredEvent},
+    page::{self, Ask, page},
 };
 
 const LOG_FROM_ENTRY: &str = page!(
@@ -45,72 +39,20 @@ const CATEGORY_BACKWARD: &str =
 
 const FIND: &str = page!("NULL", "WHERE id = $1 LIMIT $2");
 
-/// A page, and the bytes of its events on average.
-pub(crate) type Sized<T> = (T, usize);
-
 /// See [`polylog_log::Source::read_log`].
 pub(crate) async fn log(
     connection: &mut PgConnection,
     read: &ReadLog,
     guess: Guess,
 ) -> Result<Sized<LogPage>, EngineError> {
-    let from = read.from.max(Position::FIRST);
-    let new = || LogEntries {
-        to: read.to,
-        next: from,
-        room: Room::new(read.max_events, read.max_bytes, guess),
-        reader: RowReader::default(),
-        builder: EntryBuilder::default(),
-        entries: Vec::new(),
-    };
-    let read = page::read(connection, new).await?;
-    let (page, head) = (read.page, read.head);
-    if read.is_complete && from <= head.tail.position {
-        let end = page.entries.last().map(Entry::last);
-        if page.builder.is_open() || end != Some(head.tail.position) {
-            let tail = head.tail.position;
-            return Err(EngineError::damaged(format!("the log has no entry that ends at its tail {tail}")));
-        }
-    }
-    let average = page.room.average();
-    Ok((LogPage { entries: page.entries, head }, average))
+    let read = page::read(connection, || LogEntries::new(read, guess)).await?;
+    Ok(LogEntries::answer(read)?)
 }
 
-struct LogEntries {
-    to: Position,
-    next: Position,
-    room: Room,
-    reader: RowReader,
-    builder: EntryBuilder,
-    entries: Vec<Entry>,
-}
-
-impl Page for LogEntries {
+impl Ask for LogEntries {
     fn query(&self, limit: i64) -> Query<'static, Postgres, PgArguments> {
-        let is_first = self.entries.is_empty() && !self.builder.is_open();
-        let sql = if is_first { LOG_FROM_ENTRY } else { LOG_FROM };
-        sqlx::query(sql).bind(self.next.get().cast_signed()).bind(limit)
-    }
-
-    fn room(&self) -> &Room {
-        &self.room
-    }
-
-    fn take(&mut self, row: &PgRow) -> Result<bool, EngineError> {
-        let stored = self.reader.read(row, EVENT)?;
-        let position = stored.event.position;
-        if !self.builder.is_open()
-            && (position > self.to || !self.entries.is_empty() && self.room.is_used_up())
-        {
-            return Ok(false);
-        }
-        if self.next < position && !self.entries.is_empty() {
-            return Err(EngineError::damaged(format!("a hole in the log before position {position}")));
-        }
-        self.room.use_for(&stored.event);
-        self.next = position.next();
-        self.entries.extend(self.builder.push(stored)?);
-        Ok(true)
+        let sql = if self.is_at_the_beginning() { LOG_FROM_ENTRY } else { LOG_FROM };
+        sqlx::query(sql).bind(self.next().get().cast_signed()).bind(limit)
     }
 }
 
@@ -120,42 +62,15 @@ pub(crate) async fn stream(
     read: &ReadStream,
     guess: Guess,
 ) -> Result<Sized<StreamPage>, EngineError> {
-    let room = Room::new(read.max_events, read.max_bytes, guess);
-    let new = || StreamEvents {
-        stream: read.stream.clone(),
-        next: read.from,
-        backward: read.backward,
-        events: Events::new(room.clone()),
-    };
-    let read = page::read(connection, new).await?;
+    let read = page::read(connection, || StreamEvents::new(read, guess)).await?;
     let stream = read.note.as_deref().map(stream_head).transpose()?;
-    let average = read.page.events.room.average();
-    Ok((StreamPage { events: read.page.events.taken, stream, head: read.head }, average))
+    Ok(StreamEvents::answer(read, stream))
 }
 
-struct StreamEvents {
-    stream: StreamName,
-    next: Version,
-    backward: bool,
-    events: Events,
-}
-
-impl Page for StreamEvents {
+impl Ask for StreamEvents {
     fn query(&self, limit: i64) -> Query<'static, Postgres, PgArguments> {
         let sql = if self.backward { STREAM_BACKWARD } else { STREAM };
-        let next = self.next.get().cast_signed();
-        sqlx::query(sql).bind(self.stream.as_str().to_owned()).bind(next).bind(limit)
-    }
-
-    fn room(&self) -> &Room {
-        &self.events.room
-    }
-
-    fn take(&mut self, row: &PgRow) -> Result<bool, EngineError> {
-        let Some(event) = self.events.take(row)? else { return Ok(false) };
-        let version = event.event.version;
-        self.next = if self.backward { version.previous() } else { version.next() };
-        Ok(true)
+        sqlx::query(sql).bind(self.stream.as_str().to_owned()).bind(self.next.get().cast_signed()).bind(limit)
     }
 }
 
@@ -181,97 +96,25 @@ pub(crate) async fn category(
     read: &ReadCategory,
     guess: Guess,
 ) -> Result<Sized<CategoryPage>, EngineError> {
-    let room = Room::new(read.max_events, read.max_bytes, guess);
-    let new = || CategoryEvents {
-        category: read.category.clone(),
-        range: read.range.clone(),
-        backward: read.backward,
-        events: Events::new(room.clone()),
-    };
-    let read = page::read(connection, new).await?;
-    let (events, is_complete) = (read.page.events, read.is_complete);
-    let average = events.room.average();
-    Ok((CategoryPage { events: events.taken, is_complete, head: read.head }, average))
+    let read = page::read(connection, || CategoryEvents::new(read, guess)).await?;
+    Ok(CategoryEvents::answer(read))
 }
 
-struct CategoryEvents {
-    category: Category,
-    range: RangeInclusive<Position>,
-    backward: bool,
-    events: Events,
-}
-
-impl Page for CategoryEvents {
+impl Ask for CategoryEvents {
     fn query(&self, limit: i64) -> Query<'static, Postgres, PgArguments> {
         let sql = if self.backward { CATEGORY_BACKWARD } else { CATEGORY };
         let (from, to) = (self.range.start().get().cast_signed(), self.range.end().get().cast_signed());
         sqlx::query(sql).bind(self.category.as_str().to_owned()).bind(from).bind(to).bind(limit)
     }
-
-    fn room(&self) -> &Room {
-        &self.events.room
-    }
-
-    fn take(&mut self, row: &PgRow) -> Result<bool, EngineError> {
-        let Some(event) = self.events.take(row)? else { return Ok(false) };
-        let position = event.event.position;
-        self.range = if self.backward {
-            *self.range.start()..=position.previous()
-        } else {
-            position.next()..=*self.range.end()
-        };
-        Ok(true)
-    }
 }
 
 /// See [`polylog_log::Source::find`].
 pub(crate) async fn find(connection: &mut PgConnection, id: EventId) -> Result<FoundEvent, EngineError> {
-    let new = || EventById {
-        id,
-        events: Events::new(Room::new(1, usize::MAX, Guess { average: 1, most_rows: 1 })),
-    };
-    let mut read = page::read(connection, new).await?;
-    Ok(FoundEvent { event: read.page.events.taken.pop(), head: read.head })
+    Ok(EventById::answer(page::read(connection, || EventById::new(id)).await?))
 }
 
-struct EventById {
-    id: EventId,
-    events: Events,
-}
-
-impl Page for EventById {
+impl Ask for EventById {
     fn query(&self, limit: i64) -> Query<'static, Postgres, PgArguments> {
         sqlx::query(FIND).bind(self.id.uuid()).bind(limit)
-    }
-
-    fn room(&self) -> &Room {
-        &self.events.room
-    }
-
-    fn take(&mut self, row: &PgRow) -> Result<bool, EngineError> {
-        Ok(self.events.take(row)?.is_some())
-    }
-}
-
-/// Events up to a number and a size; the first one always, however large.
-struct Events {
-    room: Room,
-    reader: RowReader,
-    taken: Vec<RecordedEvent>,
-}
-
-impl Events {
-    fn new(room: Room) -> Self {
-        Self { room, reader: RowReader::default(), taken: Vec::new() }
-    }
-
-    fn take(&mut self, row: &PgRow) -> Result<Option<&RecordedEvent>, EngineError> {
-        if self.room.is_used_up() && !self.taken.is_empty() || self.room.allows_no_event() {
-            return Ok(None);
-        }
-        let StoredEvent { event, term, chain, .. } = self.reader.read(row, EVENT)?;
-        self.room.use_for(&event);
-        self.taken.push(RecordedEvent { event, term, chain });
-        Ok(self.taken.last())
     }
 }

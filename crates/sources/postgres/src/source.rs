@@ -14,7 +14,10 @@ use polylog_log::{
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
     ReadCategory, ReadLog, ReadStream, Source, StreamPage, Term, Truncate,
 };
-use polylog_source_servers::wait::Watcher;
+use polylog_source_servers::{
+    page::{Guess, Sized},
+    wait::Watcher,
+};
 use sqlx::PgConnection;
 
 use crate::{
@@ -24,7 +27,6 @@ use crate::{
     error::EngineError,
     head, history, lease,
     operation::{Stopped, Writer},
-    page::Guess,
     pool::Pool,
     quarantine, read, settings,
     wait::{TailLook, watcher},
@@ -100,7 +102,7 @@ impl PostgresSource {
     async fn read_page<T, W>(&self, work: W) -> Result<T, Failure>
     where
         T: Send,
-        W: for<'a> Fn(&'a mut PgConnection, Guess) -> BoxFuture<'a, Result<read::Sized<T>, EngineError>>
+        W: for<'a> Fn(&'a mut PgConnection, Guess) -> BoxFuture<'a, Result<Sized<T>, EngineError>>
             + Send
             + Sync,
     {
