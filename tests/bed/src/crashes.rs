@@ -100,13 +100,13 @@ pub async fn a_stopped_server_is_unreachable_and_used_again(server: &dyn Server,
     assert_eq!(check_log(&*source).await.len(), 3);
 }
 
-/// A server that stands still, as on a machine that hangs; `source` waits for it for less than a second.
+/// A server that stands still, as on a machine that hangs; `source` waits for it for a second.
 ///
 /// # Panics
 /// If it is waited for longer, or what it got is not unknown.
 pub async fn a_hanging_server_is_not_waited_for(server: &dyn Server, place: &dyn Place, source: &dyn Source) {
     let of = place.identity();
-    lead(source, &of, 1).await;
+    lead(&*place.open().await, &of, 1).await;
     append(source, &of, vec![commit(of.log, "s", Expected::Any)]).await.expect("an append");
     let sent = commit(of.log, "s", Expected::Any);
     server.pause();

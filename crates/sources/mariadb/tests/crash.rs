@@ -26,7 +26,7 @@ async fn a_server_that_is_stopped_is_unreachable_and_used_again_when_it_is_back(
 async fn a_server_that_hangs_is_not_waited_for_and_what_it_got_is_unknown() {
     let server = MariadbServer::start();
     let store = Store::on(&server, identity(1)).await;
-    let patience = Duration::from_millis(300);
+    let patience = Duration::from_secs(1);
     let mut config = store.config();
     (config.request_timeout, config.connect_timeout) = (patience, patience);
     let source = MariadbSource::open(config).await.expect("an open source");
