@@ -175,7 +175,7 @@ impl Capabilities {
     };
 
     /// What the sidecar in a pod of this version can do.
-    pub const SIDECAR: Self = Self { program: "the sidecar", features: IN_A_POD, ..Self::GATEWAY };
+    pub const SIDECAR: Self = Self { program: "the sidecar", ..Self::GATEWAY };
 
     /// What the gateway of this version can do.
     pub const GATEWAY: Self = Self {
@@ -184,7 +184,7 @@ impl Capabilities {
         default_engine: None,
         voters: 1,
         lanes: 1,
-        features: IN_A_POD.split_at(IN_A_POD.len() - 1).0,
+        features: IN_A_POD,
     };
 
     /// What happens to a field that asks for `feature`.
@@ -200,12 +200,11 @@ const IN_A_POD: &[(Feature, Support)] = &[
     (Feature::ApproveEveryStep, Support::Works),
     (Feature::ApproveSlowSteps, Support::Works),
     (Feature::DeleteData, Support::Works),
+    (Feature::GatewayTls, Support::Works),
     (Feature::PlanWithoutApplying, Support::Works),
     (Feature::PodEnrichment, Support::Works),
     (Feature::ReadLocally, Support::NoEffect("there is one source to read from")),
     (Feature::SidecarSettings, Support::Works),
     (Feature::Suspend, Support::Works),
     (Feature::UnreplicatedBytes, Support::NoEffect("with one copy nothing waits for replication")),
-    // the last row is not the gateway's, which cannot do it
-    (Feature::GatewayTls, Support::Works),
 ];

@@ -81,6 +81,11 @@ log_events! {
     "election_step_unknown", Warn, ["failure"], "0.1.0",
         "The source did not answer while a term was promised or opened; it is asked again",
         "Look at the source if it comes often";
+    "entrance_changed", Info, ["store", "certificate", "keys"], "0.1.0",
+        "New connections of other pods meet the certificate, and their tokens the keys, that are mounted now", "Nothing";
+    "entrance_refused", Error, ["store", "code", "reason"], "0.1.0",
+        "A certificate, or keys of the cluster, that are mounted cannot be used; the old ones stay",
+        "Correct what `reason` names";
     "folder_not_synced", Warn, ["error", "folder"], "0.1.0",
         "A new SQLite file is there, but the folder's entry may be lost with the power",
         "Use another file system";
@@ -123,7 +128,7 @@ log_events! {
     "schema_warning", Warn, ["store", "event_type", "pointer", "keyword"], "0.1.0",
         "An event was taken although its data breaks its schema (mode `Warn`)",
         "Correct the sender or the schema";
-    "serving", Info, ["role", "port", "health_port"], "0.1.0",
+    "serving", Info, ["role", "port", "pods_port", "health_port"], "0.1.0",
         "The ports are open", "Nothing";
     "silent_sessions_ended", Warn, ["ended"], "0.1.0",
         "Sessions of the same role held the log's lock, and fell silent in the middle of a statement; they were ended",

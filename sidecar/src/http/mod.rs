@@ -5,6 +5,7 @@ pub(crate) mod body;
 mod calls;
 mod cloud_events;
 mod context;
+mod door;
 mod events;
 mod follow;
 mod guard;
@@ -28,6 +29,7 @@ use axum::{
     extract::{Request, State},
 };
 
+pub(crate) use door::Door;
 pub use guard::Guard;
 pub use listen::{BindError, Listeners, Serving};
 pub(crate) use respond::full;

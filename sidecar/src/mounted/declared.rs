@@ -24,6 +24,8 @@ pub(crate) struct Mounted {
     pub(crate) log: Option<LogId>,
     /// Connections of the gateway to each source, where the manifest says so.
     pub(crate) gateway_pool: Option<u32>,
+    /// Whether other pods come to the gateway over TLS.
+    pub(crate) gateway_tls: bool,
     /// What its author should know, one line each.
     pub(crate) warnings: Vec<String>,
 }
@@ -101,7 +103,8 @@ fn read(place: &Place, files: &ManifestFiles, capabilities: &Capabilities) -> Re
     let store = ResolvedStore::resolve(&manifests, &key, capabilities.voters)
         .ok_or_else(|| format!("{place}/eventstore.yaml holds no EventStore"))?;
     let gateway_pool = spec.gateway.as_ref().and_then(|gateway: &Gateway| gateway.pool);
-    Ok(Mounted { log: log(&manifests, &key)?, store, gateway_pool, warnings })
+    let gateway_tls = spec.gateway.as_ref().is_some_and(|gateway| gateway.tls_secret_ref.is_some());
+    Ok(Mounted { log: log(&manifests, &key)?, store, gateway_pool, gateway_tls, warnings })
 }
 
 fn schemas_name(spec: &EventStoreSpec) -> Option<&ObjectName> {
@@ -182,7 +185,7 @@ spec:
         let elsewhere = STORE.replace("postgres: {schema", "mongodb: {database");
         assert!(refusal(&of(&elsewhere), own).contains("EngineNotSupported"));
         let tls = STORE.replace("spec:", "spec:\n  gateway: {tlsSecretRef: {name: x}}");
-        assert!(refusal(&of(&tls), own).contains("spec.gateway.tlsSecretRef"));
+        assert!(read(own, &of(&tls), &Capabilities::GATEWAY).expect("it is right").gateway_tls);
         assert!(read(own, &of(&tls), &Capabilities::SIDECAR).is_ok(), "it is no business of a sidecar");
         let gateway = STORE.replace("spec:", "spec:\n  delivery: Gateway");
         assert!(refusal(&of(&gateway), own).contains("spec.delivery"));

@@ -101,8 +101,12 @@ impl Volume {
 
 /// A token of the service account `shop/checkout`, in a pod.
 pub fn token(folder: &Path) -> PathBuf {
-    let claims =
-        r#"{"sub":"system:serviceaccount:shop:checkout","kubernetes.io":{"pod":{"name":"checkout-1"}}}"#;
+    token_of(folder, "shop/checkout")
+}
+
+/// A token of a service account, in a pod.
+pub fn token_of(folder: &Path, account: &str) -> PathBuf {
+    let claims = super::tokens::claims(account).to_string();
     let path = folder.join("token");
     fs::write(&path, format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))).unwrap();
     path
@@ -125,6 +129,8 @@ pub struct Serving {
     pub process: Process,
     pub client: Client,
     pub health: Client,
+    /// Where other pods come in, if they may.
+    pub pods_port: Option<u16>,
 }
 
 impl Process {
@@ -134,11 +140,14 @@ impl Process {
 
     pub fn of_folder(role: &str, root: &Path, arguments: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
+        let needs_port = role == "gateway" && !arguments.contains(&"--pods-port");
+        let pods_port: &[&str] = if needs_port { &["--pods-port", "0"] } else { &[] };
         let mut child = Command::new(env!("CARGO_BIN_EXE_polylog-sidecar"))
             .arg(role)
             .arg("--config")
             .arg(root)
             .args(arguments)
+            .args(pods_port)
             .env("POLYLOG_TOKEN", token(folder.path()))
             .env_remove("POLYLOG_LOG")
             .stdin(Stdio::null())
@@ -174,7 +183,8 @@ impl Process {
     pub async fn serving(self) -> Serving {
         let line = until("it serves", || async { self.line(r#""message":"serving""#) }).await;
         let client = |name: &str| Client::new(u16::try_from(line[name].as_u64().unwrap()).unwrap());
-        Serving { client: client("port"), health: client("health_port"), process: self }
+        let pods_port = line["pods_port"].as_u64().map(|port| u16::try_from(port).unwrap());
+        Serving { client: client("port"), health: client("health_port"), pods_port, process: self }
     }
 
     pub fn terminate(&self) {
