@@ -44,6 +44,9 @@ pub struct MariadbSource {
     packet: usize,
 }
 
+/// An operation of the writer, on what was asked of which log.
+type Work<A, T> = for<'a> fn(&'a mut Writer, &'a Identity, &'a A) -> BoxFuture<'a, Result<T, Stopped>>;
+
 impl MariadbSource {
     /// Opens a provisioned database; writes nothing.
     pub async fn open(config: MariadbConfig) -> Result<Self, Failure> {
@@ -75,18 +78,19 @@ impl MariadbSource {
 
     /// Runs an operation on the writing connection, in the order of the calls. Once it is the operation's turn it is
     /// done whole, even if the future is dropped. Where the server undid it for another transaction, it is tried again.
-    async fn write<T, W>(&self, work: W) -> Result<T, OperationError>
+    async fn write<A, T>(&self, of: &Identity, asked: A, work: Work<A, T>) -> Result<T, OperationError>
     where
+        A: Send + Sync + 'static,
         T: Send + 'static,
-        W: for<'a> Fn(&'a mut Writer) -> BoxFuture<'a, Result<T, Stopped>> + Send + Sync + 'static,
     {
+        let of = *of;
         let make = || Writer::new(self.handle.clone(), self.watcher.sender());
         let mut place = self.writer.take(make).await.map_err(OperationError::Failed)?;
         let done = tokio::spawn(async move {
             let writer = &mut place.thing;
             writer.prepare();
             let patience = writer.handle.config.request_timeout;
-            let result = match tokio::time::timeout(patience, persistently(writer, &work)).await {
+            let result = match tokio::time::timeout(patience, persistently(writer, &of, &asked, work)).await {
                 Ok(result) => result,
                 Err(_) => Err(writer.timed_out(patience)),
             };
@@ -125,17 +129,19 @@ impl MariadbSource {
 /// How many times an operation is tried that meets deadlocks.
 const TRIES: usize = 4;
 
-async fn persistently<T, W>(writer: &mut Writer, work: &W) -> Result<T, Stopped>
-where
-    W: for<'a> Fn(&'a mut Writer) -> BoxFuture<'a, Result<T, Stopped>>,
-{
+async fn persistently<A, T>(
+    writer: &mut Writer,
+    of: &Identity,
+    asked: &A,
+    work: Work<A, T>,
+) -> Result<T, Stopped> {
     for _ in 1..TRIES {
-        match work(writer).await {
+        match work(writer, of, asked).await {
             Err(stopped) if stopped.is_deadlock() => writer.memory.forget(),
             result => return result,
         }
     }
-    work(writer).await
+    work(writer, of, asked).await
 }
 
 /// Runs `work` on a reading connection; once more on a new one when the server was restarted since the last use.
@@ -184,52 +190,29 @@ impl Source for MariadbSource {
     }
 
     async fn promise(&self, of: &Identity, term: Term, nonce: Nonce) -> Result<Head, OperationError> {
-        let of = *of;
-        self.write(move |writer| Box::pin(async move { election::promise(writer, &of, term, nonce).await }))
-            .await
+        let work: Work<_, _> =
+            |writer, of, (term, nonce)| Box::pin(election::promise(writer, of, *term, *nonce));
+        self.write(of, (term, nonce), work).await
     }
 
     async fn open(&self, of: &Identity, open: Open) -> Result<Head, OperationError> {
-        let of = *of;
-        let open = Arc::new(open);
-        self.write(move |writer| {
-            let open = open.clone();
-            Box::pin(async move { election::open(writer, &of, &open).await })
-        })
-        .await
+        self.write(of, open, |writer, of, open| Box::pin(election::open(writer, of, open))).await
     }
 
     async fn append(&self, of: &Identity, append: Append) -> Result<Appended, OperationError> {
-        let of = *of;
-        let append = Arc::new(append);
-        let appended = self
-            .write(move |writer| {
-                let append = append.clone();
-                Box::pin(async move { append::append(writer, &of, &append).await })
-            })
-            .await?;
+        let work: Work<_, _> = |writer, of, append| Box::pin(append::append(writer, of, append));
+        let appended = self.write(of, append, work).await?;
         self.handle.history.remember(&appended.head);
         Ok(appended)
     }
 
     async fn apply(&self, of: &Identity, apply: Apply) -> Result<Head, OperationError> {
-        let of = *of;
-        let apply = Arc::new(apply);
-        self.write(move |writer| {
-            let apply = apply.clone();
-            Box::pin(async move { apply::apply(writer, &of, &apply).await })
-        })
-        .await
+        self.write(of, apply, |writer, of, apply| Box::pin(apply::apply(writer, of, apply))).await
     }
 
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
-        let of = *of;
-        let truncate = Arc::new(truncate);
-        self.write(move |writer| {
-            let truncate = truncate.clone();
-            Box::pin(async move { election::truncate(writer, &of, &truncate).await })
-        })
-        .await
+        let work: Work<_, _> = |writer, of, truncate| Box::pin(election::truncate(writer, of, truncate));
+        self.write(of, truncate, work).await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
@@ -292,13 +275,7 @@ impl Source for MariadbSource {
     }
 
     async fn lease(&self, of: &Identity, swap: LeaseSwap) -> Result<LeaseAnswer, OperationError> {
-        let of = *of;
-        let swap = Arc::new(swap);
-        self.write(move |writer| {
-            let swap = swap.clone();
-            Box::pin(async move { lease::lease(writer, &of, &swap).await })
-        })
-        .await
+        self.write(of, swap, |writer, of, swap| Box::pin(lease::lease(writer, of, swap))).await
     }
 
     fn limits(&self) -> Limits {

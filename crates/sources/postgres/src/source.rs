@@ -42,6 +42,9 @@ pub struct PostgresSource {
     average: AtomicUsize,
 }
 
+/// An operation of the writer, on what was asked of which log.
+type Work<A, T> = for<'a> fn(&'a mut Writer, &'a Identity, &'a A) -> BoxFuture<'a, Result<T, Stopped>>;
+
 impl PostgresSource {
     /// Opens a provisioned schema; writes nothing.
     pub async fn open(config: PostgresConfig) -> Result<Self, Failure> {
@@ -67,18 +70,19 @@ impl PostgresSource {
 
     /// Runs an operation on the writing connection, in the order of the calls. Once it is the operation's turn it is
     /// done whole, even if the future is dropped.
-    async fn write<T, W>(&self, work: W) -> Result<T, OperationError>
+    async fn write<A, T>(&self, of: &Identity, asked: A, work: Work<A, T>) -> Result<T, OperationError>
     where
+        A: Send + Sync + 'static,
         T: Send + 'static,
-        W: for<'a> FnOnce(&'a mut Writer) -> BoxFuture<'a, Result<T, Stopped>> + Send + 'static,
     {
+        let of = *of;
         let make = || Writer::new(self.handle.clone(), self.watcher.sender());
         let mut place = self.writer.take(make).await.map_err(OperationError::Failed)?;
         let done = tokio::spawn(async move {
             let writer = &mut place.thing;
             writer.prepare();
             let patience = writer.handle.config.request_timeout;
-            let result = match tokio::time::timeout(patience, work(writer)).await {
+            let result = match tokio::time::timeout(patience, work(writer, &of, &asked)).await {
                 Ok(result) => result,
                 Err(_) => Err(writer.timed_out(patience)),
             };
@@ -160,34 +164,29 @@ impl Source for PostgresSource {
     }
 
     async fn promise(&self, of: &Identity, term: Term, nonce: Nonce) -> Result<Head, OperationError> {
-        let of = *of;
-        self.write(move |writer| Box::pin(async move { election::promise(writer, &of, term, nonce).await }))
-            .await
+        let work: Work<_, _> =
+            |writer, of, (term, nonce)| Box::pin(election::promise(writer, of, *term, *nonce));
+        self.write(of, (term, nonce), work).await
     }
 
     async fn open(&self, of: &Identity, open: Open) -> Result<Head, OperationError> {
-        let of = *of;
-        self.write(move |writer| Box::pin(async move { election::open(writer, &of, &open).await })).await
+        self.write(of, open, |writer, of, open| Box::pin(election::open(writer, of, open))).await
     }
 
     async fn append(&self, of: &Identity, append: Append) -> Result<Appended, OperationError> {
-        let of = *of;
-        let appended = self
-            .write(move |writer| Box::pin(async move { append::append(writer, &of, &append).await }))
-            .await?;
+        let work: Work<_, _> = |writer, of, append| Box::pin(append::append(writer, of, append));
+        let appended = self.write(of, append, work).await?;
         self.handle.history.remember(&appended.head);
         Ok(appended)
     }
 
     async fn apply(&self, of: &Identity, apply: Apply) -> Result<Head, OperationError> {
-        let of = *of;
-        self.write(move |writer| Box::pin(async move { apply::apply(writer, &of, &apply).await })).await
+        self.write(of, apply, |writer, of, apply| Box::pin(apply::apply(writer, of, apply))).await
     }
 
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
-        let of = *of;
-        self.write(move |writer| Box::pin(async move { election::truncate(writer, &of, &truncate).await }))
-            .await
+        let work: Work<_, _> = |writer, of, truncate| Box::pin(election::truncate(writer, of, truncate));
+        self.write(of, truncate, work).await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
@@ -250,8 +249,7 @@ impl Source for PostgresSource {
     }
 
     async fn lease(&self, of: &Identity, swap: LeaseSwap) -> Result<LeaseAnswer, OperationError> {
-        let of = *of;
-        self.write(move |writer| Box::pin(async move { lease::lease(writer, &of, &swap).await })).await
+        self.write(of, swap, |writer, of, swap| Box::pin(lease::lease(writer, of, swap))).await
     }
 
     fn limits(&self) -> Limits {
