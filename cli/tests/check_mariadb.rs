@@ -131,8 +131,11 @@ fn one_user_that_creates_and_writes() {
     server.execute("mysql", &sql);
     assert_eq!(check(folder, &at).1, 0);
     let sql = stdout(&polylog(folder, &["plan", at[0], at[1]]));
-    let client =
-        server.client("information_schema").args(["-u", "owner", "-pgeheim", "-e", &sql]).output().expect("mariadb");
+    let client = server
+        .client("information_schema")
+        .args(["-u", "owner", "-pgeheim", "-e", &sql])
+        .output()
+        .expect("mariadb");
     assert!(client.status.success(), "{}", String::from_utf8_lossy(&client.stderr));
     assert_eq!(check(folder, &at), (Vec::new(), 0));
 }

@@ -5,9 +5,8 @@ use std::sync::LazyLock;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use uuid::Uuid;
 
-use super::store;
 use crate::support::{
-    mounted::{Serving, Volume, Writers, until},
+    mounted::{Serving, Volume, Writers, store, until},
     server::{LogServer, provision},
 };
 

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use http_body_util::BodyExt;
 use polylog_api::proto::polylog::admin::v1::GetStatusRequest;
 
-use super::{store, with_id};
+use super::with_id;
 use crate::support::{
     Client,
-    mounted::{Serving, Volume, Writers, append, until},
+    mounted::{Serving, Volume, Writers, append, store, until},
     server::{LogServer, Place, provision},
 };
 

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use polylog_log::LogId;
 use uuid::Uuid;
 
-use super::{store, with_id};
+use super::with_id;
 use crate::support::{
-    mounted::{Process, Serving, Volume, append, until},
+    mounted::{Process, Serving, Volume, append, store, until},
     server::{LogServer, provision},
 };
 

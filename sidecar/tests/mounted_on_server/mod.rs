@@ -8,11 +8,6 @@ pub mod passwords;
 
 use polylog_log::LogId;
 
-use crate::support::{
-    mounted::STORE,
-    server::{LogServer, Place},
-};
-
 /// The tests of this folder on one kind of server: one of it is for the tests that neither stop nor reconfigure it.
 macro_rules! tests {
     ($server:ty) => {
@@ -37,11 +32,6 @@ macro_rules! tests {
     )+};
 }
 pub(crate) use tests;
-
-/// The manifest of a store that is kept here.
-fn store<S: LogServer>(_: &S, place: &Place) -> String {
-    STORE.replace("postgres: {schema: payments}", &S::field(place))
-}
 
 fn with_id(manifest: &str, log: LogId) -> String {
     manifest.replace("spec:", &format!("status: {{storeId: {log}}}\nspec:"))

@@ -2,9 +2,8 @@
 
 use std::sync::LazyLock;
 
-use super::store;
 use crate::support::{
-    mounted::{Serving, Volume, Writers, until},
+    mounted::{Serving, Volume, Writers, store, until},
     server::{LogServer, Place, provision},
 };
 

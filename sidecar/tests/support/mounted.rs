@@ -19,7 +19,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::{Client, Remote, client::Answer};
+use super::{
+    Client, Remote,
+    client::Answer,
+    server::{LogServer, Place},
+};
 
 /// A store with one source, whose whole address is mounted.
 pub const STORE: &str = "
@@ -30,6 +34,11 @@ spec:
   sources:
     - {name: ledger, connection: {secretRef: {name: ledger-db}}, postgres: {schema: payments}}
 ";
+
+/// The same, kept in this place.
+pub fn store<S: LogServer>(_: &S, place: &Place) -> String {
+    STORE.replace("postgres: {schema: payments}", &S::field(place))
+}
 
 /// A folder into which content is mounted, swapped as a whole.
 pub struct Volume {

@@ -119,41 +119,50 @@ impl Settings {
 
     pub(crate) fn check_durability(&self) -> Result<(), Failure> {
         match self.forgetful() {
-            Some(setting) => unsuitable(format!(
-                "{setting}: the server forgets what it acknowledged when the machine fails"
+            Some(Forgetful { setting, is, should_be }) => unsuitable(format!(
+                "{setting} is {is}; {should_be}: the server forgets what it acknowledged when the machine fails"
             )),
             None => Ok(()),
         }
     }
 
-    /// The name of the setting that lets the server forget.
-    pub(crate) fn unsafe_setting(&self) -> Option<&'static str> {
-        let text = self.forgetful()?;
-        let names = ["innodb_flush_log_at_trx_commit", "log_bin", "sync_binlog", "innodb_doublewrite"];
-        Some(names.into_iter().find(|name| text.contains(name)).unwrap_or("innodb_flush_method"))
-    }
-
-    /// The setting that lets the server forget, and what it should be.
-    fn forgetful(&self) -> Option<String> {
+    /// The setting that lets the server forget: what it is, and what it should be.
+    fn forgetful(&self) -> Option<Forgetful> {
+        let bad = |setting: &'static str, is: &str, should_be: &'static str| {
+            Some(Forgetful { setting, is: is.to_owned(), should_be })
+        };
         if !["1", "3"].contains(&self.flush_log.as_str()) {
-            return Some(format!("innodb_flush_log_at_trx_commit is {}; set it to 1", self.flush_log));
+            return bad("innodb_flush_log_at_trx_commit", &self.flush_log, "set it to 1");
         }
         // without one, InnoDB shows a transaction to others before it is on the disk: a server that is killed then takes
         // back what readers have seen
         if !self.log_bin {
-            return Some("log_bin is OFF; set it, and sync_binlog to 1".into());
+            return bad("log_bin", "OFF", "set it, and sync_binlog to 1");
         }
         // with one, recovery keeps only the transactions that it holds
         if self.sync_binlog != "1" {
-            return Some(format!("sync_binlog is {}; set it to 1", self.sync_binlog));
+            return bad("sync_binlog", &self.sync_binlog, "set it to 1");
         }
         if !self.doublewrite {
-            return Some("innodb_doublewrite is OFF; set it to ON".into());
+            return bad("innodb_doublewrite", "OFF", "set it to ON");
         }
-        ["nosync", "littlesync"]
-            .contains(&self.flush_method.as_str())
-            .then(|| format!("innodb_flush_method is {}; set it to O_DIRECT or fsync", self.flush_method))
+        if ["nosync", "littlesync"].contains(&self.flush_method.as_str()) {
+            return bad("innodb_flush_method", &self.flush_method, "set it to O_DIRECT or fsync");
+        }
+        None
     }
+
+    /// The name of the setting that lets the server forget.
+    pub(crate) fn unsafe_setting(&self) -> Option<&'static str> {
+        self.forgetful().map(|found| found.setting)
+    }
+}
+
+/// A setting that lets the server forget what it acknowledged.
+struct Forgetful {
+    setting: &'static str,
+    is: String,
+    should_be: &'static str,
 }
 
 fn unsuitable<T>(message: String) -> Result<T, Failure> {
@@ -173,12 +182,11 @@ pub(crate) fn read_only_now() -> Failure {
     Failure::Refused { reason: RefusedReason::ReadOnly, message: message.into() }
 }
 
-/// The setting because of which the server may lose what it acknowledged.
-pub(crate) async fn unsafe_setting(
-    connection: &mut MySqlConnection,
-) -> Result<Option<&'static str>, EngineError> {
+/// The setting because of which the server may lose what it acknowledged, as it is.
+pub(crate) async fn unsafe_setting(connection: &mut MySqlConnection) -> Result<Option<String>, EngineError> {
     let rows = sqlx::raw_sql(SETTINGS).fetch_all(connection).await?;
-    Ok(Settings::read(&rows)?.unsafe_setting())
+    let found = Settings::read(&rows)?.forgetful();
+    Ok(found.map(|Forgetful { setting, is, .. }| format!("{setting} is {is}")))
 }
 
 /// Checks that the database holds our tables and that we may use them.

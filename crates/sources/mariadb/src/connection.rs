@@ -104,6 +104,8 @@ impl Session {
         let checking = async {
             let settings = prepare(&mut self.connection, times(config, config.statement_timeout)).await?;
             settings.check(config.allow_unsafe_durability)?;
+            // what we may do in a database the server remembers from the moment that we entered it
+            use_database(&mut self.connection, &config.database).await?;
             checks::tables(&mut self.connection, &config.database).await
         };
         let late = Failure::Timeout(config.connect_timeout);
