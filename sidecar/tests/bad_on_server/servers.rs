@@ -33,6 +33,9 @@ pub trait BadServer: LogServer {
     /// A server and a place in it that has a small disk.
     fn with_small_disk() -> (Self, Place);
 
+    /// Whether SQL could be run as administrator.
+    fn succeeds(&self, place: &Place, sql: &str) -> bool;
+
     /// Lets a user create a log in a place, and work with it.
     fn let_provision(&self, place: &Place, user: &str);
 
@@ -71,6 +74,10 @@ impl BadServer for PostgresServer {
         let server = Self::with_small_disk(24);
         server.execute("postgres", "CREATE DATABASE cramped TABLESPACE small");
         (server, Place { database: "cramped".into(), schema: "payments".into() })
+    }
+
+    fn succeeds(&self, place: &Place, sql: &str) -> bool {
+        self.client(&place.database).args(["-c", sql]).output().unwrap().status.success()
     }
 
     fn let_provision(&self, place: &Place, user: &str) {
@@ -186,6 +193,10 @@ impl BadServer for MariadbServer {
 
     fn with_small_disk() -> (Self, Place) {
         (Self::with_small_disk(16), Place { database: "cramped".into(), schema: "cramped".into() })
+    }
+
+    fn succeeds(&self, _: &Place, sql: &str) -> bool {
+        self.client("mysql").args(["-e", sql]).output().unwrap().status.success()
     }
 
     fn let_provision(&self, place: &Place, user: &str) {
