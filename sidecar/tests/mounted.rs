@@ -5,6 +5,7 @@ mod support;
 
 use std::fs;
 
+use polylog_api::proto::polylog::v1::GetStoreRequest;
 use support::{
     Client,
     mounted::{Process, STORE, Serving, Volume, append, free_port, until},
@@ -37,6 +38,10 @@ async fn it_waits_for_a_configuration_that_can_be_served() {
     let status = serving.status("payments").await;
     assert_eq!(status["sources"][0]["state"], "Unreachable", "{status}");
     assert_eq!(status["configuration"]["code"], "source_unavailable", "{status}");
+    let told = serving.remote.stores().get_store(GetStoreRequest::default()).await.unwrap().into_inner();
+    let told = told.configuration.unwrap();
+    assert_eq!((told.state.as_str(), told.code.as_str()), ("Refused", "source_unavailable"));
+    assert_eq!(status["configuration"]["message"], told.message, "the same as over HTTP");
     assert!(serving.metrics().await.contains(r#"polylog_store_open{store="payments"} 0"#));
     assert!(!serving.process.said().contains("geheim"), "a secret in the log");
     serving.process.terminate();

@@ -180,7 +180,7 @@ impl Capabilities {
     /// What the gateway of this version can do.
     pub const GATEWAY: Self = Self {
         program: "the gateway",
-        engines: &[TargetEngine::Postgres],
+        engines: &[TargetEngine::Postgres, TargetEngine::Mysql],
         default_engine: None,
         voters: 1,
         lanes: 1,

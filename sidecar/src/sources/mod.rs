@@ -204,11 +204,11 @@ impl OpenSource {
         }
     }
 
-    /// The setting because of which the source may lose what it acknowledged; only where that was allowed.
+    /// The setting because of which the source may lose what it acknowledged, as it is; only where that was allowed.
     ///
     /// # Errors
     /// The source does not answer.
-    pub async fn unsafe_setting(&self) -> Result<Option<&'static str>, Failure> {
+    pub async fn unsafe_setting(&self) -> Result<Option<String>, Failure> {
         match self {
             OpenSource::Sqlite(_) => Ok(None),
             OpenSource::Postgres(source) => source.unsafe_setting().await,

@@ -19,7 +19,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::{Client, client::Answer};
+use super::{
+    Client, Remote,
+    client::Answer,
+    server::{LogServer, Place},
+};
 
 /// A store with one source, whose whole address is mounted.
 pub const STORE: &str = "
@@ -30,6 +34,11 @@ spec:
   sources:
     - {name: ledger, connection: {secretRef: {name: ledger-db}}, postgres: {schema: payments}}
 ";
+
+/// The same, kept in this place.
+pub fn store<S: LogServer>(_: &S, place: &Place) -> String {
+    STORE.replace("postgres: {schema: payments}", &S::field(place))
+}
 
 /// A folder into which content is mounted, swapped as a whole.
 pub struct Volume {
@@ -125,6 +134,7 @@ pub struct Serving {
     pub process: Process,
     pub client: Client,
     pub health: Client,
+    pub remote: Remote,
 }
 
 impl Process {
@@ -173,8 +183,14 @@ impl Process {
     /// Waits until it serves.
     pub async fn serving(self) -> Serving {
         let line = until("it serves", || async { self.line(r#""message":"serving""#) }).await;
-        let client = |name: &str| Client::new(u16::try_from(line[name].as_u64().unwrap()).unwrap());
-        Serving { client: client("port"), health: client("health_port"), process: self }
+        let port = |name: &str| u16::try_from(line[name].as_u64().unwrap()).unwrap();
+        let (api, health) = (port("port"), port("health_port"));
+        Serving {
+            client: Client::new(api),
+            health: Client::new(health),
+            remote: Remote::new(api),
+            process: self,
+        }
     }
 
     pub fn terminate(&self) {

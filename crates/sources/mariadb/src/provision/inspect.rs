@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
 
 use polylog_log::{DatabaseId, FORMAT, Failure, Identity, Incarnation, LogId};
+use polylog_source_servers::rights::RIGHTS;
 use sqlx::{AssertSqlSafe, MySqlConnection, Row};
 
-use super::{
-    Actual, Granted, Inventory, Place, StoredColumn, StoredIndex, StoredTable, Worker, grants::RIGHTS,
-};
+use super::{Actual, Granted, Inventory, Place, StoredColumn, StoredIndex, StoredTable, Worker};
 use crate::{
     MariadbConfig,
     catalog::{self, Catalog},
@@ -84,17 +83,10 @@ async fn granted(worker: &Worker) -> Result<Granted, EngineError> {
     let config = &worker.config;
     let mut connected = connect(config, config.statement_timeout, Enter::Nothing).await?;
     let connection = &mut connected.connection;
-    match use_database(connection, &config.database).await {
-        Ok(()) => {}
-        Err(EngineError::Failure(Failure::Refused { .. })) => return Ok(granted),
-        Err(error) => return Err(error),
-    }
     for (table, rights) in RIGHTS {
         for right in rights {
-            match catalog::may(connection, table, right).await {
-                Ok(true) => {
-                    granted.tables.entry(table.into()).or_default().insert((*right).into());
-                }
+            match catalog::may(connection, &config.database, table, right).await {
+                Ok(true) => granted.add(table, [*right]),
                 Ok(false) => {}
                 // a table that is still to be created
                 Err(error) if error.number() == Some(1146) => {}
