@@ -18,8 +18,8 @@ use super::{
 use crate::load::Measured;
 
 /// Events of the long stream, and of all others together.
-const LONG: u64 = 150_000;
-const DATABASE: &str = "read";
+const LONG: u64 = 100_000;
+const DATABASE: &str = "readings";
 /// The field of a frame that holds an event.
 const EVENT: u32 = 2;
 

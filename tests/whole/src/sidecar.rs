@@ -1,4 +1,4 @@
-//! A `polylog dev` process that can be killed and started again.
+//! A process of Polylog's that can be killed and started again.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,9 +9,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::http::Connection;
+use crate::{http::Connection, pod::Role};
 
-/// A `polylog dev` process over a folder of data.
+/// A process of Polylog's: `polylog dev` over a folder of data, or a role of a cluster.
 pub struct Sidecar {
     /// Where it listens.
     pub port: u16,
@@ -53,6 +53,21 @@ impl Sidecar {
         Ok(Self { port, health_port, command, child: None, said: None })
     }
 
+    /// Prepares a process of a role in a cluster over what [`mount`](crate::pod::mount) wrote in the folder.
+    pub fn in_pod(program: &Path, role: Role, folder: &Path) -> Result<Self> {
+        let (port, health_port) = (free_port()?, free_port()?);
+        let mut command = Command::new(program);
+        command
+            .arg(role.name())
+            .args(["--port", &port.to_string(), "--health-port", &health_port.to_string(), "--config"])
+            .arg(folder.join("config"))
+            .arg("--token")
+            .arg(folder.join("token"))
+            .env("POLYLOG_LOG", "warn")
+            .stdin(Stdio::null());
+        Ok(Self { port, health_port, command, child: None, said: None })
+    }
+
     /// Keeps the log of the manifests' source `ledger` at this address.
     pub fn at(mut self, url: &str) -> Self {
         self.command.args(["--source", &format!("ledger={url}")]);
@@ -84,11 +99,11 @@ impl Sidecar {
                 return Ok(());
             }
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
-                bail!("polylog dev ended by itself: {status}{}", self.said());
+                bail!("the sidecar ended by itself: {status}{}", self.said());
             }
             pause(Duration::from_millis(10));
         }
-        bail!("polylog dev did not answer within 30 s{}", self.said())
+        bail!("the sidecar did not answer within 30 s{}", self.said())
     }
 
     fn said(&self) -> String {
@@ -121,7 +136,7 @@ impl Sidecar {
         let child = self.child.as_mut().context("it was started")?;
         match child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("polylog dev ended by itself: {status}"),
+            Some(status) => bail!("the sidecar ended by itself: {status}"),
         }
     }
 
