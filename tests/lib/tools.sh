@@ -141,8 +141,8 @@ need_build_of_release() {
   export PATH=$target/release:$PATH
 }
 
-# The binary as it is shipped: smaller, and longer in the making; its path is in $shipped
-need_shipped_binary() {
-  cargo build --profile dist --workspace --bin polylog
-  shipped=$POLYLOG_TARGET/dist/polylog
+# The binaries as they are shipped: smaller, and longer in the making; their folder is in $shipped
+need_shipped_binaries() {
+  cargo build --profile dist --workspace --bin polylog --bin polylog-sidecar
+  shipped=$POLYLOG_TARGET/dist
 }

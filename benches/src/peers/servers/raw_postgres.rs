@@ -10,11 +10,11 @@ use sqlx::{
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use super::database::{RAW_SCHEMA, Raw, SCHEMA};
+use super::{
+    PAGE, Raw,
+    postgres::{RAW_SCHEMA, SCHEMA},
+};
 use crate::load::Measured;
-
-/// Rows of one page.
-const PAGE: i64 = 1_000;
 
 /// One connection that inserts rows as fast as one connection can: a prepared statement with an array for each column,
 /// which commits by itself.

@@ -1,38 +1,9 @@
-//! What a database server must do to be measured: keep a sidecar's store, and take the same rows raw.
-
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use polylog_test_bed::PostgresServer;
 
-use super::raw_postgres::RawPostgres;
-use crate::load::Measured;
-
-/// A private server.
-pub trait Server {
-    /// The address of a database, for `polylog dev --source ledger=…`.
-    fn address(&self, database: &str) -> String;
-    /// A new, empty database.
-    fn create(&self, database: &str);
-    /// A new database with the content of one that nobody uses now.
-    fn copy(&self, from: &str, to: &str);
-    fn remove(&self, database: &str);
-    /// Writes everything to its place, so that this does not fall into a window.
-    fn settle(&self);
-    /// Its first process, the parent of the others.
-    fn pid(&self) -> Result<u32>;
-    /// Copies the log that a sidecar wrote into a table of the same kind, with the same indexes.
-    fn prepare_raw(&self, database: &str);
-    fn raw(&self, database: &str) -> Result<Box<dyn Raw>>;
-}
-
-/// The raw side: a table as the sidecar's, and a connection.
-pub trait Raw {
-    /// Inserts the rows that the sidecar wrote since the last call, `batch` of them in a transaction.
-    fn catch_up(&mut self, batch: usize) -> Result<Measured>;
-    /// Reads the whole table in pages; gives rows and seconds.
-    fn read(&mut self) -> Result<(u64, f64)>;
-}
+use super::{Raw, Server, raw_postgres::RawPostgres};
 
 /// PostgreSQL.
 pub struct Postgres {
@@ -40,8 +11,8 @@ pub struct Postgres {
 }
 
 /// The schema that `examples/payments` names, and ours beside it.
-pub const SCHEMA: &str = "payments";
-pub const RAW_SCHEMA: &str = "raw";
+pub(super) const SCHEMA: &str = "payments";
+pub(super) const RAW_SCHEMA: &str = "raw";
 
 impl Postgres {
     /// With the memory and the log that a server of this size would be given; everything that durability rests on is as
@@ -68,13 +39,14 @@ impl Postgres {
     pub fn execute(&self, database: &str, sql: &str) -> String {
         self.server.execute(database, sql)
     }
-
-    pub fn version(&self) -> String {
-        self.execute("postgres", "SHOW server_version")
-    }
 }
 
 impl Server for Postgres {
+    fn name(&self) -> String {
+        let version = self.execute("postgres", "SHOW server_version");
+        format!("PostgreSQL {}", version.split(' ').next().unwrap_or_default())
+    }
+
     fn address(&self, database: &str) -> String {
         self.server.url(database)
     }
@@ -87,12 +59,9 @@ impl Server for Postgres {
         self.execute("postgres", &format!("CREATE DATABASE {to} TEMPLATE {from}"));
     }
 
-    fn remove(&self, database: &str) {
-        self.execute("postgres", &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"));
-    }
-
-    fn settle(&self) {
+    fn settle(&self) -> Result<()> {
         self.execute("postgres", "CHECKPOINT");
+        Ok(())
     }
 
     fn pid(&self) -> Result<u32> {
