@@ -49,8 +49,11 @@ fn kubectl(cluster: &Kubernetes, arguments: &[&str], input: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Objects of our kinds, at the API server.
-struct Server(Client);
+/// Objects of our kinds, in a namespace of their own.
+struct Server {
+    client: Client,
+    namespace: &'static str,
+}
 
 /// What an API server said to an object.
 type Verdict = Result<Value, Refusal>;
@@ -62,11 +65,25 @@ struct Refusal {
     causes: Vec<(String, String)>,
 }
 
+impl Refusal {
+    /// Where something is wrong. `rules` are left out: where the structure is wrong we judge none, and it does judge some.
+    fn places(&self, rules: &[String]) -> BTreeSet<String> {
+        let is_of_its_own = |message: &str| {
+            // that is not a place, but a remark on all others; and a second word on a number that may be a text
+            message.contains("rules were not checked") || message.contains("must validate at least one schema (anyOf)")
+        };
+        let causes = self.causes.iter().filter(|(_, message)| !is_of_its_own(message));
+        let causes = causes.filter(|(_, message)| !rules.iter().any(|rule| message.contains(rule)));
+        causes.map(|(field, _)| place(field).to_owned()).collect()
+    }
+}
+
 impl Server {
-    async fn connect() -> Self {
+    async fn connect(namespace: &'static str) -> Self {
+        kubectl(&CLUSTER, &["create", "namespace", namespace], "");
         let kubeconfig = Kubeconfig::read_from(CLUSTER.kubeconfig()).expect("a kubeconfig");
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-        Self(Client::try_from(config.expect("a configuration")).expect("a client"))
+        Self { client: Client::try_from(config.expect("a configuration")).expect("a client"), namespace }
     }
 
     async fn request(&self, method: &str, path: &str, body: &Value) -> Verdict {
@@ -76,7 +93,7 @@ impl Server {
             .header("content-type", "application/json")
             .body(body.to_string().into_bytes())
             .expect("a request");
-        match self.0.request::<Value>(request).await {
+        match self.client.request::<Value>(request).await {
             Ok(object) => Ok(object),
             Err(Error::Api(status)) => {
                 let causes = status.details.iter().flat_map(|details| &details.causes);
@@ -88,13 +105,13 @@ impl Server {
     }
 
     async fn create(&self, object: &Value, is_dry: bool) -> Verdict {
-        let path = format!("{}?{}", collection(object), options(is_dry));
+        let path = format!("{}?{}", self.collection(object), options(is_dry));
         self.request("POST", &path, object).await
     }
 
     /// Whether `old` may become `new`.
     async fn change(&self, old: &Value, new: &Value) -> Verdict {
-        let path = format!("{}/{}", collection(old), old["metadata"]["name"].as_str().expect("a name"));
+        let path = format!("{}/{}", self.collection(old), old["metadata"]["name"].as_str().expect("a name"));
         let stored = self.create(old, false).await.expect("a right object");
         let mut new = new.clone();
         new["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"].clone();
@@ -102,15 +119,15 @@ impl Server {
         self.request("DELETE", &path, &json!({})).await.expect("our own object");
         verdict
     }
-}
 
-fn collection(object: &Value) -> String {
-    let plural = match object["kind"].as_str() {
-        Some("EventStore") => "eventstores",
-        Some("ReplicationStrategy") => "replicationstrategies",
-        _ => "projections",
-    };
-    format!("/apis/polylog.dev/v1alpha1/namespaces/default/{plural}")
+    fn collection(&self, object: &Value) -> String {
+        let plural = match object["kind"].as_str() {
+            Some("EventStore") => "eventstores",
+            Some("ReplicationStrategy") => "replicationstrategies",
+            _ => "projections",
+        };
+        format!("/apis/polylog.dev/v1alpha1/namespaces/{}/{plural}", self.namespace)
+    }
 }
 
 fn options(is_dry: bool) -> &'static str {
@@ -131,11 +148,15 @@ fn definitions_are_taken_as_they_are() {
 #[test]
 fn columns_are_shown() {
     kubectl(&CLUSTER, &["create", "--namespace=kube-public", "-f", "-"], &store().to_string());
-    for (name, expected) in [
-        ("evstore", "NAME READY AVAILABLE PRIMARY SOURCES LAG CONSISTENT PODS AGE STRATEGY TERM POSITION REASON"),
-        ("polylog", "NAME READY AVAILABLE PRIMARY SOURCES LAG CONSISTENT PODS AGE STRATEGY TERM POSITION REASON"),
+    for (arguments, expected) in [
+        (&["evstore"][..], "NAME READY AVAILABLE PRIMARY SOURCES LAG CONSISTENT PODS AGE"),
+        (&["polylog"], "NAME READY AVAILABLE PRIMARY SOURCES LAG CONSISTENT PODS AGE"),
+        (
+            &["evstore", "-o=wide"],
+            "NAME READY AVAILABLE PRIMARY SOURCES LAG CONSISTENT PODS STRATEGY TERM POSITION REASON AGE",
+        ),
     ] {
-        let shown = kubectl(&CLUSTER, &["get", name, "--namespace=kube-public", "-o=wide"], "");
+        let shown = kubectl(&CLUSTER, &[&["get", "--namespace=kube-public"], arguments].concat(), "");
         let header: Vec<&str> = shown.lines().next().expect("a header").split_whitespace().collect();
         assert_eq!(header.join(" "), expected);
     }
@@ -143,7 +164,7 @@ fn columns_are_shown() {
 
 #[tokio::test]
 async fn every_rule_is_judged_alike() {
-    let server = Server::connect().await;
+    let server = Server::connect("rules").await;
     for object in [store(), strategy(), projection()] {
         server.create(&object, true).await.unwrap_or_else(|refusal| panic!("{object}: {refusal:?}"));
     }
@@ -167,12 +188,12 @@ async fn every_rule_is_judged_alike() {
         assert!(matches, "{new}\ntheirs {refusal:#?}\nours {ours:#?}");
         number += 1;
     }
-    assert!(number > 70, "{number} cases");
+    assert!(number > 50, "{number} cases");
 }
 
 #[tokio::test]
 async fn harmless_changes_are_taken() {
-    let server = Server::connect().await;
+    let server = Server::connect("changes").await;
     for Harmless { what, old, new } in harmless() {
         server.change(&old, &new).await.unwrap_or_else(|refusal| panic!("{what}: {refusal:?}"));
     }
@@ -183,13 +204,15 @@ fn place(field: &str) -> &str {
     if field == "<nil>" { "" } else { field }
 }
 
-/// Every field of every kind with values of every type and around its bounds: taken by both or refused by both.
+/// Every field of every kind with values of every type and around its bounds: refused by both for the same fields, or taken by
+/// both for the same object.
 #[tokio::test]
 async fn every_field_is_judged_alike() {
-    let server = Server::connect().await;
+    let server = Server::connect("fields").await;
     let (mut taken, mut refused, mut differences) = (0, 0, Vec::new());
     for base in [store(), strategy(), projection()] {
         let schema = &KINDS[base["kind"].as_str().expect("a kind")];
+        let rules: Vec<_> = schema.listed_rules().into_iter().filter_map(|rule| rule.message).collect();
         for probe in probes(schema.document(), &base) {
             let theirs = server.create(&probe.object, true).await;
             let mut object = probe.object.clone();
@@ -199,30 +222,27 @@ async fn every_field_is_judged_alike() {
                 Ok(_) => taken += 1,
                 Err(_) => refused += 1,
             }
-            let places = |kinds: &[ViolationKind]| -> BTreeSet<String> {
-                let found = ours.iter().filter(|found| kinds.contains(&found.kind));
-                found.map(|found| found.path.to_string()).collect()
-            };
             let agree = match &theirs {
-                Ok(_) => ours.is_empty(),
-                // unknown fields are found before anything else is looked at
+                // and kept as we read it
+                Ok(stored) => ours.is_empty() && stored["spec"] == object["spec"],
+                // fields are found to be unknown before anything else is looked at
                 Err(refusal) if refusal.causes.is_empty() => {
-                    refusal.message.contains("strict decoding") && !places(&[ViolationKind::UnknownField]).is_empty()
+                    refusal.message.contains("strict decoding error: unknown field") && !ours.is_empty()
                 }
                 Err(refusal) => {
-                    let theirs: BTreeSet<_> =
-                        refusal.causes.iter().map(|(field, _)| place(field).to_owned()).collect();
-                    theirs
-                        == places(&[ViolationKind::Structure, ViolationKind::Duplicate, ViolationKind::Rule])
+                    let is_rule = ours.iter().all(|found| found.kind == ViolationKind::Rule);
+                    refusal.places(if is_rule { &[] } else { &rules })
+                        == ours.iter().map(|found| found.path.to_string()).collect()
                 }
             };
             if !agree {
-                differences.push(format!("{} = {}: theirs {theirs:?}, ours {ours:?}", probe.at, probe.value));
+                differences.push(format!("{} = {:.80}\n  theirs {:.600}\n  ours {:.300}", probe.at, probe.value.to_string(), format!("{theirs:?}"), format!("{ours:?}")));
             }
         }
     }
     assert!(taken > 200 && refused > 1000, "{taken} taken, {refused} refused");
-    assert!(differences.is_empty(), "{} of {}: {differences:#?}", differences.len(), taken + refused);
+    let number = differences.len();
+    assert!(number == 0, "{number} of {}:\n{}", taken + refused, differences.join("\n"));
 }
 
 /// kubectl reads YAML 1.1: what is a boolean there cannot be a name, and what we refuse for it would not mean the same.
