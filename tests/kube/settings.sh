@@ -39,7 +39,8 @@ free_port() {
 on_host_in_bed() {
   local first
   first=$(process_1)
-  setsid nsenter --target "$first" --pid "$@" </dev/null >>"$bed/log/host" 2>&1 9>&- &
+  setsid nsenter --target "$first" --pid "$@" </dev/null >>"$bed/log/host" 2>&1 &
+  disown
 }
 
 # in_bed <command>...: runs it inside, in the same folder
