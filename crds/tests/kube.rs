@@ -70,7 +70,8 @@ impl Refusal {
     fn places(&self, rules: &[String]) -> BTreeSet<String> {
         let is_of_its_own = |message: &str| {
             // that is not a place, but a remark on all others; and a second word on a number that may be a text
-            message.contains("rules were not checked") || message.contains("must validate at least one schema (anyOf)")
+            message.contains("rules were not checked")
+                || message.contains("must validate at least one schema (anyOf)")
         };
         let causes = self.causes.iter().filter(|(_, message)| !is_of_its_own(message));
         let causes = causes.filter(|(_, message)| !rules.iter().any(|rule| message.contains(rule)));
@@ -138,10 +139,15 @@ fn options(is_dry: bool) -> &'static str {
 /// of a cluster with Git would show a difference.
 #[test]
 fn definitions_are_taken_as_they_are() {
-    kubectl(&CLUSTER, &["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", &yaml()], "");
+    kubectl(
+        &CLUSTER,
+        &["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", &yaml()],
+        "",
+    );
     assert_eq!(kubectl(&CLUSTER, &["diff", "--server-side", "-f", &yaml()], ""), "");
     let names = kubectl(&CLUSTER, &["api-resources", "--api-group=polylog.dev", "-o=name"], "");
-    let expected = ["eventstores", "projections", "replicationstrategies"].map(|name| format!("{name}.polylog.dev"));
+    let expected =
+        ["eventstores", "projections", "replicationstrategies"].map(|name| format!("{name}.polylog.dev"));
     assert_eq!(names.split_whitespace().collect::<Vec<_>>(), expected);
 }
 
@@ -180,11 +186,13 @@ async fn every_rule_is_judged_alike() {
             None => schema.check(&new),
             Some(old) => schema.check_update(old, &new),
         };
-        let ours: Vec<_> = ours.iter().map(|found| (found.path.to_string(), found.message.as_str())).collect();
-        let matches = refusal.causes.len() == ours.len()
-            && refusal.causes.iter().zip(&ours).all(|((field, theirs), (path, message))| {
-                place(field) == *path && theirs.contains(message)
-            });
+        let ours: Vec<_> =
+            ours.iter().map(|found| (found.path.to_string(), found.message.as_str())).collect();
+        let matches =
+            refusal.causes.len() == ours.len()
+                && refusal.causes.iter().zip(&ours).all(|((field, theirs), (path, message))| {
+                    place(field) == *path && theirs.contains(message)
+                });
         assert!(matches, "{new}\ntheirs {refusal:#?}\nours {ours:#?}");
         number += 1;
     }
@@ -236,13 +244,63 @@ async fn every_field_is_judged_alike() {
                 }
             };
             if !agree {
-                differences.push(format!("{} = {:.80}\n  theirs {:.600}\n  ours {:.300}", probe.at, probe.value.to_string(), format!("{theirs:?}"), format!("{ours:?}")));
+                differences.push(format!(
+                    "{} = {:.80}\n  theirs {:.600}\n  ours {:.300}",
+                    probe.at,
+                    probe.value.to_string(),
+                    format!("{theirs:?}"),
+                    format!("{ours:?}")
+                ));
             }
         }
     }
     assert!(taken > 200 && refused > 1000, "{taken} taken, {refused} refused");
     let number = differences.len();
     assert!(number == 0, "{number} of {}:\n{}", taken + refused, differences.join("\n"));
+}
+
+#[tokio::test]
+async fn repeated_names_are_refused_by_both() {
+    let server = Server::connect("repetitions").await;
+    let twice = |object: &Value, list: &str| {
+        let mut object = object.clone();
+        let first = object["spec"][list][0].clone();
+        object["spec"][list].as_array_mut().expect("a list").push(first);
+        object
+    };
+    for (object, list) in [(store(), "sources"), (projection(), "fields"), (projection(), "targets")] {
+        let object = twice(&object, list);
+        let last = object["spec"][list].as_array().expect("a list").len() - 1;
+        let at = BTreeSet::from([format!("spec.{list}[{last}]")]);
+        let refusal = server.create(&object, true).await.expect_err("a list with a name twice");
+        assert!(refusal.message.contains("Duplicate value"), "{refusal:?}");
+        assert_eq!(refusal.places(&[]), at);
+        let ours = schema_of(&object).check(&object);
+        assert_eq!(ours.iter().map(|found| found.path.to_string()).collect::<BTreeSet<_>>(), at);
+    }
+}
+
+/// What one object's definition cannot say, because another object or a database decides: the server takes it, and whoever
+/// reads all objects refuses it.
+#[tokio::test]
+async fn what_depends_on_other_objects_is_taken_by_the_server_only() {
+    let server = Server::connect("references").await;
+    let two = support::sources(&["ledger", "archive"]);
+    for strategy in [
+        "type: Priority\norder: [ledger, nowhere]",
+        "type: Priority\nacks: \"3\"",
+        "type: FullReplication\nminInSync: 3",
+        "type: Priority\nfailover: {mode: Automatic}",
+        "type: EventTypePartitioning\nroutes: [{types: [A], source: nowhere}]\ndefaultRoute: ledger",
+        "type: EventTypePartitioning\nroutes: [{when: 'metadata.region ==', source: ledger}]\ndefaultRoute: ledger",
+    ] {
+        let text = support::manifests(&two, strategy, "");
+        let found = support::found(&text);
+        assert!(found.iter().any(|found| found.starts_with("Refused Invalid")), "{strategy}: {found:#?}");
+        for object in documents_as_json(&text).expect("manifests") {
+            server.create(&object, true).await.unwrap_or_else(|refusal| panic!("{strategy}: {refusal:?}"));
+        }
+    }
 }
 
 /// kubectl reads YAML 1.1: what is a boolean there cannot be a name, and what we refuse for it would not mean the same.

@@ -90,7 +90,8 @@ fn values(node: &Value) -> Vec<Value> {
             values.extend([json!(bound - 1), json!(bound), json!(bound + 1)]);
         }
     }
-    if let Some(longest) = node.get("maxLength").and_then(Value::as_u64).filter(|longest| *longest < 100_000) {
+    if let Some(longest) = node.get("maxLength").and_then(Value::as_u64).filter(|longest| *longest < 100_000)
+    {
         let longest = usize::try_from(longest).expect("a small number");
         for unit in ["a", "ü", "😀"] {
             values.extend([json!(unit.repeat(longest)), json!(unit.repeat(longest + 1))]);
