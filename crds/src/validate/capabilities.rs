@@ -187,6 +187,9 @@ impl Capabilities {
         features: IN_A_POD.split_at(IN_A_POD.len() - 1).0,
     };
 
+    /// What the operator of this version can do: also for the gateway that it starts.
+    pub const OPERATOR: Self = Self { program: "the operator", ..Self::GATEWAY };
+
     /// What happens to a field that asks for `feature`.
     pub fn support(&self, feature: Feature) -> Support {
         let row = self.features.iter().find(|(listed, _)| *listed == feature);

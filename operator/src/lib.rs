@@ -1,0 +1,14 @@
+//! The operator: what an EventStore says becomes tables, a gateway, and the configuration of the sidecars.
+//!
+//! Each controller reads what its object refers to, judges it, builds what is wanted without any I/O, applies that, and
+//! reports. Only the leader of several operators does so; the webhook answers in each of them.
+
+mod config;
+mod election;
+mod health;
+mod metrics;
+mod run;
+
+pub use config::OperatorArgs;
+pub use election::ElectionError;
+pub use run::{RunError, run};

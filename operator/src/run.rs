@@ -1,0 +1,106 @@
+use std::{io, sync::Arc};
+
+use kube::Client;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    OperatorArgs,
+    election::{Candidate, ElectionError},
+    health::Health,
+    metrics::Metrics,
+};
+
+/// Why the operator ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The system refuses something that every process needs, such as a port.
+    #[error("{0}")]
+    System(#[from] io::Error),
+    /// It is not known where the API server is. Run it in a pod, or give a kubeconfig.
+    #[error("no API server: {0}")]
+    Config(#[from] kube::config::InferConfigError),
+    /// The API server cannot be used as configured.
+    #[error("the API server cannot be used: {0}")]
+    Client(#[from] kube::Error),
+    /// This process may not be elected.
+    #[error(transparent)]
+    Election(#[from] ElectionError),
+    /// Another process may lead now. Start again: it becomes a candidate.
+    #[error("this process leads no longer")]
+    LostLease,
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// See [`RunError`]; a lost Lease is one too, after everything has ended.
+pub async fn run(args: OperatorArgs) -> Result<(), RunError> {
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    let config = kube::Config::infer().await?;
+    let client = Client::try_from(config)?;
+    run_until(args, client, stop).await
+}
+
+/// Runs with a client until `stop` is cancelled.
+pub(crate) async fn run_until(
+    args: OperatorArgs,
+    client: Client,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    let metrics = Arc::new(Metrics::new());
+    let ended = CancellationToken::new();
+    let health = Health::open(args.health_port, metrics.clone(), ended.clone()).await?;
+    tracing::info!(event = "operator_started", health_port = health.address.port(), "the operator runs");
+    // The webhook answers in every process, whether it leads or not: it is started here.
+    let outcome = lead(&args, client, &metrics, &stop).await;
+    ended.cancel();
+    health.ended().await;
+    match outcome {
+        Err(RunError::Election(ElectionError::Stopped)) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Waits to lead, then reconciles until told to stop or the Lease is lost; the Lease is given up after everything ended.
+async fn lead(
+    args: &OperatorArgs,
+    client: Client,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    let me = format!("{}_{}", args.pod, uuid::Uuid::new_v4());
+    let candidate = Candidate::new(client.clone(), &args.namespace, &args.lease, me);
+    let release = CancellationToken::new();
+    let (leadership, keeper) = tokio::select! {
+        elected = candidate.elected(release.clone()) => elected?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    metrics.leads(true);
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = leadership.lost.cancelled() => {}
+    }
+    metrics.leads(false);
+    let was_lost = leadership.lost.is_cancelled();
+    release.cancel();
+    if let Err(error) = keeper.await {
+        tracing::debug!(%error, "the keeper of the Lease ended");
+    }
+    if was_lost { Err(RunError::LostLease) } else { Ok(()) }
+}
+
+fn stop_on_signals(stop: CancellationToken) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!(event = "stopping", "asked to stop");
+        stop.cancel();
+    });
+    Ok(())
+}
