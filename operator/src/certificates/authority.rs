@@ -60,7 +60,7 @@ fn authority_params(name: &str, now: Timestamp, lifetime: SignedDuration) -> Cer
     params
 }
 
-/// A new certificate for these DNS names, signed by `authority`, which it does not outlive.
+/// A new certificate for these DNS names and addresses, signed by `authority`, which it does not outlive.
 pub(super) fn serving(
     authority: &Issued,
     hosts: &[String],
@@ -74,7 +74,12 @@ pub(super) fn serving(
     let mut params = params(&name, now, lifetime);
     params.subject_alt_names = hosts
         .iter()
-        .map(|host| Ok(rcgen::SanType::DnsName(host.as_str().try_into()?)))
+        .map(|host| {
+            Ok(match host.parse() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_) => SanType::DnsName(host.as_str().try_into()?),
+            })
+        })
         .collect::<Result<_, rcgen::Error>>()?;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -29,6 +29,8 @@ pub(crate) struct Names {
     pub(crate) configuration: ObjectName,
     /// The Service in front of the webhook.
     pub(crate) service: ObjectName,
+    /// Further names or addresses by which it is called.
+    pub(crate) hosts: Vec<String>,
 }
 
 /// Why the certificates could not be looked after. It is tried again.
@@ -195,5 +197,8 @@ fn trusted(configuration: &MutatingWebhookConfiguration) -> String {
 /// The names by which the API server may call.
 fn hosts(names: &Names) -> Vec<String> {
     let Names { service, namespace, .. } = names;
-    vec![format!("{service}.{namespace}.svc"), format!("{service}.{namespace}.svc.cluster.local")]
+    let mut hosts =
+        vec![format!("{service}.{namespace}.svc"), format!("{service}.{namespace}.svc.cluster.local")];
+    hosts.extend(names.hosts.iter().cloned());
+    hosts
 }

@@ -16,6 +16,9 @@ pub struct WebhookArgs {
     /// Service in front of it
     #[arg(long, env = "POLYLOG_WEBHOOK_SERVICE", default_value = "polylog-webhook", value_name = "NAME")]
     pub webhook_service: ObjectName,
+    /// Further names or addresses by which the API server may call it, separated by commas
+    #[arg(long, env = "POLYLOG_WEBHOOK_HOSTS", value_delimiter = ',', value_name = "HOSTS")]
+    pub webhook_hosts: Vec<String>,
     /// Secret with its certificates, which are made and renewed here
     #[arg(long, env = "POLYLOG_WEBHOOK_SECRET", default_value = "polylog-webhook", value_name = "NAME")]
     pub webhook_secret: ObjectName,

@@ -97,6 +97,7 @@ impl Webhook {
             secret: args.webhook_secret.clone(),
             configuration: configuration.clone(),
             service: args.webhook_service.clone(),
+            hosts: args.webhook_hosts.clone(),
         };
         let keeper = Keeper::new(&client, names, args.lifetimes(), serving.clone());
         let (sender, known) = watch::channel(None);

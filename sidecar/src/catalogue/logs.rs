@@ -105,6 +105,8 @@ log_events! {
     "operation_panicked", Error, ["panic"], "0.1.0",
         "A defect in an engine; the operation counts as failed",
         "Report it";
+    "operator_started", Info, ["health_port"], "0.1.0",
+        "The operator runs; it may have to wait until it leads", "Nothing";
     "policy_not_in_force", Error, ["store", "error"], "0.1.0",
         "The log holds a `$policy` that this version cannot read; the one before stays in force",
         "Update this process, or write a policy that it knows";
@@ -162,4 +164,11 @@ log_events! {
     "watcher_missing", Warn, ["error"], "0.1.0",
         "No thread could be started that sees other processes' commits at once; they are seen up to a second later",
         "Look at the limits of the process";
+    "webhook_certificate_failed", Warn, ["error"], "0.1.0",
+        "The operator could not look after the webhook's certificates; it is tried again, and what is there is shown as long as it is valid",
+        "Look at the operator's rights, and at the Secret and the MutatingWebhookConfiguration that `error` names";
+    "webhook_certificate_renewed", Info, ["not_after"], "0.1.0",
+        "The webhook's certificates have changed", "Nothing";
+    "webhook_started", Info, ["port"], "0.1.0",
+        "The webhook's port is open", "Nothing";
 }
