@@ -66,7 +66,7 @@ impl Cluster {
         let built = Command::new(repository().join("tests/kube/programs/build")).arg("helm").output().unwrap();
         let helm = Path::new(done(&built).trim()).join("helm");
         let mut helm = Command::new(helm);
-        helm.args(["template", "polylog", "--namespace", "ops", "--skip-tests"]);
+        helm.args(["template", "polylog", "--namespace", "ops", "--skip-tests", "--kube-version", "1.33"]);
         let rendered = done(&helm.arg(repository().join("charts/polylog")).output().unwrap());
         let mut objects: Vec<Value> = Vec::new();
         for document in rendered.split("\n---\n").filter(|document| document.contains("kind: ")) {
