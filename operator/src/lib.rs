@@ -4,10 +4,19 @@
 //! reports. Only the leader of several operators does so; the webhook answers in each of them.
 
 mod config;
+mod context;
 mod election;
+mod event_store;
 mod health;
+mod kinds;
 mod metrics;
+mod names;
+mod objects;
+mod pods;
+mod projection;
 mod run;
+mod scope;
+mod strategy;
 
 pub use config::OperatorArgs;
 pub use election::ElectionError;
