@@ -47,6 +47,19 @@ need_mariadb() {
   "$programs/mariadbd" --version
 }
 
+# Kubernetes, whose clusters the tests start themselves (tests/kube): what Debian has for a node, the programs that are built
+# from their Go modules, and Helm. With "second", another version of Kubernetes too.
+need_kube() {
+  need_debian containerd containerd
+  need_debian runc runc
+  need_debian /usr/lib/cni/bridge containernetworking-plugins
+  need_debian nft nftables
+  need_debian socat socat
+  need_debian curl curl
+  need_debian openssl openssl
+  tests/kube/programs/build kube etcd dns pause helm helm-unittest ${1:+kube-$1}
+}
+
 # A Rust tool at one version: need_cargo_tool <name> <version>; its path is in $tools
 tools=$cache/tools/bin
 need_cargo_tool() {

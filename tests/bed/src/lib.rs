@@ -4,6 +4,7 @@
 //! Everything here panics with the reason when a server cannot be had: a test without its server has failed.
 
 pub mod acts;
+mod kubernetes;
 mod machine;
 mod mariadb;
 pub mod payloads;
@@ -12,6 +13,7 @@ mod postgres;
 pub mod processes;
 mod supervisor;
 
+pub use kubernetes::{Kubernetes, Outage, Tier};
 pub use mariadb::MariadbServer;
 pub use place::Place;
 pub use postgres::PostgresServer;
