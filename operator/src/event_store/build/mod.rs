@@ -115,7 +115,6 @@ impl Owner {
                 "name": self.key.name.as_str(),
                 "uid": self.uid,
                 "controller": true,
-                "blockOwnerDeletion": true,
             }],
         })
     }
