@@ -3,6 +3,8 @@ use std::time::Duration;
 use clap::Parser;
 use polylog_crds::values::{NamespaceName, ObjectName};
 
+use crate::WebhookArgs;
+
 /// Reconciles EventStores, ReplicationStrategies and Projections
 #[derive(Debug, Clone, Parser)]
 #[command(name = "polylog-operator", version)]
@@ -40,6 +42,9 @@ pub struct OperatorArgs {
     /// Also take databases that may lose what they acknowledged: for throw-away servers
     #[arg(long, env = "POLYLOG_UNSAFE_DURABILITY")]
     pub unsafe_durability: bool,
+    /// How pods are given their sidecar
+    #[command(flatten)]
+    pub webhook: WebhookArgs,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

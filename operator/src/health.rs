@@ -12,7 +12,7 @@ use axum::{
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, webhook::Readiness};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -27,7 +27,12 @@ pub(crate) struct Health {
 impl Health {
     /// Opens the port on every address. The process is ready once it is configured, whether it leads or not: a standby
     /// that is not ready would hold up its own Deployment.
-    pub(crate) async fn open(port: u16, metrics: Arc<Metrics>, stop: CancellationToken) -> io::Result<Self> {
+    pub(crate) async fn open(
+        port: u16,
+        metrics: Arc<Metrics>,
+        webhook: Option<Readiness>,
+        stop: CancellationToken,
+    ) -> io::Result<Self> {
         let listener = match TcpListener::bind(("::", port)).await {
             Ok(listener) => listener,
             // a node without IPv6
@@ -36,7 +41,7 @@ impl Health {
         let address = listener.local_addr()?;
         let router = Router::new()
             .route("/livez", get(async || "ok\n"))
-            .route("/readyz", get(async || "ok\n"))
+            .route("/readyz", get(async move || ready(webhook.as_ref())))
             .route("/metrics", get(read_metrics))
             .with_state(metrics);
         let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
@@ -50,6 +55,14 @@ impl Health {
             Ok(Err(error)) => tracing::debug!(%error, "the port of probes ended"),
             Err(error) => tracing::debug!(%error, "the port of probes ended"),
         }
+    }
+}
+
+/// A process that cannot answer as a webhook yet gets no requests.
+fn ready(webhook: Option<&Readiness>) -> (StatusCode, String) {
+    match webhook.and_then(Readiness::missing) {
+        None => (StatusCode::OK, "ok\n".into()),
+        Some(missing) => (StatusCode::SERVICE_UNAVAILABLE, format!("{missing}\n")),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each controller reads what its object refers to, judges it, builds what is wanted without any I/O, applies that, and
 //! reports. Only the leader of several operators does so; the webhook answers in each of them.
 
+mod certificates;
 mod config;
 mod context;
 mod election;
@@ -17,7 +18,10 @@ mod projection;
 mod run;
 mod scope;
 mod strategy;
+mod webhook;
 
+pub use certificates::Lifetimes;
 pub use config::OperatorArgs;
 pub use election::ElectionError;
 pub use run::{RunError, run};
+pub use webhook::WebhookArgs;

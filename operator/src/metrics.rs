@@ -4,6 +4,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::webhook::WebhookMetrics;
+
 /// What the operator counts.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -11,6 +13,8 @@ pub(crate) struct Metrics {
     leads: Gauge,
     reconciles: Family<Reconcile, Counter>,
     writes: Family<Write, Counter>,
+    /// Of the webhook.
+    pub(crate) webhook: WebhookMetrics,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -45,9 +49,10 @@ impl Metrics {
             "Requests to the API server that may change something, by the kind of the object",
             writes.clone(),
         );
+        let webhook = WebhookMetrics::register(&mut registry);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("polylog_build", "The version of this process", version);
-        Self { registry, leads, reconciles, writes }
+        Self { registry, leads, reconciles, writes, webhook }
     }
 
     pub(crate) fn leads(&self, leads: bool) {
@@ -90,5 +95,24 @@ mod tests {
         ] {
             assert!(text.contains(line), "{text}");
         }
+    }
+
+    #[test]
+    fn every_alert_about_the_operator_is_of_a_metric_that_there_is() {
+        let metrics = Metrics::new();
+        metrics.reconciled("eventstore", true);
+        let text = metrics.text();
+        let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+        let mut found = 0;
+        for alert in polylog_sidecar::catalogue::ALERTS {
+            let words = alert.expression.split(|character| !is_name(character));
+            let ours = ["polylog_operator_", "polylog_webhook_"];
+            for name in words.filter(|word| ours.iter().any(|begin| word.starts_with(begin))) {
+                found += 1;
+                let is_there = text.contains(&format!("\n{name}{{")) || text.contains(&format!("\n{name} "));
+                assert!(is_there, "{}: {name}", alert.name);
+            }
+        }
+        assert!(found >= 3, "{found}");
     }
 }

@@ -4,6 +4,7 @@ use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
 };
+use polylog_injection::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,6 +20,7 @@ use crate::{
     projection,
     scope::Scope,
     strategy,
+    webhook::{Installation, Webhook},
 };
 
 /// As events name who tells them.
@@ -66,16 +68,42 @@ pub(crate) async fn run_until(
 ) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new());
     let ended = CancellationToken::new();
-    let health = Health::open(args.health_port, metrics.clone(), ended.clone()).await?;
+    let webhook = webhook(&args, &client, &metrics, ended.clone()).await?;
+    let readiness = webhook.as_ref().map(Webhook::readiness);
+    let health = Health::open(args.health_port, metrics.clone(), readiness, ended.clone()).await?;
     tracing::info!(event = "operator_started", health_port = health.address.port(), "the operator runs");
-    // The webhook answers in every process, whether it leads or not: it is started here.
     let outcome = lead(&args, client, &metrics, &stop).await;
     ended.cancel();
+    if let Some(webhook) = webhook {
+        webhook.ended().await;
+    }
     health.ended().await;
     match outcome {
         Err(RunError::Election(ElectionError::Stopped)) => Ok(()),
         outcome => outcome,
     }
+}
+
+/// The webhook, if there is to be one. It answers in every process, whether it leads or not.
+async fn webhook(
+    args: &OperatorArgs,
+    client: &Client,
+    metrics: &Metrics,
+    stop: CancellationToken,
+) -> io::Result<Option<Webhook>> {
+    let Some(configuration) = &args.webhook.webhook else { return Ok(None) };
+    let installation = Installation {
+        namespace: args.namespace.clone(),
+        watched: args.watch_namespaces.clone(),
+        settings: Settings {
+            image: args.sidecar_image.clone(),
+            pull_policy: args.webhook.sidecar_pull_policy.clone(),
+        },
+        metrics: metrics.webhook.clone(),
+    };
+    let webhook = Webhook::start(configuration, &args.webhook, installation, client.clone(), stop).await?;
+    tracing::info!(event = "webhook_started", port = webhook.address.port(), "the webhook's port is open");
+    Ok(Some(webhook))
 }
 
 /// Waits to lead, then reconciles until told to stop or the Lease is lost; the Lease is given up after everything ended.

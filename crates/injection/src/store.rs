@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use polylog_crds::{
     CaRefKind,
@@ -105,29 +105,30 @@ fn connection_files(source: &str, connection: &Connection) -> Vec<File> {
     files
 }
 
-/// The stores that are known, by namespace and name.
+/// The stores that are known, by namespace and name. Cheap to copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stores(BTreeMap<ObjectKey, Store>);
+pub struct Stores(BTreeMap<ObjectKey, Arc<Store>>);
 
 impl Stores {
     /// The store, if it is known.
     pub fn get(&self, key: &ObjectKey) -> Option<&Store> {
-        self.0.get(key)
+        self.0.get(key).map(AsRef::as_ref)
     }
 
     /// Adds a store, or replaces it.
     pub fn insert(&mut self, key: ObjectKey, store: Store) {
-        self.0.insert(key, store);
-    }
-
-    /// Forgets a store.
-    pub fn remove(&mut self, key: &ObjectKey) {
-        self.0.remove(key);
+        self.0.insert(key, Arc::new(store));
     }
 }
 
 impl FromIterator<(ObjectKey, Store)> for Stores {
     fn from_iter<T: IntoIterator<Item = (ObjectKey, Store)>>(stores: T) -> Self {
+        Self(stores.into_iter().map(|(key, store)| (key, Arc::new(store))).collect())
+    }
+}
+
+impl FromIterator<(ObjectKey, Arc<Store>)> for Stores {
+    fn from_iter<T: IntoIterator<Item = (ObjectKey, Arc<Store>)>>(stores: T) -> Self {
         Self(stores.into_iter().collect())
     }
 }

@@ -86,6 +86,7 @@ impl EventStores {
             log,
             schemas: found.schemas.as_ref().map(|(name, keys)| (name, keys.as_slice())),
             image: &self.context.args.sidecar_image,
+            pull_policy: self.context.args.webhook.sidecar_pull_policy.as_deref(),
         };
         Ok(match progress {
             // a database that stands in the way holds up neither the gateway nor the sidecars, which wait for it too

@@ -80,7 +80,7 @@ fn container(wanted: &Wanted<'_>) -> Value {
             "periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": failures,
         })
     };
-    json!({
+    let mut container = json!({
         "name": "gateway",
         "image": wanted.image,
         "args": ["gateway", format!("--port={API_PORT}"), format!("--health-port={HEALTH_PORT}")],
@@ -100,7 +100,11 @@ fn container(wanted: &Wanted<'_>) -> Value {
             { "name": "configuration", "mountPath": CONFIGURATION, "readOnly": true },
             { "name": "token", "mountPath": TOKEN_FOLDER, "readOnly": true },
         ],
-    })
+    });
+    if let Some(policy) = wanted.pull_policy {
+        container["imagePullPolicy"] = policy.into();
+    }
+    container
 }
 
 fn resources(gateway: Option<&Gateway>) -> Value {

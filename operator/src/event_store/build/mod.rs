@@ -144,6 +144,8 @@ pub(crate) struct Wanted<'a> {
     /// Keys of the ConfigMap that `schemasRef` names.
     pub(crate) schemas: Option<(&'a ObjectName, &'a [DataKey])>,
     pub(crate) image: &'a str,
+    /// When the image is pulled; Kubernetes decides if absent.
+    pub(crate) pull_policy: Option<&'a str>,
 }
 
 /// What a store needs, in the order in which it is applied.

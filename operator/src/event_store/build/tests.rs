@@ -21,6 +21,7 @@ fn built(spec: &str, log: Option<LogId>) -> Vec<Built> {
         log,
         schemas: has_schemas.then_some((&name, &keys[..])),
         image: "polylog-sidecar:1",
+        pull_policy: has_schemas.then_some("Never"),
     })
 }
 
