@@ -121,10 +121,15 @@ fn options(is_dry: bool) -> &'static str {
 /// of a cluster with Git would show a difference.
 #[test]
 fn definitions_are_taken_as_they_are() {
-    kubectl(&CLUSTER, &["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", &yaml()], "");
+    kubectl(
+        &CLUSTER,
+        &["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", &yaml()],
+        "",
+    );
     assert_eq!(kubectl(&CLUSTER, &["diff", "--server-side", "-f", &yaml()], ""), "");
     let names = kubectl(&CLUSTER, &["api-resources", "--api-group=polylog.dev", "-o=name"], "");
-    let expected = ["eventstores", "projections", "replicationstrategies"].map(|name| format!("{name}.polylog.dev"));
+    let expected =
+        ["eventstores", "projections", "replicationstrategies"].map(|name| format!("{name}.polylog.dev"));
     assert_eq!(names.split_whitespace().collect::<Vec<_>>(), expected);
 }
 
@@ -132,8 +137,14 @@ fn definitions_are_taken_as_they_are() {
 fn columns_are_shown() {
     kubectl(&CLUSTER, &["create", "--namespace=kube-public", "-f", "-"], &store().to_string());
     for (name, expected) in [
-        ("evstore", "NAME READY AVAILABLE PRIMARY SOURCES LAG CONSISTENT PODS AGE STRATEGY TERM POSITION REASON"),
-        ("polylog", "NAME READY AVAILABLE PRIMARY SOURCES LAG CONSISTENT PODS AGE STRATEGY TERM POSITION REASON"),
+        (
+            "evstore",
+            "NAME READY AVAILABLE PRIMARY SOURCES LAG CONSISTENT PODS AGE STRATEGY TERM POSITION REASON",
+        ),
+        (
+            "polylog",
+            "NAME READY AVAILABLE PRIMARY SOURCES LAG CONSISTENT PODS AGE STRATEGY TERM POSITION REASON",
+        ),
     ] {
         let shown = kubectl(&CLUSTER, &["get", name, "--namespace=kube-public", "-o=wide"], "");
         let header: Vec<&str> = shown.lines().next().expect("a header").split_whitespace().collect();
@@ -159,11 +170,13 @@ async fn every_rule_is_judged_alike() {
             None => schema.check(&new),
             Some(old) => schema.check_update(old, &new),
         };
-        let ours: Vec<_> = ours.iter().map(|found| (found.path.to_string(), found.message.as_str())).collect();
-        let matches = refusal.causes.len() == ours.len()
-            && refusal.causes.iter().zip(&ours).all(|((field, theirs), (path, message))| {
-                place(field) == *path && theirs.contains(message)
-            });
+        let ours: Vec<_> =
+            ours.iter().map(|found| (found.path.to_string(), found.message.as_str())).collect();
+        let matches =
+            refusal.causes.len() == ours.len()
+                && refusal.causes.iter().zip(&ours).all(|((field, theirs), (path, message))| {
+                    place(field) == *path && theirs.contains(message)
+                });
         assert!(matches, "{new}\ntheirs {refusal:#?}\nours {ours:#?}");
         number += 1;
     }
@@ -207,7 +220,8 @@ async fn every_field_is_judged_alike() {
                 Ok(_) => ours.is_empty(),
                 // unknown fields are found before anything else is looked at
                 Err(refusal) if refusal.causes.is_empty() => {
-                    refusal.message.contains("strict decoding") && !places(&[ViolationKind::UnknownField]).is_empty()
+                    refusal.message.contains("strict decoding")
+                        && !places(&[ViolationKind::UnknownField]).is_empty()
                 }
                 Err(refusal) => {
                     let theirs: BTreeSet<_> =

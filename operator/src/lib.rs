@@ -5,10 +5,19 @@
 
 mod certificates;
 mod config;
+mod context;
 mod election;
+mod event_store;
 mod health;
+mod kinds;
 mod metrics;
+mod names;
+mod objects;
+mod pods;
+mod projection;
 mod run;
+mod scope;
+mod strategy;
 mod webhook;
 
 pub use certificates::Lifetimes;

@@ -1,17 +1,32 @@
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
-use kube::Client;
+use kube::{
+    Client,
+    runtime::events::{Recorder, Reporter},
+};
 use polylog_injection::Settings;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     OperatorArgs,
-    election::{Candidate, ElectionError},
+    context::Context,
+    election::{Candidate, ElectionError, Leadership},
+    event_store,
     health::Health,
     metrics::Metrics,
+    objects::Objects,
+    pods::Pods,
+    projection,
+    scope::Scope,
+    strategy,
     webhook::{Installation, Webhook},
 };
+
+/// As events name who tells them.
+const CONTROLLER: &str = "polylog-operator";
+/// How long reconciles that were begun may take at the end. A database's statement is not cut short sooner.
+const DRAIN: Duration = Duration::from_secs(20);
 
 /// Why the operator ended.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +110,7 @@ async fn webhook(
 async fn lead(
     args: &OperatorArgs,
     client: Client,
-    metrics: &Metrics,
+    metrics: &Arc<Metrics>,
     stop: &CancellationToken,
 ) -> Result<(), RunError> {
     let me = format!("{}_{}", args.pod, uuid::Uuid::new_v4());
@@ -106,17 +121,55 @@ async fn lead(
         () = stop.cancelled() => return Ok(()),
     };
     metrics.leads(true);
+    let rest = CancellationToken::new();
+    let tracker = control(args, client, metrics.clone(), leadership.clone(), &rest);
     tokio::select! {
         () = stop.cancelled() => {}
         () = leadership.lost.cancelled() => {}
     }
-    metrics.leads(false);
     let was_lost = leadership.lost.is_cancelled();
+    rest.cancel();
+    if tokio::time::timeout(DRAIN, tracker.wait()).await.is_err() {
+        tracing::warn!(event = "reconciles_left", "reconciles were still under way at the end");
+    }
+    metrics.leads(false);
     release.cancel();
     if let Err(error) = keeper.await {
         tracing::debug!(%error, "the keeper of the Lease ended");
     }
     if was_lost { Err(RunError::LostLease) } else { Ok(()) }
+}
+
+/// Starts every controller; each ends once `stop` is cancelled and what it had begun is done.
+fn control(
+    args: &OperatorArgs,
+    client: Client,
+    metrics: Arc<Metrics>,
+    leadership: Leadership,
+    stop: &CancellationToken,
+) -> TaskTracker {
+    let reporter = Reporter { controller: CONTROLLER.into(), instance: Some(args.pod.to_string()) };
+    let context = Arc::new(Context {
+        args: args.clone(),
+        client: client.clone(),
+        leadership,
+        metrics,
+        objects: Objects::default(),
+        pods: Pods::default(),
+        recorder: Recorder::new(client.clone(), reporter),
+    });
+    let tasks = TaskTracker::new();
+    for scope in Scope::of(&args.watch_namespaces) {
+        let (pods, watched) = (context.clone(), scope.api(&client));
+        let until = stop.clone();
+        tasks.spawn(async move { pods.pods.follow(watched, until).await });
+        let (stores, reconciling) = event_store::control(context.clone(), scope.clone(), stop.clone());
+        tasks.spawn(reconciling);
+        tasks.spawn(strategy::control(context.clone(), scope.clone(), stores, stop.clone()));
+        tasks.spawn(projection::control(context.clone(), scope, stop.clone()));
+    }
+    tasks.close();
+    tasks
 }
 
 fn stop_on_signals(stop: CancellationToken) -> io::Result<()> {

@@ -81,23 +81,40 @@ fn shown(steps: &[Step]) -> String {
 }
 
 fn values(node: &Value) -> Vec<Value> {
-    let mut values =
-        vec![Value::Null, json!(true), json!(0), json!(-1), json!(1.5), json!(""), json!("a"), json!([]), json!({})];
-    values.extend([json!({"unknown": 1}), json!([null]), json!(["a", "a"]), json!([{"name": "a"}, {"name": "a"}])]);
+    let mut values = vec![
+        Value::Null,
+        json!(true),
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(""),
+        json!("a"),
+        json!([]),
+        json!({}),
+    ];
+    values.extend([
+        json!({"unknown": 1}),
+        json!([null]),
+        json!(["a", "a"]),
+        json!([{"name": "a"}, {"name": "a"}]),
+    ]);
     values.extend(node.get("enum").and_then(Value::as_array).into_iter().flatten().cloned());
     for bound in ["minimum", "maximum"] {
         if let Some(bound) = node.get(bound).and_then(Value::as_i64) {
             values.extend([json!(bound - 1), json!(bound), json!(bound + 1)]);
         }
     }
-    if let Some(longest) = node.get("maxLength").and_then(Value::as_u64).filter(|longest| *longest < 100_000) {
+    if let Some(longest) = node.get("maxLength").and_then(Value::as_u64).filter(|longest| *longest < 100_000)
+    {
         let longest = usize::try_from(longest).expect("a small number");
         for unit in ["a", "7", "ü", "😀"] {
             values.extend([json!(unit.repeat(longest)), json!(unit.repeat(longest + 1))]);
         }
     }
     if node.get("type").and_then(Value::as_str) == Some("string") || node.get("pattern").is_some() {
-        let texts = ["a\n", " a", "a b", "A-1", "a.b", "a/b", "*", "a*", "1s", "1h30m", "5Mi", "0", "$a", "é", "\u{0}"];
+        let texts = [
+            "a\n", " a", "a b", "A-1", "a.b", "a/b", "*", "a*", "1s", "1h30m", "5Mi", "0", "$a", "é", "\u{0}",
+        ];
         values.extend(texts.map(Value::from));
     }
     if let Some(most) = node.get("maxItems").and_then(Value::as_u64).filter(|most| *most <= 64) {

@@ -105,8 +105,16 @@ fn a_node_runs_pods_and_leaves_nothing_behind() {
     // names are resolved, and services are translated to pods: nobody listens there, and it says so at once
     let lookup = cluster.inside("bash").args(["-c", "exec 3<>/dev/tcp/198.19.255.1/53"]).status();
     assert!(lookup.expect("bash").success(), "nobody answers for names");
-    kubectl(&cluster, &["wait", "--for=jsonpath={.endpoints[0].conditions.ready}=true", "endpointslice",
-        "--selector=kubernetes.io/service-name=pause", "--timeout=60s"]);
+    kubectl(
+        &cluster,
+        &[
+            "wait",
+            "--for=jsonpath={.endpoints[0].conditions.ready}=true",
+            "endpointslice",
+            "--selector=kubernetes.io/service-name=pause",
+            "--timeout=60s",
+        ],
+    );
 
     // a program of this machine, from inside
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -175,7 +183,8 @@ fn a_bed_ends_with_a_test_process_that_is_killed() {
         .spawn()
         .expect("a child process");
     let output = BufReader::new(child.stdout.take().expect("a pipe"));
-    let bed = output.lines().map_while(Result::ok).find_map(|line| Some(line.split_once("bed /")?.1.to_owned()));
+    let bed =
+        output.lines().map_while(Result::ok).find_map(|line| Some(line.split_once("bed /")?.1.to_owned()));
     let bed = PathBuf::from("/").join(bed.expect("its bed"));
     assert!(bed.join("kubeconfig").exists());
     child.kill().expect("our own child");
