@@ -63,7 +63,8 @@ impl Cluster {
 
     /// The chart's objects but the Deployment, with the webhook where this process runs.
     fn install(&self, port: u16) {
-        let built = Command::new(repository().join("tests/kube/programs/build")).arg("helm").output().unwrap();
+        let built =
+            Command::new(repository().join("tests/kube/programs/build")).arg("helm").output().unwrap();
         let helm = Path::new(done(&built).trim()).join("helm");
         let mut helm = Command::new(helm);
         helm.args(["template", "polylog", "--namespace", "ops", "--skip-tests", "--kube-version", "1.33"]);
