@@ -32,7 +32,7 @@ pub struct OperatorArgs {
     pub health_port: u16,
     /// How often each database is compared with its manifest, in seconds
     #[arg(
-        long,
+        long = "drift-seconds",
         env = "POLYLOG_DRIFT_SECONDS",
         default_value = "600",
         value_parser = seconds,
@@ -67,7 +67,7 @@ mod tests {
         let listed = required.into_iter().chain(["--watch-namespaces=shop,reports"]);
         let args = OperatorArgs::try_parse_from(listed).expect("right");
         assert_eq!(args.watch_namespaces.len(), 2);
-        for wrong in ["--watch-namespaces=Shop", "--drift-check=0", "--drift-check=1m"] {
+        for wrong in ["--watch-namespaces=Shop", "--drift-seconds=0", "--drift-seconds=1m"] {
             assert!(OperatorArgs::try_parse_from(required.into_iter().chain([wrong])).is_err(), "{wrong}");
         }
     }
