@@ -47,6 +47,23 @@ need_mariadb() {
   "$programs/mariadbd" --version
 }
 
+# Prometheus' tool that tests rules, out of Debian's package, which would start a server if it were installed
+need_promtool() {
+  local folder=$cache/promtool
+  PATH=$folder:$PATH
+  command -v promtool >/dev/null && return
+  mkdir -p "$folder"
+  (
+    cd "$(mktemp -d)"
+    chmod 755 .
+    trap 'rm -rf "$PWD"' EXIT
+    apt-get download -q prometheus >&2 || { apt-get update -q >&2 && apt-get download -q prometheus >&2; }
+    dpkg --fsys-tarfile prometheus_*.deb | tar -x --to-stdout ./usr/bin/promtool >"$folder/promtool.new"
+    chmod +x "$folder/promtool.new"
+    mv "$folder/promtool.new" "$folder/promtool"
+  )
+}
+
 # Kubernetes, whose clusters the tests start themselves (tests/kube): what Debian has for a node, the programs that are built
 # from their Go modules, and Helm. With "second", another version of Kubernetes too.
 need_kube() {

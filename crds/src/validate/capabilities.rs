@@ -187,6 +187,23 @@ impl Capabilities {
         features: IN_A_POD.split_at(IN_A_POD.len() - 1).0,
     };
 
+    /// What the operator of this version can do, for the gateway that it starts too.
+    pub const OPERATOR: Self = Self {
+        program: "the operator",
+        features: &[
+            (Feature::AdoptNever, Support::Works),
+            (Feature::ApproveEveryStep, Support::Works),
+            (Feature::ApproveSlowSteps, Support::Works),
+            (Feature::PlanWithoutApplying, Support::Works),
+            (Feature::PodEnrichment, Support::Works),
+            (Feature::ReadLocally, Support::NoEffect("there is one source to read from")),
+            (Feature::SidecarSettings, Support::Works),
+            (Feature::Suspend, Support::Works),
+            (Feature::UnreplicatedBytes, Support::NoEffect("with one copy nothing waits for replication")),
+        ],
+        ..Self::GATEWAY
+    };
+
     /// What happens to a field that asks for `feature`.
     pub fn support(&self, feature: Feature) -> Support {
         let row = self.features.iter().find(|(listed, _)| *listed == feature);

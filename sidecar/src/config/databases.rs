@@ -203,6 +203,18 @@ pub(super) fn resolve(
     Ok(databases)
 }
 
+/// The database of a server that a source declares.
+///
+/// # Errors
+/// A Secret or key that is not among the manifests, an address that cannot be used.
+pub fn declared_database(
+    manifests: &Manifests,
+    store: &ResolvedStore,
+    source: &ResolvedSource,
+) -> Result<DeclaredDatabase, ConfigError> {
+    of_source(manifests, store, source, &Target::Declared)
+}
+
 /// The database of a source in a server.
 ///
 /// # Errors

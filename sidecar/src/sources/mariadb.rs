@@ -1,12 +1,12 @@
 use std::fmt;
 
-use polylog_log::{Approval, Check, Desired, Failure, Identity, LogId, Plan, RoleGrants};
+use polylog_log::{Applied, Approval, Check, Desired, Failure, Identity, LogId, Plan, RoleGrants};
 use polylog_source_mariadb::{
     DatabaseName, MariadbConfig, preflight,
     provision::{self, Account, Actual, Place, Worker},
 };
 
-use super::{Wanted, identity_in};
+use super::{Planned, Wanted};
 use crate::config::{ConfigError, DeclaredDatabase};
 
 /// A MariaDB database, and how it is reached.
@@ -74,36 +74,32 @@ impl MariadbPlace {
         known: Option<LogId>,
     ) -> Result<(Identity, Plan), Failure> {
         let place = self.place().await?;
-        let (identity, plan) = self.plan_at(&place, wanted, known).await?;
+        let Planned { identity, plan, .. } = self.plan_at(&place, wanted, known).await?;
         let applied = provision::apply(self.provisioning(), &place, &plan, approval).await?;
         Ok((identity, Plan { steps: applied.waiting }))
     }
 
+    /// Carries out the approved steps of a plan that was made before.
+    pub(super) async fn apply(&self, plan: &Plan, approval: &Approval) -> Result<Applied, Failure> {
+        provision::apply(self.provisioning(), &self.place().await?, plan, approval).await
+    }
+
     /// What the database is to be, and the steps to there.
-    pub(super) async fn plan(
-        &self,
-        wanted: Wanted,
-        known: Option<LogId>,
-    ) -> Result<(Identity, Plan), Failure> {
+    pub(super) async fn plan(&self, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
         self.plan_at(&self.place().await?, wanted, known).await
     }
 
-    async fn plan_at(
-        &self,
-        place: &Place,
-        wanted: Wanted,
-        known: Option<LogId>,
-    ) -> Result<(Identity, Plan), Failure> {
+    async fn plan_at(&self, place: &Place, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
         let actual = provision::inspect(self.provisioning(), place).await?;
         let found = match &actual {
             Actual::Ours(inventory) => inventory.identity,
             Actual::Absent | Actual::Empty => None,
         };
         let is_empty = matches!(actual, Actual::Absent | Actual::Empty);
-        let identity = identity_in(known, found, is_empty)?;
-        let Wanted { source, indexes } = wanted;
+        let identity = wanted.identity(known, found, is_empty)?;
+        let Wanted { source, indexes, .. } = wanted;
         let plan = provision::plan(&Desired { identity, source, indexes }, place, &actual)?;
-        Ok((identity, plan))
+        Ok(Planned { identity, is_there: found.is_some(), plan })
     }
 
     fn provisioning(&self) -> &MariadbConfig {
