@@ -5,6 +5,7 @@
 #   ./benches/peers.sh --list                   names the pieces
 #   ./benches/peers.sh --only postgres/128x1    one of them; --only mariadb: those of one server; --only large: on both
 #   ./benches/peers.sh --resume                 those that this build has no figures of yet
+#   ./benches/peers.sh --minutes 15             as far as it comes, what matters most first
 #
 # Further arguments are those of `polylog-benches peers`. The peers are installed outside the checkout, in
 # ${POLYLOG_CACHE:-~/.cache/polylog}. Each piece leaves its figures in benches/results; benches/publish.sh makes the

@@ -24,8 +24,7 @@ def written(page, made):
         name = match["name"]
         if name not in made:
             raise SystemExit(f"{page}: there are no figures called {name}")
-        content = made[name] or "Not measured."
-        return f"<!-- figures: {name} -->\n{content}\n<!-- end of figures -->"
+        return f"<!-- figures: {name} -->\n{made[name] or 'Not measured.'}\n<!-- end of figures -->"
 
     return PLACE.sub(table, page.read_text())
 

@@ -3,14 +3,15 @@ import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
+from matplotlib.colors import to_rgb
 
 from .results import SIDES
 from .tables import cases_of
 
-plt.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "polylog", "font.size": 9, "hatch.linewidth": 0.6})
+plt.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "polylog", "font.size": 9})
 COLOURS = {"grpc": "#1b6ca8", "http": "#7fb3d5", "raw": "#8a8a8a", "message-db": "#d98032", "umadb": "#5b9a5b"}
-# in a bar of costs, from below
-WHO = {"sidecar": "", "database": "///", "client": "..."}
+# in a bar of costs, from below: how much of the colour is left
+WHO = {"sidecar": 1, "database": 0.6, "client": 0.25}
 
 
 def draw(figures, engine, target):
@@ -33,11 +34,13 @@ def draw(figures, engine, target):
         costs(line[2], cases)
     shown = [name for name in SIDES if any(name in case["sides"] for _, cases in rows for case in cases)]
     handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[name]) for name in shown]
-    handles += [plt.Rectangle((0, 0), 1, 1, facecolor="white", edgecolor="black", hatch=WHO[who]) for who in WHO]
-    labels = [SIDES[name] for name in shown] + [f"processor time: {who}" for who in ("sidecar", "database", "clients")]
-    figure.suptitle(figures["servers"][engine], x=0.01, y=0.995, ha="left", fontweight="bold")
-    figure.legend(handles, labels, loc="upper right", ncols=len(labels), frameon=False, columnspacing=1.2, handlelength=1.2)
-    figure.tight_layout(rect=(0, 0, 1, 1 - 0.35 / (3.1 * len(rows) + 0.6)))
+    handles += [plt.Rectangle((0, 0), 1, 1, facecolor=shade("#000000", WHO[who])) for who in WHO]
+    labels = [SIDES[name] for name in shown] + [f"processor: {who}" for who in ("sidecar", "database", "clients")]
+    height = figure.get_figheight()
+    figure.suptitle(figures["servers"][engine], x=0.01, y=1 - 0.08 / height, ha="left", va="top", fontweight="bold")
+    style = {"frameon": False, "columnspacing": 1.2, "handlelength": 1.2}
+    figure.legend(handles, labels, loc="upper right", bbox_to_anchor=(1, 1 - 0.22 / height), ncols=len(labels), **style)
+    figure.tight_layout(rect=(0, 0, 1, 1 - 0.5 / height))
     figure.savefig(target, metadata={"Date": None})
     plt.close(figure)
     return True
@@ -62,7 +65,7 @@ def rates(axis, cases, title):
     for group, case in enumerate(cases):
         highest = max(side["rate"][2] for side in case["sides"].values())
         ratio = case["sides"]["raw"]["grpc_to_it"][1]
-        axis.text(group, highest + top * 0.02, f"{ratio:.2f} of raw", ha="center", va="bottom", fontsize=8)
+        axis.text(group, highest + top * 0.02, f"gRPC {ratio:.2f} of raw", ha="center", va="bottom", fontsize=7.5)
     axis.set_ylim(0, top * 1.12)
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     dress(axis, cases, "events/s")
@@ -82,14 +85,17 @@ def waits(axis, cases):
 def costs(axis, cases):
     for name, side, x, width in places(cases):
         bottom = 0
-        for who, hatch in WHO.items():
+        for who, share in WHO.items():
             value = side["micros"][who]
             if value is not None:
-                axis.bar(
-                    x, value, width, bottom=bottom, facecolor=COLOURS[name], edgecolor="white", hatch=hatch, linewidth=0.3
-                )
+                axis.bar(x, value, width, bottom=bottom, color=shade(COLOURS[name], share))
                 bottom += value
     dress(axis, cases, "µs of processor an event")
+
+
+def shade(colour, share):
+    """The colour, with so much of it left, on white."""
+    return tuple(1 - share * (1 - part) for part in to_rgb(colour))
 
 
 def dress(axis, cases, label):

@@ -1,4 +1,6 @@
 """The tables, in Markdown."""
+from textwrap import fill
+
 from .results import SIDES, find
 
 ENGINES = ("postgres", "mariadb")
@@ -166,14 +168,17 @@ def readme(figures):
 
 def conditions(figures):
     """One line: which build, which versions, how long."""
+    if not figures["appends"]:
+        return ""
     versions = [*figures["servers"].values(), *(f"{name} {version}" for name, version in figures["peers"].items())]
     counts = sorted({case["rounds"] for case in figures["appends"]}) or [0]
     rounds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     processors = figures["processors"]
-    return (
+    return fill(
         f"Measured: build {', '.join(figures['builds'])}; {', '.join(versions)}; {processors} processors for sidecar, "
         f"database and clients together; medians of {rounds} rounds of {figures['window_seconds']:g} s windows, quartiles "
-        "in brackets."
+        "in brackets.",
+        120,
     )
 
 
@@ -185,6 +190,8 @@ def sections(figures):
             cases = cases_of(figures, group)
             for kind in kinds:
                 made[f"{group} {kind.__name__}"] = kind(cases) if cases else ""
+        drawn = any(cases_of(figures, engine))
+        made[f"{engine} picture"] = f"![{figures['servers'].get(engine)}](images/performance-{engine}.svg)" if drawn else ""
         made[f"{engine} sizes"] = in_turn(figures, engine)
         made[f"{engine} reads"] = reads(figures, engine)
     return made

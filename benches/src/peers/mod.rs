@@ -46,7 +46,10 @@ pub struct Args {
     /// Leaves out the pieces of which there are figures of this very build.
     #[arg(long)]
     resume: bool,
-    /// Rounds of windows for each case; without it 3 to 5, more for single events.
+    /// Begins with no further piece after so many minutes; `--resume` goes on with those that are left.
+    #[arg(long, default_value_t = f64::INFINITY)]
+    minutes: f64,
+    /// Rounds of windows for each case; without it 2 to 5, more for single events.
     #[arg(long)]
     rounds: Option<usize>,
     /// Seconds of one window; pgbench takes whole seconds.
@@ -101,8 +104,12 @@ fn run_all(args: &Args) -> Result<()> {
     std::fs::create_dir_all(&args.results)?;
     let slow_disk = pieces.iter().any(|piece| piece.is_slow).then(SlowDisk::compile).transpose()?;
     let (began, count) = (Instant::now(), pieces.len());
-    let mut failed = Vec::new();
+    let (mut failed, mut left) = (Vec::new(), Vec::new());
     for (number, piece) in pieces.into_iter().enumerate() {
+        if began.elapsed().as_secs_f64() > args.minutes * 60.0 {
+            left.push(piece.to_string());
+            continue;
+        }
         eprintln!("== {piece} ({} of {count}, after {} s)", number + 1, began.elapsed().as_secs());
         let mut command = Command::new(std::env::current_exe()?);
         // the arguments may end with some for the sidecar
@@ -115,6 +122,9 @@ fn run_all(args: &Args) -> Result<()> {
         }
     }
     eprintln!("after {} s", began.elapsed().as_secs());
+    if !left.is_empty() {
+        eprintln!("left for --resume: {}", left.join(", "));
+    }
     if !failed.is_empty() {
         bail!("not measured: {}", failed.join(", "));
     }

@@ -23,18 +23,19 @@ impl Role {
     }
 }
 
-/// A store whose source's whole address is mounted.
+/// A store whose source's whole address is mounted. It is the one of `examples/payments`, whose policy is in the log that
+/// `polylog dev` opened.
 const STORE: &str = "\
 apiVersion: polylog.dev/v1alpha1
 kind: EventStore
-metadata: {name: payments, namespace: shop}
+metadata: {name: payments, namespace: default}
 spec:
   sources:
     - {name: ledger, connection: {secretRef: {name: ledger-db}}, postgres: {schema: payments}}
 ";
 
-/// A token as Kubernetes makes them, unsigned, of the service account `shop/checkout` in the pod `checkout-1`.
-const TOKEN: &str = "e30.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6c2hvcDpjaGVja291dCIsImt1YmVybmV0ZXMuaW8iOnsicG9kIjp7Im5hbWUiOiJjaGVja291dC0xIn19fQ.c2ln";
+/// A token as Kubernetes makes them, unsigned, of the service account `default/checkout` in the pod `checkout-1`.
+const TOKEN: &str = "e30.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6ZGVmYXVsdDpjaGVja291dCIsImt1YmVybmV0ZXMuaW8iOnsicG9kIjp7Im5hbWUiOiJjaGVja291dC0xIn19fQ.c2ln";
 
 /// Writes what is mounted into a pod: the folder `config`, and the file `token` beside it.
 pub fn mount(folder: &Path, database: &str) -> Result<()> {
