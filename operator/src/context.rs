@@ -2,10 +2,17 @@ use std::sync::Arc;
 
 use kube::{
     Client, Resource,
-    runtime::events::{Event, EventType, Recorder},
+    runtime::{
+        events::{Event, EventType, Recorder},
+        reflector::Store,
+    },
 };
 
-use crate::{OperatorArgs, election::Leadership, metrics::Metrics, objects::Objects, pods::Pods};
+use parking_lot::RwLock;
+
+use crate::{
+    OperatorArgs, election::Leadership, event_store::Guarded, metrics::Metrics, objects::Objects, pods::Pods,
+};
 
 /// What every controller uses.
 pub(crate) struct Context {
@@ -16,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) objects: Objects,
     pub(crate) pods: Pods,
     pub(crate) recorder: Recorder,
+    /// The EventStores of every scope: what one holds, none of another may take.
+    pub(crate) stores: RwLock<Vec<Store<Guarded>>>,
 }
 
 /// Longer notes are refused by the API server.

@@ -10,10 +10,6 @@ pub(crate) const MANAGED: &str = "app.kubernetes.io/managed-by=polylog-operator"
 pub(crate) const GATEWAY: (&str, &str) = ("app.kubernetes.io/name", "polylog-gateway");
 /// Label with the name of the store that something belongs to.
 pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
-/// Label of pods that want a sidecar: the name of their store.
-pub(crate) const STORE_LABEL: &str = "polylog.dev/eventstore";
-/// Annotation that injection leaves on a pod: the sidecar's version, and a hash of what is mounted.
-pub(crate) const INJECTED: &str = "polylog.dev/injected";
 /// Annotation that approves a plan, by its hash.
 pub(crate) const APPROVE_PLAN: &str = "polylog.dev/approve-plan";
 /// Annotation with the form of what a ConfigMap holds.

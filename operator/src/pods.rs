@@ -3,16 +3,18 @@
 use std::collections::HashMap;
 
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::Pod as KubePod;
 use kube::{
     Api, ResourceExt,
     api::PartialObjectMeta,
     runtime::{WatchStreamExt, watcher},
 };
 use parking_lot::RwLock;
+use polylog_injection::{
+    Mark, Settings,
+    names::{INJECTED_ANNOTATION as INJECTED, MORE_STORES_ANNOTATION, STORE_LABEL},
+};
 use tokio_util::sync::CancellationToken;
-
-use crate::names::{INJECTED, STORE_LABEL};
 
 /// The pods of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,8 +31,14 @@ pub(crate) struct PodCounts {
     pub(crate) oldest_version: Option<String>,
 }
 
-/// What injection left on a pod.
-type Mark = Option<Box<str>>;
+/// What a pod's annotations say.
+#[derive(Debug, Clone)]
+struct Pod {
+    /// What injection left.
+    mark: Option<Mark>,
+    /// Further stores.
+    more: Option<Box<str>>,
+}
 
 /// Every pod that wants a sidecar, as little of it as counting needs.
 #[derive(Debug, Default)]
@@ -42,15 +50,15 @@ pub(crate) struct Pods {
 #[derive(Debug, Default)]
 struct Index {
     /// By namespace and store, then by the pod's name.
-    stores: HashMap<(String, String), HashMap<String, Mark>>,
+    stores: HashMap<(String, String), HashMap<String, Pod>>,
     /// The store, by namespace and the pod's name.
     pods: HashMap<(String, String), String>,
 }
 
 impl Index {
-    fn put(&mut self, namespace: String, pod: String, store: String, mark: Mark) {
+    fn put(&mut self, namespace: String, pod: String, store: String, noted: Pod) {
         self.remove(&namespace, &pod);
-        self.stores.entry((namespace.clone(), store.clone())).or_default().insert(pod.clone(), mark);
+        self.stores.entry((namespace.clone(), store.clone())).or_default().insert(pod.clone(), noted);
         self.pods.insert((namespace, pod), store);
     }
 
@@ -68,7 +76,7 @@ impl Index {
 
 impl Pods {
     /// Follows the pods that `api` gives until `stop` is cancelled.
-    pub(crate) async fn follow(&self, api: Api<PartialObjectMeta<Pod>>, stop: CancellationToken) {
+    pub(crate) async fn follow(&self, api: Api<PartialObjectMeta<KubePod>>, stop: CancellationToken) {
         let config = watcher::Config::default().labels(STORE_LABEL);
         let mut events = watcher(api, config).default_backoff().take_until(stop.cancelled_owned()).boxed();
         loop {
@@ -80,14 +88,17 @@ impl Pods {
         }
     }
 
-    fn take(&self, event: watcher::Event<PartialObjectMeta<Pod>>) {
+    fn take(&self, event: watcher::Event<PartialObjectMeta<KubePod>>) {
         let mut index = self.index.write();
         match event {
             watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => {
                 let namespace = pod.namespace().unwrap_or_default();
-                let mark = pod.annotations().get(INJECTED).map(|mark| mark.as_str().into());
+                let noted = Pod {
+                    mark: pod.annotations().get(INJECTED).and_then(|mark| mark.parse().ok()),
+                    more: pod.annotations().get(MORE_STORES_ANNOTATION).map(|more| more.as_str().into()),
+                };
                 if let Some(store) = pod.labels().get(STORE_LABEL) {
-                    index.put(namespace, pod.name_any(), store.clone(), mark);
+                    index.put(namespace, pod.name_any(), store.clone(), noted);
                 }
             }
             watcher::Event::Delete(pod) => {
@@ -99,21 +110,32 @@ impl Pods {
         }
     }
 
-    /// The pods of a store, judged by this version.
-    pub(crate) fn count(&self, namespace: &str, store: &str) -> PodCounts {
+    /// The pods of a store, judged by this version; `wanted` says what would be mounted now into a pod that asks for these
+    /// further stores.
+    pub(crate) fn count(
+        &self,
+        namespace: &str,
+        store: &str,
+        wanted: impl Fn(Option<&str>) -> Option<Mark>,
+    ) -> PodCounts {
         let index = self.index.read();
         let mut counts = PodCounts::default();
         let mut oldest: Option<Vec<u64>> = None;
+        // most pods of a store ask for the same
+        let mut known: HashMap<Option<&str>, Option<Mark>> = HashMap::new();
         let pods = index.stores.get(&(namespace.to_owned(), store.to_owned()));
-        for mark in pods.into_iter().flat_map(HashMap::values) {
+        for Pod { mark, more } in pods.into_iter().flat_map(HashMap::values) {
             counts.selected += 1;
-            let Some((version, _)) = mark.as_deref().and_then(|mark| mark.split_once('/')) else { continue };
+            let Some(mark) = mark else { continue };
             counts.injected += 1;
-            counts.outdated += u32::from(version != env!("CARGO_PKG_VERSION"));
-            let numbers = numbers(version);
+            counts.outdated += u32::from(mark.version != Settings::VERSION);
+            let wanted = known.entry(more.as_deref()).or_insert_with(|| wanted(more.as_deref()));
+            let lacks = wanted.as_ref().is_some_and(|wanted| wanted.mounts != mark.mounts);
+            counts.restart_needed += u32::from(lacks);
+            let numbers = numbers(&mark.version);
             if oldest.as_ref().is_none_or(|oldest| numbers < *oldest) {
                 oldest = Some(numbers);
-                counts.oldest_version = Some(version.chars().take(64).collect());
+                counts.oldest_version = Some(mark.version.chars().take(64).collect());
             }
         }
         counts
@@ -131,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(name: &str, mark: Option<&str>) -> PartialObjectMeta<Pod> {
+    fn pod(name: &str, mark: Option<&str>) -> PartialObjectMeta<KubePod> {
         let text =
             |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
         PartialObjectMeta {
@@ -155,18 +177,21 @@ mod tests {
         {
             pods.take(watcher::Event::Apply(pod(name, mark)));
         }
-        let counts = pods.count("shop", "payments");
+        let wanted = |_: Option<&str>| Some(current.parse::<Mark>().expect("a mark"));
+        let count = |store| pods.count("shop", store, wanted);
+        let counts = count("payments");
         assert_eq!((counts.selected, counts.injected, counts.outdated), (4, 3, 2));
+        assert_eq!(counts.restart_needed, 1, "one lacks something");
         assert_eq!(counts.oldest_version.as_deref(), Some("0.0.9"), "as numbers, not as text");
-        assert_eq!(pods.count("shop", "other"), PodCounts::default());
+        assert_eq!(count("other"), PodCounts::default());
         pods.take(watcher::Event::Delete(pod("c", None)));
-        assert_eq!(pods.count("shop", "payments").oldest_version.as_deref(), Some("0.0.10"));
+        assert_eq!(count("payments").oldest_version.as_deref(), Some("0.0.10"));
         let mut moved = pod("b", None);
         moved.labels_mut().insert(STORE_LABEL.into(), "other".into());
         pods.take(watcher::Event::Apply(moved));
-        assert_eq!((pods.count("shop", "payments").selected, pods.count("shop", "other").selected), (2, 1));
+        assert_eq!((count("payments").selected, count("other").selected), (2, 1));
         pods.take(watcher::Event::Init);
         pods.take(watcher::Event::InitApply(pod("a", Some(&current))));
-        assert_eq!(pods.count("shop", "payments").selected, 1, "nothing is left of what vanished unseen");
+        assert_eq!(count("payments").selected, 1, "nothing is left of what vanished unseen");
     }
 }

@@ -4,6 +4,7 @@ use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
 };
+use parking_lot::RwLock;
 use polylog_injection::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -157,13 +158,21 @@ fn control(
         objects: Objects::default(),
         pods: Pods::default(),
         recorder: Recorder::new(client.clone(), reporter),
+        stores: RwLock::default(),
     });
     let tasks = TaskTracker::new();
-    for scope in Scope::of(&args.watch_namespaces) {
+    let scopes = Scope::of(&args.watch_namespaces).into_iter();
+    // each is known to the context before the first one reconciles
+    let controllers: Vec<_> = scopes
+        .map(|scope| {
+            let (stores, reconciling) = event_store::control(context.clone(), scope.clone(), stop.clone());
+            (scope, stores, reconciling)
+        })
+        .collect();
+    for (scope, stores, reconciling) in controllers {
         let (pods, watched) = (context.clone(), scope.api(&client));
         let until = stop.clone();
         tasks.spawn(async move { pods.pods.follow(watched, until).await });
-        let (stores, reconciling) = event_store::control(context.clone(), scope.clone(), stop.clone());
         tasks.spawn(reconciling);
         tasks.spawn(strategy::control(context.clone(), scope.clone(), stores, stop.clone()));
         tasks.spawn(projection::control(context.clone(), scope, stop.clone()));

@@ -20,5 +20,5 @@ pub use patch::json_patch;
 pub use pod::{Existing, Injection, Warning, inject};
 pub use request::{Ports, Request};
 pub use settings::Settings;
-pub use store::{Store, Stores};
+pub use store::{File, Object, Store, Stores, connection_files};
 pub use workload::pod_template;

@@ -19,16 +19,21 @@ pub struct Store {
 
 /// A key of an object of the store's namespace, and the file as which a pod sees it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct File {
-    pub(crate) object: Object,
-    pub(crate) key: String,
+pub struct File {
+    /// The object.
+    pub object: Object,
+    /// Its key.
+    pub key: String,
     /// Below the store's folder.
-    pub(crate) path: String,
+    pub path: String,
 }
 
+/// An object whose keys are mounted, by its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Object {
+pub enum Object {
+    /// A ConfigMap.
     ConfigMap(String),
+    /// A Secret.
     Secret(String),
 }
 
@@ -68,7 +73,7 @@ impl Store {
 }
 
 /// Where the credentials of a connection stand. Not those of the provisioning connection, which no pod may have.
-fn connection_files(source: &str, connection: &Connection) -> Vec<File> {
+pub fn connection_files(source: &str, connection: &Connection) -> Vec<File> {
     let mut files = Vec::new();
     let mut add = |object: Object, key: &str, file: &str| {
         files.push(File { object, key: key.to_owned(), path: format!("sources/{source}/{file}") });

@@ -1,15 +1,15 @@
 //! One whole look at a store: what it refers to, whether it can be, what its databases hold, and what it needs.
 
-use kube::Resource;
-use polylog_crds::{EventStore, ReplicationStrategy, event_store::ProvisioningMode, manifests::ObjectKey};
+use kube::{Resource, runtime::reflector::Store};
+use polylog_crds::{EventStore, ReplicationStrategy, manifests::ObjectKey};
 use polylog_log::LogId;
 
 use super::{
-    EventStores,
+    EventStores, Guarded,
     build::{Built, Kind, Owner, Wanted, build, plan_map},
     dereference::{DereferenceError, Reader},
     namespaced,
-    provision::{Approvals, Progress, Provisioning, new_log},
+    provision::{Approvals, Provisioning, new_log},
     reconcile::ReconcileError,
     refusal::Refusal,
     status::{Judged, Known},
@@ -54,6 +54,7 @@ impl EventStores {
             Err(refusal) => return Ok(Look::refused(refusal)),
         };
         let uid = store.meta().uid.clone().unwrap_or_default();
+        let all = self.all().await;
         let progress = if found.is_blind {
             Ok(None)
         } else {
@@ -62,7 +63,7 @@ impl EventStores {
                 automatic: resolved.provisioning.auto_approve,
                 hash: approval(store),
             };
-            let others = |log| self.holder_of(log, &uid);
+            let others = |log| holder_of(&all, log, &uid);
             let may_write = || self.context.leadership.holds();
             let provisioning = Provisioning {
                 uid: &uid,
@@ -121,15 +122,15 @@ impl EventStores {
         Ok(api.get_opt(reference.name.as_str()).await?)
     }
 
-    /// The other EventStore that a log belongs to, if one of them knows it or would begin it.
-    fn holder_of(&self, log: LogId, uid: &str) -> Option<ObjectKey> {
-        let text = log.to_string();
-        let other = self.stores.find(|store| {
-            let (Some(other), Ok(store)) = (store.meta().uid.as_deref(), &store.0) else { return false };
-            let told = store.status.as_ref().and_then(|status| status.store_id.as_deref());
-            other != uid && (told == Some(text.as_str()) || new_log(other) == log)
-        })?;
-        super::key(other.meta())
+    /// Every EventStore that this operator sees, once each scope was read.
+    async fn all(&self) -> Vec<Store<Guarded>> {
+        let all = self.context.stores.read().clone();
+        for stores in &all {
+            if let Err(error) = stores.wait_until_ready().await {
+                tracing::debug!(%error, "event stores are no longer watched");
+            }
+        }
+        all
     }
 
     /// Makes what is built so, and removes a plan that is done.
@@ -152,6 +153,18 @@ impl EventStores {
     }
 }
 
+/// The other EventStore that a log belongs to, if one of them knows it or would begin it.
+fn holder_of(all: &[Store<Guarded>], log: LogId, uid: &str) -> Option<ObjectKey> {
+    let text = log.to_string();
+    let is_holder = |store: &Guarded| {
+        let (Some(other), Ok(store)) = (store.meta().uid.as_deref(), &store.0) else { return false };
+        let told = store.status.as_ref().and_then(|status| status.store_id.as_deref());
+        other != uid && (told == Some(text.as_str()) || new_log(other) == log)
+    };
+    let other = all.iter().find_map(|stores| stores.find(is_holder))?;
+    super::key(other.meta())
+}
+
 /// The hash in the annotation.
 pub(super) fn approval(store: &EventStore) -> Option<String> {
     store.metadata.annotations.as_ref()?.get(names::APPROVE_PLAN).cloned()
@@ -170,12 +183,4 @@ pub(super) fn approved_by(store: &EventStore) -> String {
         Some(time) => format!("{by} at {}", time.0),
         None => by,
     }
-}
-
-/// Whether steps that only the annotation allows were carried out.
-pub(super) fn used_annotation(store: &EventStore, progress: &Progress) -> bool {
-    progress.done > 0
-        && approval(store).is_some()
-        && store.spec.provisioning.as_ref().and_then(|provisioning| provisioning.mode)
-            != Some(ProvisioningMode::PlanOnly)
 }

@@ -67,6 +67,7 @@ pub(crate) fn control(
     let controller = Controller::new(scope.api::<Guarded>(client), watcher::Config::default())
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE));
     let stores = controller.store();
+    context.stores.write().push(stores.clone());
     let event_stores = Arc::new(EventStores {
         context: context.clone(),
         stores: stores.clone(),

@@ -91,8 +91,10 @@ pub(crate) struct Progress {
     pub(crate) sources: Vec<(String, Option<DatabaseId>)>,
     /// Steps that wait, with the plan's hash.
     pub(crate) waiting: StorePlan,
-    /// How many steps were carried out just now, of which some only by the annotation.
+    /// How many steps were carried out just now.
     pub(crate) done: usize,
+    /// The hash by which they were approved, if the annotation did.
+    pub(crate) approved: Option<String>,
 }
 
 /// What is to become of a store's databases.
@@ -139,7 +141,8 @@ impl Provisioning<'_> {
             found.push((source.name.as_str().to_owned(), provisioner, planned));
         }
         let log = self.agreed(&found)?;
-        let mut progress = Progress { log, sources: Vec::new(), waiting: StorePlan::default(), done: 0 };
+        let mut progress =
+            Progress { log, sources: Vec::new(), waiting: StorePlan::default(), done: 0, approved: None };
         let plan = StorePlan {
             sources: found
                 .iter()
@@ -167,6 +170,7 @@ impl Provisioning<'_> {
                 };
                 let applied = provisioner.apply(&planned.plan, &approval).await.map_err(failed)?;
                 progress.done += applied.done.len();
+                progress.approved = self.approvals.hash.clone().filter(|hash| *hash == plan.hash());
                 // what is there is asked, not concluded
                 planned = self.look(&provisioner).await?;
                 waiting.plan = planned.plan.clone();

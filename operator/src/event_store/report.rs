@@ -1,23 +1,30 @@
 //! A store's status and events in the cluster.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::OnceCell,
+    time::{Duration, Instant},
+};
 
 use kube::{
-    Api, ResourceExt,
+    Api, Resource, ResourceExt,
     api::{ObjectMeta, Patch, PatchParams},
     runtime::controller::Action,
 };
 use polylog_crds::{
     Condition, ConditionStatus, EventStore, event_store::EventStoreStatus, manifests::ObjectKey,
 };
+use polylog_injection::{
+    Mark, Store, Stores,
+    names::{MORE_STORES_ANNOTATION, STORE_LABEL},
+};
 use serde_json::json;
 
-use crate::kinds::now;
+use crate::{kinds::now, pods::PodCounts};
 
 use super::{
     EventStores, Guarded,
     gateway::Seen,
-    look::{approved_by, used_annotation},
+    look::approved_by,
     memory::{EVERY, Remembered, STATUS_EVERY, spread},
     provision::Progress,
     reconcile::ReconcileError,
@@ -84,7 +91,7 @@ impl EventStores {
             generation: meta.generation,
             judged,
             gateway: remembered.gateway.as_ref().map_or(&nothing, |(_, seen)| seen),
-            pods: &self.context.pods.count(key.namespace.as_str(), key.name.as_str()),
+            pods: &self.pods_of(key),
             previous: before.as_ref(),
             now: now(),
         };
@@ -106,6 +113,34 @@ impl EventStores {
         }
         self.memory.put(key.clone(), remembered);
         Ok(Action::requeue(wait.max(Duration::from_millis(100))))
+    }
+
+    /// The pods of a store. What would be mounted into one of them now is what the webhook would say.
+    fn pods_of(&self, key: &ObjectKey) -> PodCounts {
+        let stores = OnceCell::new();
+        let wanted = |more: Option<&str>| {
+            let stores = stores.get_or_init(|| self.stores_of(key));
+            let metadata = json!({
+                "labels": { (STORE_LABEL): key.name.as_str() },
+                "annotations": more.map(|more| json!({ (MORE_STORES_ANNOTATION): more })).unwrap_or_default(),
+            });
+            // what injection refuses is no pod of ours
+            Mark::wanted(&key.namespace, &metadata, stores).ok().flatten()
+        };
+        self.context.pods.count(key.namespace.as_str(), key.name.as_str(), wanted)
+    }
+
+    /// The stores of the same namespace, which a pod may ask for beside its own.
+    fn stores_of(&self, key: &ObjectKey) -> Stores {
+        let all =
+            self.stores.state_filter(|store| store.namespace().as_deref() == Some(key.namespace.as_str()));
+        let known = all.iter().filter_map(|store| {
+            let spec = &store.0.as_ref().ok()?.spec;
+            let key = super::key(store.meta())?;
+            let store = Store::new(key.name.as_str(), spec);
+            Some((key, store))
+        });
+        known.collect()
     }
 
     /// Everything stays as it is, also in the status, but for one condition.
@@ -184,10 +219,14 @@ impl EventStores {
     ) {
         let key = store.name_any();
         if progress.done > 0 {
-            let by = if used_annotation(store, progress) {
-                format!(", approved by {}", approved_by(store))
-            } else {
-                String::new()
+            // events that agree in reason and action are counted as one, with the first one's note
+            let (reason, action, by) = match &progress.approved {
+                None => ("PlanApplied", "Provision".to_owned(), String::new()),
+                Some(hash) => (
+                    "PlanApproved",
+                    format!("Provision {hash}"),
+                    format!(", approved by {}", approved_by(store)),
+                ),
             };
             let note = format!("{} steps carried out{by}", progress.done);
             tracing::info!(
@@ -196,7 +235,7 @@ impl EventStores {
                 steps = progress.done,
                 "a plan was carried out"
             );
-            self.context.tell(store, true, "PlanApplied", "Provision", &note).await;
+            self.context.tell(store, true, reason, &action, &note).await;
         }
         if progress.waiting.is_empty() {
             remembered.told = None;
@@ -206,7 +245,7 @@ impl EventStores {
         if remembered.told.as_ref() != Some(&hash) {
             tracing::info!(event = "plan_waits", store = key, plan = hash, "a plan waits");
             let note = format!("plan {hash} waits: {} steps", progress.waiting.steps().count());
-            self.context.tell(store, true, "PlanWaits", "Provision", &note).await;
+            self.context.tell(store, true, "PlanWaits", &format!("Await {hash}"), &note).await;
             remembered.told = Some(hash);
         }
     }

@@ -169,6 +169,17 @@ impl Operator {
     }
 
     pub fn named(namespace: &Namespace, pod: &str, drift_seconds: u32) -> Self {
+        Self::with(namespace, &namespace.name, pod, drift_seconds)
+    }
+
+    /// An operator of one namespace that watches others too.
+    pub fn watching(namespace: &Namespace, others: &[&Namespace], drift_seconds: u32) -> Self {
+        let names = [&[namespace], others].concat();
+        let names: Vec<&str> = names.iter().map(|namespace| namespace.name.as_str()).collect();
+        Self::with(namespace, &names.join(","), "operator-1", drift_seconds)
+    }
+
+    fn with(namespace: &Namespace, watched: &str, pod: &str, drift_seconds: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("kubeconfig");
         // as its service account, with the rights that this has
@@ -181,7 +192,7 @@ impl Operator {
         let child = Command::new(env!("CARGO_BIN_EXE_polylog-operator"))
             .env("KUBECONFIG", &config)
             .env("POLYLOG_LOG", "info,polylog_operator=debug")
-            .args(["--watch-namespaces", &namespace.name, "--namespace", &namespace.name, "--pod", pod])
+            .args(["--watch-namespaces", watched, "--namespace", &namespace.name, "--pod", pod])
             .args(["--sidecar-image", "localhost/polylog-sidecar:test", "--health-port", "0"])
             .args(["--drift-seconds", &drift_seconds.to_string()])
             .stderr(File::create(&log).expect("a file"))

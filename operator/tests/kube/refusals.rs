@@ -103,3 +103,24 @@ fn a_log_is_adopted_by_another_cluster_and_its_loss_is_not_taken_for_a_new_one()
     assert_eq!(POSTGRES.execute(&database, schemas), "0");
     drop(operator);
 }
+
+#[test]
+fn a_schema_of_a_store_in_another_namespace_is_not_taken() {
+    let (one, other) = (Namespace::new("tenant-a", true), Namespace::new("tenant-b", false));
+    let account = format!("{}:polylog-operator", one.name);
+    for role in ["polylog-operator", "polylog-secret-reader"] {
+        let name = format!("{role}-of-a");
+        other.kubectl(
+            &["create", "rolebinding", &name, "--clusterrole", role, "--serviceaccount", &account],
+            "",
+        );
+    }
+    let database = POSTGRES.create_database();
+    one.secret("payments", &POSTGRES.url(&database));
+    one.store("payments", json!({}));
+    let _operator = Operator::watching(&one, &[&other], 600);
+    one.until_told("payments", "Provisioned", "True", "UpToDate");
+    other.secret("payments", &POSTGRES.url(&database));
+    other.store("payments", json!({}));
+    told(&other, "payments", "Valid", "IdentityConflict", "EventStore tenant-a/payments");
+}

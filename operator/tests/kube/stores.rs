@@ -164,3 +164,48 @@ fn a_projection_is_kept_and_told_that_nothing_runs_it() {
     });
     assert_eq!(condition(&projection, "Valid")["status"], "True");
 }
+
+#[test]
+fn pods_are_counted_and_one_that_lacks_what_is_mounted_now_has_to_be_restarted() {
+    let namespace = Namespace::new("pods", true);
+    let database = POSTGRES.create_database();
+    namespace.secret("payments", &POSTGRES.url(&database));
+    namespace.secret("renamed", &POSTGRES.url(&database));
+    namespace.kubectl(&["create", "serviceaccount", "default"], "");
+    namespace.store("payments", json!({}));
+    let store = polylog_crds::event_store::EventStoreSpec::clone(
+        &serde_json::from_value::<polylog_crds::EventStore>(crate::bed::store_of("payments", json!({})))
+            .expect("a store")
+            .spec,
+    );
+    let key = polylog_crds::manifests::ObjectKey {
+        namespace: "pods".parse().expect("a name"),
+        name: "payments".parse().expect("a name"),
+    };
+    let stores = polylog_injection::Stores::from_iter([(
+        key.clone(),
+        polylog_injection::Store::new("payments", &store),
+    )]);
+    let labels = json!({ "labels": { "polylog.dev/eventstore": "payments" } });
+    let mark =
+        polylog_injection::Mark::wanted(&key.namespace, &labels, &stores).expect("right").expect("one");
+    for (name, annotations) in
+        [("with", json!({ "polylog.dev/injected": mark.to_string() })), ("without", json!({}))]
+    {
+        namespace.apply(&json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": name, "labels": labels["labels"], "annotations": annotations },
+            "spec": { "containers": [{ "name": "app", "image": "app" }] },
+        }));
+    }
+    let _operator = Operator::start(&namespace, 600);
+    let store = namespace.until("eventstore", "payments", |store| store["status"]["pods"]["selected"] == 2);
+    assert_eq!(store["status"]["pods"]["injected"], 1);
+    assert_eq!(store["status"]["pods"]["restartNeeded"], 0);
+    assert_eq!(condition(&store, "SidecarsCurrent")["reason"], "RestartNeeded");
+    // the address moves to another Secret, which the running pod does not mount
+    let mut moved = crate::bed::store_of("payments", json!({}));
+    moved["spec"]["sources"][0]["connection"]["secretRef"]["name"] = json!("renamed-db");
+    namespace.apply(&moved);
+    namespace.until("eventstore", "payments", |store| store["status"]["pods"]["restartNeeded"] == 1);
+}

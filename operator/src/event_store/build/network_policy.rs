@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 
+use polylog_injection::names::STORE_LABEL;
 use serde_json::{Value, json};
 
 use super::{Built, Kind, Wanted};
-use crate::names::{self, API_PORT, HEALTH_PORT, STORE_LABEL};
+use crate::names::{self, API_PORT, HEALTH_PORT};
 
 /// The API for pods of this store, and of the namespaces that `access` names; metrics for everyone, since who scrapes
 /// is not ours to know.

@@ -32,6 +32,7 @@ fn progress(statements: &[&str]) -> Progress {
             sources: vec![SourcePlan { source: "ledger".into(), place: "somewhere".into(), plan }],
         },
         done: 0,
+        approved: None,
     }
 }
 
