@@ -1,7 +1,6 @@
 """Reads what the pieces left, and makes medians and quartiles of their rounds."""
 import json
 from pathlib import Path
-from statistics import median
 
 SIDES = {
     "grpc": "Polylog, gRPC",
@@ -13,15 +12,24 @@ SIDES = {
 
 
 def quartiles(values):
-    """The values at a quarter, a half and three quarters; none where there are none."""
+    """The values at a quarter, a half and three quarters, between two of them if need be; none where there are none."""
     values = sorted(value for value in values if value is not None)
-    return [values[(len(values) - 1) * quarter // 4] for quarter in (1, 2, 3)] if values else None
+    if not values:
+        return None
+
+    def at(quarter):
+        place = (len(values) - 1) * quarter / 4
+        below = int(place)
+        above = min(below + 1, len(values) - 1)
+        return values[below] + (values[above] - values[below]) * (place - below)
+
+    return [at(quarter) for quarter in (1, 2, 3)]
 
 
 def middle(values):
     """The median; none where there are none."""
-    values = [value for value in values if value is not None]
-    return median(values) if values else None
+    found = quartiles(values)
+    return found and found[1]
 
 
 def collect(folder):

@@ -8,8 +8,8 @@ RATE_OF = {"raw": "raw", "message-db": "message-db", "umadb": "UmaDB"}
 
 
 def markdown(head, rows):
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = ["| " + " | ".join(line) + " |" for line in (head, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
 
 
 def whole(number):
