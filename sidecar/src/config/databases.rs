@@ -260,7 +260,7 @@ fn database(
     target: &Target,
     connection: &DatabaseConnection,
 ) -> Result<String, ConfigError> {
-    let declared = source.mysql.as_ref().map(declared_database).transpose()?;
+    let declared = source.mysql.as_ref().map(mysql_database).transpose()?;
     let declared = declared.map(str::to_owned);
     match (connection.mysql_database()?, declared) {
         (named, Some(declared)) if matches!(target, Target::Declared) => {
@@ -277,7 +277,7 @@ fn database(
 ///
 /// # Errors
 /// A prefix for tables, which this version does not have.
-pub(crate) fn declared_database(mysql: &Mysql) -> Result<&str, ConfigError> {
+pub(crate) fn mysql_database(mysql: &Mysql) -> Result<&str, ConfigError> {
     if mysql.table_prefix.as_ref().is_some_and(|prefix| !prefix.as_str().is_empty()) {
         let reason = "mysql.tablePrefix is not in this version: give the log a database of its own";
         return Err(ConfigError::Refused(reason.into()));

@@ -7,7 +7,7 @@ use polylog_source_postgres::{PostgresConfig, PostgresSource, SchemaName};
 
 use super::OpenSource;
 use crate::{
-    config::{DatabaseConnection, ServerEngine, declared_database},
+    config::{DatabaseConnection, ServerEngine, mysql_database},
     mounted::SourceFiles,
 };
 
@@ -42,7 +42,7 @@ impl MountedDatabase {
         let (engine, schema) = match (source.engine, &source.postgres, &source.mysql) {
             (Engine::Postgres, Some(postgres), _) => (ServerEngine::Postgres, postgres.schema.as_str()),
             (Engine::Mysql, _, Some(mysql)) => {
-                let declared = declared_database(mysql);
+                let declared = mysql_database(mysql);
                 let database = declared.and_then(|database| {
                     connection.check_mysql_database(database)?;
                     Ok(database)
