@@ -101,7 +101,9 @@ pub fn inject(
     if is_new {
         annotate(&mut pod, &Mark::of(&mounts))?;
     }
-    let warnings = wanted.unknown.iter().map(|key| Warning::UnknownStore((*key).clone())).collect();
+    // one that was written before knows its store, whether we do or not
+    let unknown = wanted.unknown.iter().filter(|_| is_new);
+    let warnings = unknown.map(|key| Warning::UnknownStore((*key).clone())).collect();
     Ok(Injection::Done { pod, warnings })
 }
 

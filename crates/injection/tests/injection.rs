@@ -173,6 +173,7 @@ fn a_store_that_is_not_there_yet_is_waited_for() {
     assert!(warnings[0].to_string().contains("EventStore shop/payments is not known"));
     let volume = pod["spec"]["volumes"][1].to_string();
     assert!(volume.contains("polylog-payments") && !volume.contains("secret"), "{volume}");
+    assert_eq!(told(&pod, &Stores::default()).1, [], "it has been told");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use polylog_crds::{manifests::ObjectKey, values::NamespaceName};
-use polylog_injection::{Existing, Injection, Request, Settings, Stores, inject, json_patch};
+use polylog_injection::{Existing, Injection, Mark, Request, Settings, Stores, inject, json_patch};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -74,10 +74,14 @@ impl Review {
             .map_err(|error: polylog_crds::values::TextError| Unintelligible::Namespace(error.to_string()))
     }
 
-    /// The stores that the pod asks for.
+    /// The stores that the pod asks for, unless it has its sidecar already.
     pub(super) fn wanted(&self) -> Vec<ObjectKey> {
         let Ok(namespace) = self.namespace() else { return Vec::new() };
-        match Request::read(&namespace, &self.request.object["metadata"]) {
+        let metadata = &self.request.object["metadata"];
+        if Mark::carried(metadata).is_some() {
+            return Vec::new();
+        }
+        match Request::read(&namespace, metadata) {
             Ok(Some(request)) => [vec![request.own], request.further].concat(),
             Ok(None) | Err(_) => Vec::new(),
         }
