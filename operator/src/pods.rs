@@ -171,10 +171,10 @@ mod tests {
     #[test]
     fn pods_are_counted_until_they_are_gone() {
         let pods = Pods::default();
-        let current = format!("{}/aa", env!("CARGO_PKG_VERSION"));
-        for (name, mark) in
-            [("a", None), ("b", Some("0.0.10/x")), ("c", Some("0.0.9/x")), ("d", Some(&*current))]
-        {
+        let (now, before) = ("00000000000000aa", "00000000000000bb");
+        let current = format!("{}/{now}", Settings::VERSION);
+        let (ten, nine) = (format!("0.0.10/{now}"), format!("0.0.9/{before}"));
+        for (name, mark) in [("a", None), ("b", Some(&*ten)), ("c", Some(&*nine)), ("d", Some(&*current))] {
             pods.take(watcher::Event::Apply(pod(name, mark)));
         }
         let wanted = |_: Option<&str>| Some(current.parse::<Mark>().expect("a mark"));
