@@ -1,15 +1,17 @@
 use std::{
+    convert::Infallible,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
-use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
-    service::TowerToHyperService,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -25,6 +27,23 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Tries to find a port that is free on both addresses.
 const PORT_TRIES: usize = 32;
+
+/// What answers requests. No router stands before it: its layers cost more than what most requests do here.
+pub trait Answers:
+    Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
 
 /// Sockets that listen on one port.
 #[derive(Debug)]
@@ -95,7 +114,7 @@ impl Listeners {
     }
 
     /// Serves until told to stop; at most `connections` at once, further ones wait to be accepted.
-    pub fn serve(self, router: Router, connections: usize) -> Serving {
+    pub fn serve(self, service: impl Answers, connections: usize) -> Serving {
         let serving = Serving {
             accepting: CancellationToken::new(),
             closing: CancellationToken::new(),
@@ -104,7 +123,7 @@ impl Listeners {
         };
         let places = Arc::new(Semaphore::new(connections));
         for socket in self.sockets {
-            serving.tasks.spawn(accept(socket, router.clone(), places.clone(), serving.clone()));
+            serving.tasks.spawn(accept(socket, service.clone(), places.clone(), serving.clone()));
         }
         serving
     }
@@ -141,7 +160,7 @@ impl Serving {
     }
 }
 
-async fn accept(socket: TcpListener, router: Router, places: Arc<Semaphore>, serving: Serving) {
+async fn accept(socket: TcpListener, service: impl Answers, places: Arc<Semaphore>, serving: Serving) {
     loop {
         let next = async {
             let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
@@ -153,7 +172,7 @@ async fn accept(socket: TcpListener, router: Router, places: Arc<Semaphore>, ser
         };
         match accepted {
             Ok((stream, _)) => {
-                serving.tasks.spawn(connection(stream, router.clone(), serving.clone(), place));
+                serving.tasks.spawn(connection(stream, service.clone(), serving.clone(), place));
             }
             Err(error) => {
                 tracing::warn!(event = "accept_failed", %error, "a connection could not be accepted");
@@ -163,7 +182,12 @@ async fn accept(socket: TcpListener, router: Router, places: Arc<Semaphore>, ser
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, serving: Serving, _place: OwnedSemaphorePermit) {
+async fn connection(
+    stream: TcpStream,
+    service: impl Answers,
+    serving: Serving,
+    _place: OwnedSemaphorePermit,
+) {
     // answers are written at once and whole: waiting for more only adds delay
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
@@ -171,7 +195,7 @@ async fn connection(stream: TcpStream, router: Router, serving: Serving, _place:
     let calls = Calls::default();
     let builder = builder(calls.clone());
     let served = async move {
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         tokio::select! {
             ended = connection.as_mut() => ended,
