@@ -28,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Tries to find a port that is free on both addresses.
 const PORT_TRIES: usize = 32;
 
-/// What answers requests. No router stands before it: its layers cost more than what most requests do here.
+/// What answers requests. No router stands before it: it would have nothing to decide, and boxes each request.
 pub trait Answers:
     Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
     + Clone
