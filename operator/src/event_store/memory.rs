@@ -37,6 +37,8 @@ pub(crate) struct Remembered {
     /// How often in a row something stood in the way.
     pub(crate) failures: u32,
     pub(crate) gateway: Option<(Instant, Seen)>,
+    /// How often in a row the gateway had not opened the log.
+    pub(crate) unopened: u32,
     /// What was written last, and when.
     pub(crate) status: Option<(Instant, EventStoreStatus)>,
     /// The log that was found in a database.
@@ -51,6 +53,28 @@ impl Remembered {
         self.inputs.as_ref() != Some(inputs)
             || self.judged.is_none()
             || self.next.is_none_or(|next| now >= next)
+    }
+}
+
+impl Remembered {
+    /// When the gateway is asked again: soon while it does not serve, as after an EventStore was applied.
+    pub(crate) fn gateway_wait(&self) -> Duration {
+        match &self.gateway {
+            Some((_, Seen::Answered { is_open: true, .. })) => EVERY,
+            _ => back_off(self.unopened.max(1), 0.5).min(EVERY),
+        }
+    }
+
+    /// Whether its last answer is too old. A little before its time, since that is when it is looked at.
+    pub(crate) fn should_ask_gateway(&self) -> bool {
+        self.gateway.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= self.gateway_wait() / 2)
+    }
+
+    /// Notes what the gateway said.
+    pub(crate) fn gateway_said(&mut self, asked: Instant, seen: Seen) {
+        let is_open = matches!(seen, Seen::Answered { is_open: true, .. });
+        self.unopened = if is_open { 0 } else { self.unopened.saturating_add(1) };
+        self.gateway = Some((asked, seen));
     }
 }
 
@@ -93,6 +117,28 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 256, 300, 300, 300]);
         assert_eq!(back_off(1, 0.0), Duration::from_millis(900));
         assert_eq!(back_off(1, 1.0), Duration::from_millis(1100));
+    }
+
+    #[test]
+    fn a_gateway_that_does_not_serve_yet_is_asked_soon_and_then_more_and_more_seldom() {
+        let now = Instant::now();
+        let mut remembered = Remembered::default();
+        assert!(remembered.should_ask_gateway());
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            remembered.gateway_said(now, Seen::Nothing("it is not there".into()));
+            waits.push(remembered.gateway_wait().as_secs());
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        let closed = Seen::Answered { is_open: false, position: None, sources: Default::default() };
+        remembered.gateway_said(now, closed);
+        assert_eq!(remembered.gateway_wait(), EVERY, "it answers, and has not opened the log");
+        remembered.unopened = 0;
+        assert_eq!(remembered.gateway_wait(), SHORTEST);
+        let open = Seen::Answered { is_open: true, position: None, sources: Default::default() };
+        remembered.gateway_said(now, open);
+        assert_eq!((remembered.gateway_wait(), remembered.unopened), (EVERY, 0));
+        assert!(!remembered.should_ask_gateway());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
     key,
     look::approval,
     made,
-    memory::{EVERY, Inputs, Remembered, back_off, spread},
+    memory::{Inputs, Remembered, back_off, spread},
     refusal::{Reason, Refusal},
     status::Judged,
 };
@@ -58,13 +58,17 @@ pub(super) async fn reconcile(
         remembered = Remembered::default();
     }
     let is_changed = stores.context.objects.are_changed(key.namespace.as_str(), &made(&key));
+    if is_changed {
+        // its Deployment, perhaps: it may be there now
+        remembered.unopened = 0;
+    }
     if is_changed || remembered.is_due(&inputs, now) {
         stores.look_again(&key, store, inputs, &mut remembered).await?;
     }
     if let Some(Judged::Looked(..) | Judged::Blind(_)) = &remembered.judged {
-        let is_stale = remembered.gateway.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= EVERY / 2);
-        if is_stale {
-            remembered.gateway = Some((now, stores.gateways.ask(&key).await));
+        if remembered.should_ask_gateway() {
+            let seen = stores.gateways.ask(&key).await;
+            remembered.gateway_said(Instant::now(), seen);
         }
     } else if remembered.gateway.is_none() {
         remembered.gateway = Some((now, Seen::Nothing("there is no gateway yet".to_owned())));

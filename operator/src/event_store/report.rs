@@ -28,7 +28,7 @@ use super::{
     memory::{EVERY, Remembered, STATUS_EVERY, spread},
     provision::Progress,
     reconcile::ReconcileError,
-    status::{Facts, status},
+    status::{Facts, Judged, status},
 };
 
 const FIELD_MANAGER: &str = "polylog-operator-eventstore-status";
@@ -96,7 +96,9 @@ impl EventStores {
             now: now(),
         };
         let next = status(&facts);
-        let mut wait = spread(EVERY, rand::random());
+        let is_served = matches!(judged, Judged::Looked(..) | Judged::Blind(_));
+        let until = if is_served { remembered.gateway_wait() } else { EVERY };
+        let mut wait = spread(until, rand::random());
         match when(before.as_ref(), &next, since) {
             Write::Never => {}
             Write::In(rest) => wait = wait.min(rest),
