@@ -18,10 +18,12 @@ need_postgres >&2
 need_mariadb >&2
 need_peers
 need_figures
-cargo build --release --workspace --bin polylog --bin polylog-benches >&2
+# the build that is shipped is what is measured
+cargo build --profile dist --workspace --bin polylog >&2
+cargo build --release --workspace --bin polylog-benches >&2
 build=$(git describe --always --dirty --abbrev=10)
 outcome=0
-"$target/release/polylog-benches" peers --binary "$target/release/polylog" --build "$build" \
+"$target/release/polylog-benches" peers --binary "$target/dist/polylog" --build "$build" \
   --umadb "$peers/python/bin/umadb" --message-db "$peers/npm/node_modules/@eventide/message-db" "$@" || outcome=$?
 case " $* " in *" --list "* | *" --help "*) ;; *) "${figures[@]}" show benches/results ;; esac
 exit "$outcome"

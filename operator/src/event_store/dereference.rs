@@ -40,6 +40,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) client: &'a Client,
     /// `namespace:name`, for the command that lets it read Secrets.
     pub(crate) account: &'a str,
+    /// Whether the operator is installed for the whole cluster, whose administrator made the role then; else its tenants do.
+    pub(crate) is_cluster_wide: bool,
 }
 
 /// Names of what a store refers to. Pure.
@@ -198,9 +200,18 @@ impl Reader<'_> {
     }
 
     fn forbidden(&self, namespace: &NamespaceName) -> String {
+        let role = "polylog-secret-reader";
+        let (make, kind) = if self.is_cluster_wide {
+            (String::new(), "clusterrole")
+        } else {
+            let make = format!(
+                "kubectl create role {role} --namespace {namespace} --verb get --resource secrets && "
+            );
+            (make, "role")
+        };
         format!(
-            "the operator may not read Secrets of this namespace; let it: kubectl create rolebinding \
-             polylog-secret-reader --namespace {namespace} --clusterrole polylog-secret-reader --serviceaccount {}",
+            "the operator may not read Secrets of this namespace; let it: {make}kubectl create rolebinding {role} \
+             --namespace {namespace} --{kind} {role} --serviceaccount {}",
             self.account
         )
     }

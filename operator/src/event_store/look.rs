@@ -43,7 +43,11 @@ impl EventStores {
         let strategy = self.strategy(key, store).await?;
         let strategy_generation = strategy.as_ref().and_then(|strategy| strategy.metadata.generation);
         let account = self.context.account();
-        let reader = Reader { client: &self.context.client, account: &account };
+        let reader = Reader {
+            client: &self.context.client,
+            account: &account,
+            is_cluster_wide: self.context.args.watch_namespaces.is_empty(),
+        };
         let found = match reader.dereference(key, store, strategy.clone()).await {
             Ok(found) => found,
             Err(DereferenceError::Refused(refusal)) => return Ok(Look::refused(refusal)),
