@@ -64,8 +64,7 @@ pub(crate) async fn look(
     database: &DatabaseName,
 ) -> Result<Catalog, EngineError> {
     let mut found = Catalog::default();
-    let rows =
-        sqlx::query(TABLES).persistent(false).bind(database.as_str()).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(TABLES).bind(database.as_str()).fetch_all(&mut *connection).await?;
     for row in &rows {
         let name: String = row.try_get_unchecked(0)?;
         if !schema::TABLES.iter().any(|table| table.name == name) {
@@ -75,7 +74,7 @@ pub(crate) async fn look(
         let is_ours = is_table && row.try_get_unchecked::<&str, _>(3)? == schema::MARK;
         found.tables.push(FoundTable { name, engine: row.try_get_unchecked(2)?, is_ours });
     }
-    let rows = sqlx::query(INDEXES).persistent(false).bind(database.as_str()).fetch_all(connection).await?;
+    let rows = sqlx::query(INDEXES).bind(database.as_str()).fetch_all(connection).await?;
     for row in &rows {
         let is_unique = row.try_get_unchecked::<&str, _>(1)? == "0";
         let columns = row.try_get_unchecked(2)?;

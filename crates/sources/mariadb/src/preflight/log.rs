@@ -91,7 +91,7 @@ async fn identity(
     let head = schema::HEAD.in_database(&subject.config.database);
     // only what every format has
     let head = format!("SELECT format, log, tail_position FROM {head} WHERE lane = 0");
-    let row = sqlx::query(AssertSqlSafe(head)).persistent(false).fetch_optional(connection).await?;
+    let row = sqlx::query(AssertSqlSafe(head)).fetch_optional(connection).await?;
     let found = row.map(|row| {
         let format = u32::try_from(number(&row, 0)?).unwrap_or(u32::MAX);
         let (log, tail) = (LogId::new(row.try_get_unchecked(1)?), number(&row, 2)?);

@@ -31,8 +31,7 @@ pub(super) async fn facts(
 ) -> Result<(), EngineError> {
     let database = subject.config.database.as_str();
     let before = micros_now();
-    let row =
-        sqlx::query(FACTS).persistent(false).bind(database).bind(database).fetch_one(connection).await?;
+    let row = sqlx::query(FACTS).bind(database).bind(database).fetch_one(connection).await?;
     let after = micros_now();
     let text = |column: usize| Ok::<_, EngineError>(row.try_get_unchecked::<Option<&str>, _>(column)?);
     let number = |column: usize| Ok::<i64, EngineError>(text(column)?.and_then(parsed).unwrap_or_default());

@@ -45,7 +45,7 @@ impl Account {
 }
 
 pub(crate) async fn current(connection: &mut MySqlConnection) -> Result<Account, EngineError> {
-    let row = sqlx::query("SELECT CURRENT_USER()").persistent(false).fetch_one(connection).await?;
+    let row = sqlx::query("SELECT CURRENT_USER()").fetch_one(connection).await?;
     Ok(Account::read(row.try_get_unchecked(0)?))
 }
 

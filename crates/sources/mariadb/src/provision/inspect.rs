@@ -64,8 +64,7 @@ async fn tables(
     let table = |engine: &str| StoredTable { engine: engine.to_owned(), columns: Vec::new() };
     let mut tables: BTreeMap<String, StoredTable> =
         found.tables.iter().map(|found| (found.name.clone(), table(&found.engine))).collect();
-    let rows =
-        sqlx::query(COLUMNS).persistent(false).bind(place.database.as_str()).fetch_all(connection).await?;
+    let rows = sqlx::query(COLUMNS).bind(place.database.as_str()).fetch_all(connection).await?;
     for row in &rows {
         let text = |column: usize| row.try_get_unchecked::<&str, _>(column);
         let Some(table) = tables.get_mut(text(0)?) else { continue };
@@ -101,7 +100,7 @@ async fn identity(connection: &mut MySqlConnection) -> Result<Option<Identity>, 
     let head = schema::HEAD.name;
     // the format first: the other columns are what it says
     let format = format!("SELECT format FROM {head} WHERE lane = 0");
-    let row = sqlx::query(AssertSqlSafe(format)).persistent(false).fetch_optional(&mut *connection).await?;
+    let row = sqlx::query(AssertSqlSafe(format)).fetch_optional(&mut *connection).await?;
     let found = match row {
         Some(row) => Some(u32::try_from(number(&row, 0)?).unwrap_or(u32::MAX)),
         None => None,
@@ -110,7 +109,7 @@ async fn identity(connection: &mut MySqlConnection) -> Result<Option<Identity>, 
         return Err(Failure::FormatTooNew { found, known: FORMAT }.into());
     }
     let identity = format!("SELECT log, `database`, incarnation FROM {head} WHERE lane = 0");
-    let row = sqlx::query(AssertSqlSafe(identity)).persistent(false).fetch_optional(connection).await?;
+    let row = sqlx::query(AssertSqlSafe(identity)).fetch_optional(connection).await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Identity {
         log: LogId::new(row.try_get_unchecked(0)?),
@@ -121,5 +120,5 @@ async fn identity(connection: &mut MySqlConnection) -> Result<Option<Identity>, 
 
 async fn events(connection: &mut MySqlConnection) -> Result<u64, EngineError> {
     let last = format!("SELECT coalesce(max(position), 0) FROM {}", schema::EVENTS.name);
-    number(&sqlx::query(AssertSqlSafe(last)).persistent(false).fetch_one(connection).await?, 0)
+    number(&sqlx::query(AssertSqlSafe(last)).fetch_one(connection).await?, 0)
 }
