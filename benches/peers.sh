@@ -1,37 +1,29 @@
 #!/usr/bin/env bash
-# Measures Polylog on PostgreSQL beside raw inserts, message-db and UmaDB, and draws what came out.
+# Measures Polylog on PostgreSQL and MariaDB beside raw inserts, message-db and UmaDB, and prints the tables.
 #
-#   ./benches/peers.sh [arguments of polylog-benches peers]
+#   ./benches/peers.sh                          everything
+#   ./benches/peers.sh --list                   names the pieces
+#   ./benches/peers.sh --only postgres/128x1    one of them; --only mariadb: those of one server; --only large: on both
+#   ./benches/peers.sh --resume                 those that this build has no figures of yet
+#   ./benches/peers.sh --minutes 15             as far as it comes, what matters most first
 #
-# The peers are installed outside the checkout, in ${POLYLOG_CACHE:-~/.cache/polylog}. The table goes to the standard
-# output, the figures to benches/results/*.json, the picture to docs/performance.svg.
+# Further arguments are those of `polylog-benches peers`. The peers are installed outside the checkout, in
+# ${POLYLOG_CACHE:-~/.cache/polylog}. Each piece leaves its figures in benches/results; benches/publish.sh makes the
+# book's tables and pictures and the README's table of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. tests/lib/tools.sh
-
-message_db=1.3.1 umadb=0.7.8 matplotlib=3.10.7
-peers=$cache/peers-$message_db-$umadb-$matplotlib
-
-need_peers() {
-  [ -e "$peers/ready" ] && return
-  need_debian npm npm
-  need_debian python3 python3
-  rm -rf "$peers"
-  npm install --silent --no-audit --no-fund --prefix "$peers/npm" "@eventide/message-db@$message_db" >&2
-  python3 -m venv "$peers/python"
-  "$peers/python/bin/pip" install --quiet --disable-pip-version-check "umadb==$umadb" "matplotlib==$matplotlib" >&2
-  touch "$peers/ready"
-}
+. benches/lib.sh
 
 need_postgres >&2
+need_mariadb >&2
 need_peers
-cargo build --release -p polylog -p polylog-benches >&2
-mkdir -p benches/results
-peers() {
-  "$target/release/polylog-benches" peers --binary "$target/release/polylog" --umadb "$peers/python/bin/umadb" \
-    --message-db "$peers/npm/node_modules/@eventide/message-db" "$@"
-}
-peers --json benches/results/postgres.json "$@"
-echo
-peers --json benches/results/postgres-slow-disk.json --slow-fsync 2 --stored 0 --case 1x1,8x1,32x1,128x1 --no-http "$@"
-"$peers/python/bin/python" benches/plot.py benches/results/postgres.json docs/performance.svg
+need_figures
+# the build that is shipped is what is measured
+cargo build --profile dist --workspace --bin polylog >&2
+cargo build --release --workspace --bin polylog-benches >&2
+build=$(git describe --always --dirty --abbrev=10)
+outcome=0
+"$target/release/polylog-benches" peers --binary "$target/dist/polylog" --build "$build" \
+  --umadb "$peers/python/bin/umadb" --message-db "$peers/npm/node_modules/@eventide/message-db" "$@" || outcome=$?
+case " $* " in *" --list "* | *" --help "*) ;; *) "${figures[@]}" show benches/results ;; esac
+exit "$outcome"

@@ -74,8 +74,10 @@ impl Measured {
         self.events as f64 / self.seconds
     }
 
-    pub fn percentile(&self, percent: usize) -> Duration {
-        self.latencies[(self.latencies.len() - 1) * percent / 100]
+    /// None where nothing was timed.
+    pub fn percentile(&self, percent: usize) -> Option<Duration> {
+        let last = self.latencies.len().checked_sub(1)?;
+        Some(self.latencies[last * percent / 100])
     }
 }
 
@@ -84,7 +86,7 @@ impl Load {
     /// that as little as possible of the machine goes to them.
     pub fn run(self, port: u16, window: Duration) -> Result<Measured> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async move {
+        let run = async move {
             let mut streams = Vec::new();
             for _ in 0..self.clients {
                 let stream = TcpStream::connect(("127.0.0.1", port)).await?;
@@ -102,7 +104,9 @@ impl Load {
             }
             let seconds = began.elapsed().as_secs_f64();
             Ok(Measured::new(self.events, seconds, latencies))
-        })
+        };
+        let patience = window + Duration::from_secs(60);
+        runtime.block_on(async { tokio::time::timeout(patience, run).await.context("it hangs")? })
     }
 }
 

@@ -8,7 +8,8 @@ use polylog_log::Timestamp;
 use polylog_sidecar::config::DevArgs;
 
 use crate::{
-    bench::BenchArgs, commands, exit::Failure, export::ExportArgs, import::ImportArgs, output::Format,
+    bench::BenchArgs, commands, exit::Failure, export::ExportArgs, import::ImportArgs, inject::InjectArgs,
+    output::Format,
 };
 
 /// One event log kept in several databases
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Grants(commands::grants::GrantsArgs),
     /// Look at the database of each source, and say what to change; writes nothing
     Check(commands::check::CheckArgs),
+    /// Write the sidecar into manifests, as the operator's webhook does into pods
+    Inject(InjectArgs),
     /// Print completions for a shell
     Completions {
         /// The shell

@@ -6,6 +6,7 @@ mod commands;
 mod exit;
 mod export;
 mod import;
+mod inject;
 mod output;
 mod progress;
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => commands::plan::run(&args, output),
         Command::Grants(args) => commands::grants::run(&args, output),
         Command::Check(args) => commands::check::run(&args, output),
+        Command::Inject(args) => inject::run(args, output),
         Command::Online(command) => online(command, &connection, output),
     };
     exit::code(outcome, output)

@@ -1,13 +1,12 @@
 //! `polylog grants`, `check` and `plan` against real PostgreSQL servers.
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Output, Stdio},
-};
+mod preflight;
 
 use polylog_test_bed::PostgresServer;
-use serde_json::Value;
+use preflight::{
+    Dev, bad, check, each_right_is_named, folder, grants, is_optional, plan_refuses, polylog, statements,
+    stdout,
+};
 use tempfile::TempDir;
 
 /// Tables are created by one role, rows are written by another.
@@ -32,9 +31,7 @@ stringData:
   owner: postgres://owner:geheim@127.0.0.1:{port}/{database}
 "
     );
-    let folder = TempDir::new().expect("a temporary folder");
-    std::fs::write(folder.path().join("store.yaml"), text).expect("it is written");
-    folder
+    folder(&text)
 }
 
 /// A server whose database grants nothing to everybody, with two roles that may log in and nothing else.
@@ -49,112 +46,6 @@ fn strict_server() -> (PostgresServer, String) {
         ),
     );
     (server, database)
-}
-
-fn polylog(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_polylog"));
-    let output = command.current_dir(folder).args(arguments).output().expect("it starts");
-    let text = [&output.stdout[..], &output.stderr[..]].concat();
-    assert!(!String::from_utf8_lossy(&text).contains("geheim"), "a password is shown");
-    output
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).expect("text")
-}
-
-/// The checks that did not pass, and the exit code.
-fn check(folder: &Path, more: &[&str]) -> (Vec<Value>, i32) {
-    let output = polylog(folder, &[&["check", "-o", "json"], more].concat());
-    let sources: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let checks = sources[0]["checks"].as_array().expect("a list");
-    assert!(!checks.is_empty(), "{sources}");
-    let (code, bad) =
-        (output.status.code().expect("an exit code"), |line: &&Value| line["outcome"] != "passed");
-    assert_eq!(sources[0]["usable"], code == 0, "{sources}");
-    (checks.iter().filter(bad).filter(|line| line["check"] != "space").cloned().collect(), code)
-}
-
-fn grants(folder: &Path, stage: &str) -> String {
-    let output = polylog(folder, &["grants", "--stage", stage]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    stdout(&output)
-}
-
-/// `polylog dev` over the declared database; ended with this.
-struct Dev(Child, String);
-
-impl Dev {
-    fn start(folder: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_polylog"));
-        command.current_dir(folder).args([
-            "dev",
-            "--port",
-            "0",
-            "--health-port",
-            "0",
-            "--source",
-            "ledger=declared",
-        ]);
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("its words"));
-        let mut said = String::new();
-        while !said.contains("read: ") {
-            assert!(lines.read_line(&mut said).expect("a line") > 0, "it ended: {said}");
-        }
-        std::thread::spawn(move || lines.lines().map_while(Result::ok).for_each(drop));
-        let port = said.split("localhost:").nth(1).and_then(|rest| rest.split('/').next()).expect("a port");
-        Self(child, format!("http://127.0.0.1:{port}"))
-    }
-
-    fn append(&self, folder: &Path) {
-        let arguments = ["--url", &self.1, "append", "Payment-1", "-e", "any", "-t", "Paid", "-d", "1"];
-        let output = polylog(folder, &arguments);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        // it may have ended already
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Takes one right after the other away: `check` names each with the statement that gives it back.
-fn each_right_is_named(server: &PostgresServer, database: &str, folder: &Path, statements: &[String]) {
-    for statement in statements {
-        let parts = statement.strip_prefix("GRANT ").and_then(|rest| rest.split_once(" ON "));
-        let Some((rights, on)) = parts else { continue };
-        let (on, role) = on.split_once(" TO ").expect("a role");
-        for right in rights.split(", ") {
-            let revoked = format!("REVOKE {right} ON {on} FROM {role}");
-            server.execute(database, &revoked);
-            let (bad, code) = check(folder, &[]);
-            let fix = format!("GRANT {right} ON {on} TO {role}");
-            let named = bad.iter().find(|line| line["check"] == "rights" && line["fix"] == fix.as_str());
-            let named = named.unwrap_or_else(|| panic!("{revoked}: {bad:?}"));
-            assert_eq!(bad.len(), 1, "{revoked}: {bad:?}");
-            let is_optional = on.ends_with("polylog_events") && ["UPDATE", "DELETE"].contains(&right)
-                || on.ends_with("polylog_configs") && right == "DELETE"
-                || (on.ends_with("polylog_cuts") || on.ends_with("polylog_quarantine")) && right == "INSERT";
-            let (outcome, expected) = if is_optional { ("warning", 0) } else { ("failed", 1) };
-            assert_eq!((&named["outcome"], code), (&outcome.into(), expected), "{revoked}: {named}");
-            let (credential, wanted) = (named["credential"].as_str(), role.contains("owner"));
-            assert_eq!(credential == Some("provisioningConnection"), wanted, "{named}");
-            server.execute(database, named["fix"].as_str().expect("a statement"));
-        }
-    }
-    assert_eq!(check(folder, &[]), (Vec::new(), 0));
-}
-
-fn statements(folder: &Path, stage: &str) -> Vec<String> {
-    let output = polylog(folder, &["grants", "--stage", stage, "-o", "json"]);
-    let sources: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let roles = sources[0]["roles"].as_array().expect("a list").iter();
-    let statements = roles.flat_map(|role| role["statements"].as_array().expect("a list"));
-    statements.map(|statement| statement.as_str().expect("text").to_owned()).collect()
 }
 
 #[test]
@@ -191,11 +82,14 @@ fn what_grants_prints_is_enough_and_each_part_of_it_is_needed() {
     server.execute(&database, &grants(folder.path(), "after"));
     assert_eq!(server.execute(&database, granted), provisioned);
 
-    each_right_is_named(&server, &database, folder.path(), &after);
+    let execute = |sql: &str| drop(server.execute(&database, sql));
+    let outcome =
+        |right: &str, on: &str| (if is_optional(right, on) { "warning" } else { "failed" }, "connection");
+    each_right_is_named(execute, folder.path(), &after, outcome);
     let connecting = statements(folder.path(), "before");
-    let connecting: Vec<String> =
-        connecting.iter().map(|statement| statement.replace("CONNECT, CREATE", "CONNECT")).collect();
-    each_right_is_named(&server, &database, folder.path(), &connecting);
+    let (owner, worker) = (connecting[0].replace("CONNECT, CREATE", "CONNECT"), connecting[1].clone());
+    each_right_is_named(execute, folder.path(), &[owner], |_, _| ("failed", "provisioningConnection"));
+    each_right_is_named(execute, folder.path(), &[worker], |_, _| ("failed", "connection"));
     // the schema is there: nobody needs the right to create one any more
     server.execute(&database, &format!("REVOKE CREATE ON DATABASE {database} FROM owner"));
     let running = Dev::start(folder.path());
@@ -246,30 +140,6 @@ fn a_check_writes_nothing() {
     let first = server.execute(&database, ids);
     assert_eq!(check(folder.path(), &[]).1, 0);
     assert_eq!(server.execute(&database, ids), first, "a transaction wrote something");
-}
-
-/// What `check` and `plan` say of a database.
-#[track_caller]
-fn bad(folder: &Path, url: &str, code: i32, topic: &str, stable: &str, words: &str) -> Value {
-    let source = format!("ledger={url}");
-    let (bad, found) = check(folder, &["--source", &source]);
-    let line = bad.iter().find(|line| line["outcome"] == "failed").unwrap_or_else(|| panic!("{bad:?}"));
-    assert_eq!((found, &line["check"], &line["code"]), (code, &topic.into(), &stable.into()), "{line}");
-    assert!(line["seen"].as_str().is_some_and(|seen| seen.contains(words)), "{line}");
-    assert!(line["fix"].as_str().is_some_and(|fix| !fix.is_empty()), "{line}");
-    let output = polylog(folder, &["check", "--source", &source]);
-    let text = stdout(&output);
-    assert_eq!(output.status.code(), Some(code));
-    assert!(text.contains("FAILED") && text.contains(stable) && text.contains("fix: "), "{text}");
-    line.clone()
-}
-
-#[track_caller]
-fn plan_refuses(folder: &Path, url: &str, code: i32, words: &[&str]) {
-    let output = polylog(folder, &["plan", "--source", &format!("ledger={url}")]);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(words.iter().all(|word| text.contains(word)) && text.contains("next: "), "{text}");
 }
 
 #[test]
@@ -355,10 +225,9 @@ fn wait_for(server: &PostgresServer, setting: &str, value: &str) {
 
 #[test]
 fn what_is_no_database_has_nothing_to_grant_or_check() {
-    let folder = TempDir::new().expect("a temporary folder");
     let store = "apiVersion: polylog.dev/v1alpha1\nkind: EventStore\nmetadata: {name: payments, namespace: shop}\n\
          spec: {sources: [{name: ledger, connection: {secretRef: {name: ledger-db}}, postgres: {schema: payments}}]}\n";
-    std::fs::write(folder.path().join("store.yaml"), store).expect("it is written");
+    let folder = folder(store);
     let output = polylog(folder.path(), &["grants"]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && text.contains("no Secret ledger-db"), "{text}");

@@ -22,7 +22,7 @@ pub mod validate;
 pub mod values;
 
 pub use condition::{Condition, ConditionStatus};
-pub use definition::{definition, definitions, to_yaml};
+pub use definition::{definition, definitions, to_template, to_yaml};
 pub use event_store::EventStore;
 pub use projection::Projection;
 pub use references::{CaRef, CaRefKind, ObjectRef, SecretKeyRef};

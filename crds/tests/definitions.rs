@@ -4,7 +4,7 @@ mod support;
 
 use kube::core::cel::{ScopeContext, WarningKind, analyze_rule, compile_schema};
 use polylog_crds::schema::KindSchema;
-use polylog_crds::{definitions, to_yaml};
+use polylog_crds::{definitions, to_template, to_yaml};
 use serde_json::Value;
 
 fn schemas() -> Vec<(String, Value)> {
@@ -33,13 +33,18 @@ fn walk(schema: &Value, at: &str, visit: &mut impl FnMut(&str, &Value)) {
 fn checked_in_files_are_current() {
     for definition in definitions() {
         let name = format!("{}.yaml", definition.spec.names.plural);
-        let path = support::repository().join("crds/yaml").join(&name);
-        let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
-        let generated = to_yaml(&definition).expect("YAML");
-        assert!(
-            checked_in == generated,
-            "{name} is out of date: cargo run -p polylog-crds --bin generate-crds"
-        );
+        let generated = [
+            ("crds/yaml", to_yaml(&definition).expect("YAML")),
+            ("charts/polylog/templates/crds", to_template(&definition).expect("YAML")),
+        ];
+        for (folder, generated) in generated {
+            let path = support::repository().join(folder).join(&name);
+            let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                checked_in == generated,
+                "{folder}/{name} is out of date: cargo run -p polylog-crds --bin generate-crds"
+            );
+        }
     }
 }
 

@@ -4,18 +4,24 @@ use std::sync::Arc;
 
 use axum::{Router, extract::State, response::Response, routing::get};
 use http::{HeaderMap, StatusCode, header};
+use hyper_util::service::TowerToHyperService;
 
-use crate::{http::full, metrics::TextFormat, server::Server};
+use crate::{
+    http::{Answers, full},
+    metrics::TextFormat,
+    server::Server,
+};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// `/livez`, `/readyz`, `/metrics`.
-pub fn router(server: Arc<Server>) -> Router {
-    Router::new()
+pub fn service(server: Arc<Server>) -> impl Answers {
+    let router = Router::new()
         .route("/livez", get(|| async { full(StatusCode::OK, TEXT, "ok\n") }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(server)
+        .with_state(server);
+    TowerToHyperService::new(router)
 }
 
 /// Ready as the role says: `dev` when every store takes appends, roles in a cluster when they are configured.

@@ -31,8 +31,8 @@ impl Running {
         let connections = server.room().bounds().connections;
         let (port, health_port) = (outward.port(), admin.port());
         Ok(Self {
-            outward: outward.serve(http::router(server.clone()), connections),
-            admin: admin.serve(admin::router(server.clone()), ADMIN_CONNECTIONS),
+            outward: outward.serve(http::service(server.clone()), connections),
+            admin: admin.serve(admin::service(server.clone()), ADMIN_CONNECTIONS),
             traces: Export::start(&server.metrics),
             server,
             port,
@@ -44,7 +44,7 @@ impl Running {
     pub(crate) fn join(server: Arc<Server>, outward: Listeners, admin: Serving, health_port: u16) -> Self {
         let connections = server.room().bounds().connections;
         let port = outward.port();
-        let outward = outward.serve(http::router(server.clone()), connections);
+        let outward = outward.serve(http::service(server.clone()), connections);
         let traces = Export::start(&server.metrics);
         Self { server, outward, admin, port, health_port, traces }
     }

@@ -8,7 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use polylog_sidecar::catalogue::{LOG_EVENTS, logs_table, metrics_table};
+use polylog_sidecar::catalogue::{
+    ALERTS, LOG_EVENTS, METRICS, alert_rules, alerts_table, dashboard, logs_table, metrics_table,
+};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().into()
@@ -25,7 +27,8 @@ fn with_table(page: &str, table: &str) -> String {
 
 #[test]
 fn the_book_has_the_catalogue() {
-    for (name, table) in [("metrics.md", metrics_table()), ("logs.md", logs_table())] {
+    let tables = [("metrics.md", metrics_table()), ("logs.md", logs_table()), ("alerts.md", alerts_table())];
+    for (name, table) in tables {
         let path = root().join("docs").join(name);
         let page = fs::read_to_string(&path).unwrap();
         let wanted = with_table(&page, &table);
@@ -33,6 +36,48 @@ fn the_book_has_the_catalogue() {
             fs::write(&path, wanted).unwrap();
         } else {
             assert!(page == wanted, "{} is old: see the top of this file", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_chart_has_rules_and_dashboard() {
+    for (name, wanted) in [("alerts.yaml", alert_rules()), ("dashboard.json", dashboard())] {
+        let path = root().join("charts/polylog/files").join(name);
+        if std::env::var_os("POLYLOG_GENERATE").is_some() {
+            fs::write(&path, wanted).unwrap();
+        } else {
+            let found = fs::read_to_string(&path).unwrap_or_default();
+            assert!(found == wanted, "{} is old: see the top of this file", path.display());
+        }
+    }
+}
+
+/// The names of metrics in a query.
+fn metrics_in(expression: &str) -> Vec<&str> {
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let words = expression.split(|character| !is_name(character));
+    words.filter(|word| word.starts_with("polylog_") || word.starts_with("process_")).collect()
+}
+
+#[test]
+fn every_alert_is_of_metrics_that_there_are_and_the_dashboard_has_them_all() {
+    let board = dashboard();
+    let known: Vec<String> = METRICS.iter().map(|metric| metric.sample_name()).collect();
+    for name in &known {
+        assert!(board.contains(&format!("\"{name}\"")), "no panel for {name}");
+    }
+    let mut names = BTreeSet::new();
+    for alert in ALERTS {
+        assert!(names.insert(alert.name), "{} is there twice", alert.name);
+        let metrics = metrics_in(alert.expression);
+        assert!(!metrics.is_empty(), "{}", alert.name);
+        for metric in metrics {
+            // those of the operator are looked for in the operator's tests
+            let is_the_operators =
+                metric.starts_with("polylog_operator_") || metric.starts_with("polylog_webhook_");
+            let metric = metric.strip_suffix("_bucket").unwrap_or(metric);
+            assert!(is_the_operators || known.iter().any(|name| name == metric), "{}: {metric}", alert.name);
         }
     }
 }
@@ -74,7 +119,7 @@ fn log_lines(text: &str) -> Vec<(&'static str, &str, usize)> {
 #[test]
 fn every_log_line_is_in_the_catalogue_and_the_other_way_round() {
     let mut files = Vec::new();
-    for folder in ["crates", "sidecar", "cli", "crds"] {
+    for folder in ["crates", "sidecar", "cli", "crds", "operator"] {
         sources(&root().join(folder), &mut files);
     }
     let mut used = BTreeSet::new();

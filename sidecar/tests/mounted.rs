@@ -5,6 +5,7 @@ mod support;
 
 use std::fs;
 
+use polylog_api::proto::polylog::v1::GetStoreRequest;
 use support::{
     Client,
     mounted::{Process, STORE, Serving, Volume, append, free_port, until},
@@ -37,6 +38,10 @@ async fn it_waits_for_a_configuration_that_can_be_served() {
     let status = serving.status("payments").await;
     assert_eq!(status["sources"][0]["state"], "Unreachable", "{status}");
     assert_eq!(status["configuration"]["code"], "source_unavailable", "{status}");
+    let told = serving.remote.stores().get_store(GetStoreRequest::default()).await.unwrap().into_inner();
+    let told = told.configuration.unwrap();
+    assert_eq!((told.state.as_str(), told.code.as_str()), ("Refused", "source_unavailable"));
+    assert_eq!(status["configuration"]["message"], told.message, "the same as over HTTP");
     assert!(serving.metrics().await.contains(r#"polylog_store_open{store="payments"} 0"#));
     assert!(!serving.process.said().contains("geheim"), "a secret in the log");
     serving.process.terminate();
@@ -155,4 +160,40 @@ async fn what_needs_a_restart_says_so_and_plain_files_are_watched_too() {
     assert_eq!(line["code"], "restart_needed");
     assert!(line["reason"].as_str().unwrap().contains("spec.sidecar.apiPort"), "{line}");
     serving.client.get("/v1/stores").await.ok();
+}
+
+#[tokio::test]
+async fn an_address_of_mariadb_names_the_declared_database_or_none() {
+    let store = |database: &str| {
+        STORE.replace("postgres: {schema: payments}", &format!("mysql: {{database: {database}}}"))
+    };
+    let mut volume = Volume::of(&store("payments"), "mysql://worker:geheim@127.0.0.1:1/payments");
+    let serving = Serving::start("gateway", &volume).await;
+    assert_eq!(serving.until_configuration("Refused").await["code"], "source_unavailable");
+    for (manifest, url, words) in [
+        (store("payments"), "mysql://127.0.0.1:1/other", "the address names the database other"),
+        (
+            store("payments, tablePrefix: x_"),
+            "mysql://127.0.0.1:1",
+            "mysql.tablePrefix is not in this version",
+        ),
+        (store("mysql"), "mysql://127.0.0.1:1", "none of the server's own"),
+        (store("payments"), "postgres://127.0.0.1:1/payments", "it must begin with mysql://"),
+    ] {
+        volume.set(&[("store/eventstore.yaml", &manifest), ("sources/ledger/url", url)]);
+        let refused = until("it is refused", || async {
+            let found = serving.configuration().await;
+            found["message"].as_str().is_some_and(|message| message.contains(words)).then_some(found)
+        })
+        .await;
+        assert_eq!(refused["code"], "invalid_configuration", "{refused}");
+    }
+    volume.set(&[
+        ("store/eventstore.yaml", &store("payments")),
+        ("sources/ledger/url", "mariadb://127.0.0.1:1"),
+    ]);
+    until("it is taken", || async {
+        (serving.configuration().await["code"] == "source_unavailable").then_some(())
+    })
+    .await;
 }

@@ -47,6 +47,36 @@ need_mariadb() {
   "$programs/mariadbd" --version
 }
 
+# Prometheus' tool that tests rules, out of Debian's package, which would start a server if it were installed
+need_promtool() {
+  local folder=$cache/promtool
+  PATH=$folder:$PATH
+  command -v promtool >/dev/null && return
+  mkdir -p "$folder"
+  (
+    cd "$(mktemp -d)"
+    chmod 755 .
+    trap 'rm -rf "$PWD"' EXIT
+    apt-get download -q prometheus >&2 || { apt-get update -q >&2 && apt-get download -q prometheus >&2; }
+    dpkg --fsys-tarfile prometheus_*.deb | tar -x --to-stdout ./usr/bin/promtool >"$folder/promtool.new"
+    chmod +x "$folder/promtool.new"
+    mv "$folder/promtool.new" "$folder/promtool"
+  )
+}
+
+# Kubernetes, whose clusters the tests start themselves (tests/kube): what Debian has for a node, the programs that are built
+# from their Go modules, and Helm. With "second", another version of Kubernetes too.
+need_kube() {
+  need_debian containerd containerd
+  need_debian runc runc
+  need_debian /usr/lib/cni/bridge containernetworking-plugins
+  need_debian nft nftables
+  need_debian socat socat
+  need_debian curl curl
+  need_debian openssl openssl
+  tests/kube/programs/build kube etcd dns pause helm helm-unittest ${1:+kube-$1}
+}
+
 # A Rust tool at one version: need_cargo_tool <name> <version>; its path is in $tools
 tools=$cache/tools/bin
 need_cargo_tool() {
@@ -141,8 +171,8 @@ need_build_of_release() {
   export PATH=$target/release:$PATH
 }
 
-# The binary as it is shipped: smaller, and longer in the making; its path is in $shipped
-need_shipped_binary() {
-  cargo build --profile dist --workspace --bin polylog
-  shipped=$POLYLOG_TARGET/dist/polylog
+# The binaries as they are shipped: smaller, and longer in the making; their folder is in $shipped
+need_shipped_binaries() {
+  cargo build --profile dist --workspace --bin polylog --bin polylog-sidecar
+  shipped=$POLYLOG_TARGET/dist
 }

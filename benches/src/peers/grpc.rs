@@ -17,6 +17,8 @@ use crate::load::{Load, Measured, STREAMS};
 
 /// Connections at most; as many calls share one as there are more clients.
 const CONNECTIONS: usize = 4;
+/// What a call may take longer than it should.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes that may be under way on a connection.
 const WINDOW: u32 = 4 << 20;
 
@@ -42,7 +44,7 @@ impl Method {
         window: Duration,
         streams: usize,
     ) -> Result<Measured> {
-        runtime()?.block_on(async {
+        within(window + PATIENCE, async {
             let mut connections = JoinSet::new();
             let mut senders = Vec::new();
             for _ in 0..load.clients.min(CONNECTIONS) {
@@ -71,7 +73,7 @@ impl Method {
 
     /// Calls a method that answers with a stream; gives the messages of all answers to `count`, and the seconds it took.
     pub fn read(self, message: &[u8], mut count: impl FnMut(&[u8])) -> Result<f64> {
-        runtime()?.block_on(async {
+        within(PATIENCE, async {
             let mut connections = JoinSet::new();
             let sender = connect(self.port, &mut connections).await?;
             let began = Instant::now();
@@ -105,8 +107,10 @@ impl Method {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+/// Runs it on this thread; a server that hangs is an error.
+fn within<T>(patience: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { tokio::time::timeout(patience, work).await.context("it hangs")? })
 }
 
 async fn connect(port: u16, connections: &mut JoinSet<()>) -> Result<SendRequest<Bytes>> {

@@ -4,30 +4,35 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    rc::Rc,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
+use sqlx::{Connection, Executor, PgConnection, Row};
 
-use super::database::{Postgres, Server};
+use super::servers::{Postgres, Server};
 use crate::load::{DATA, Load, METADATA, Measured};
 
 /// Its functions lock a category each; here are so many, of five streams each.
 const CATEGORIES: u32 = 1_000;
+/// The stream that is read.
+const STREAM: &str = "long-1";
 
-/// A folder of the npm package, and one for what pgbench reads and writes.
+/// A folder of the npm package, one for what pgbench reads and writes, and the server that it is installed on.
 pub struct MessageDb {
+    server: Rc<Postgres>,
     package: PathBuf,
     folder: PathBuf,
     pgbench: PathBuf,
 }
 
 impl MessageDb {
-    pub fn new(package: &Path, folder: &Path) -> Result<Self> {
+    pub fn new(package: &Path, folder: &Path, server: Rc<Postgres>) -> Result<Self> {
         ensure!(package.join("database/install.sh").exists(), "no message-db in {}", package.display());
         let programs = std::env::var("POLYLOG_POSTGRES_BIN").unwrap_or("/usr/lib/postgresql/15/bin".into());
         let pgbench = Path::new(&programs).join("pgbench");
-        Ok(Self { package: package.to_path_buf(), folder: folder.to_path_buf(), pgbench })
+        Ok(Self { server, package: package.to_path_buf(), folder: folder.to_path_buf(), pgbench })
     }
 
     /// Its version.
@@ -38,8 +43,8 @@ impl MessageDb {
     }
 
     /// Installs it in a new database, with so many messages.
-    pub fn install(&self, server: &Postgres, database: &str, messages: u64) -> Result<()> {
-        let (folder, port) = server.place();
+    pub fn install(&self, database: &str, messages: u64) -> Result<()> {
+        let (folder, port) = self.server.place();
         let output = Command::new("bash")
             .arg(self.package.join("database/install.sh"))
             .env("DATABASE_NAME", database)
@@ -48,7 +53,7 @@ impl MessageDb {
             .env("PGUSER", "postgres")
             .output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        server.execute(
+        self.server.execute(
             database,
             &format!(
                 "SET search_path = message_store, public;; \
@@ -60,16 +65,52 @@ impl MessageDb {
         Ok(())
     }
 
+    /// Writes so many messages to one stream.
+    pub fn write_stream(&self, database: &str, messages: u64) -> Result<()> {
+        // its functions keep the plan that was good for an empty table, until somebody looks at what there is now
+        const FIRST: u64 = 1_000;
+        let write = |messages| {
+            format!(
+                "SELECT count(write_message(gen_random_uuid()::varchar, '{STREAM}', 'PaymentNoted', \
+                 '{DATA}'::jsonb, '{METADATA}'::jsonb)) FROM generate_series(1, {messages});; \
+                 VACUUM (ANALYZE) messages"
+            )
+        };
+        let (first, rest) = (write(FIRST), write(messages.saturating_sub(FIRST)));
+        self.server.execute(database, &format!("SET search_path = message_store, public;; {first};; {rest}"));
+        Ok(())
+    }
+
+    /// Reads that stream with its function, a page of 1,000 after the other; gives messages and seconds.
+    pub fn read_stream(&self, database: &str) -> Result<(u64, f64)> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut connection = PgConnection::connect(&self.server.address(database)).await?;
+            connection.execute("SET search_path = message_store, public").await?;
+            let (mut position, mut count) = (0_i64, 0);
+            let began = Instant::now();
+            loop {
+                let page = sqlx::query("SELECT * FROM get_stream_messages($1, $2, 1000)")
+                    .bind(STREAM)
+                    .bind(position)
+                    .fetch_all(&mut connection)
+                    .await?;
+                let Some(last) = page.last() else { return Ok((count, began.elapsed().as_secs_f64())) };
+                position = last.try_get::<i64, _>("position")? + 1;
+                count += page.len() as u64;
+            }
+        })
+    }
+
     /// A few appends by each client, and how long all of them took to connect.
-    pub fn begin(&self, server: &Postgres, database: &str, load: Load) -> Result<(Measured, Duration)> {
-        self.pgbench(server, database, load, &["-t", "5"])
+    pub fn begin(&self, database: &str, load: Load) -> Result<(Measured, Duration)> {
+        self.pgbench(database, load, &["-t", "5"])
     }
 
     /// Writes for about `window`; an append of several messages is one statement. pgbench's time begins when its clients
     /// begin to connect, its rate when they are connected.
     pub fn load(
         &self,
-        server: &Postgres,
         database: &str,
         load: Load,
         window: Duration,
@@ -77,16 +118,10 @@ impl MessageDb {
     ) -> Result<Measured> {
         // connecting may take longer this time
         let seconds = (window + 2 * connecting).as_secs_f64().ceil().to_string();
-        Ok(self.pgbench(server, database, load, &["-T", &seconds])?.0)
+        Ok(self.pgbench(database, load, &["-T", &seconds])?.0)
     }
 
-    fn pgbench(
-        &self,
-        server: &Postgres,
-        database: &str,
-        load: Load,
-        limit: &[&str],
-    ) -> Result<(Measured, Duration)> {
+    fn pgbench(&self, database: &str, load: Load, limit: &[&str]) -> Result<(Measured, Duration)> {
         let folder = self.folder.join("pgbench");
         fs::create_dir_all(&folder)?;
         let script = folder.join("append.sql");
@@ -109,7 +144,7 @@ impl MessageDb {
             .arg("-f")
             .arg(&script)
             .args(limit)
-            .arg(server.address(database))
+            .arg(self.server.address(database))
             .env("PGOPTIONS", "-c search_path=message_store,public")
             .output()
             .context("pgbench")?;

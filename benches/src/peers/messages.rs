@@ -5,10 +5,20 @@ use rand::rngs::StdRng;
 
 use crate::load::{DATA, METADATA, new_id};
 
-const STREAM: &str = "Payment-0000";
+/// The first stream.
+pub const STREAM: &str = "Payment-0000";
 const ID: &str = "00000000-0000-0000-0000-000000000000";
 /// A flag for compression and the length.
 const PREFIX: usize = 5;
+
+/// A message as a gRPC method takes it.
+pub fn framed(message: &impl Message) -> Vec<u8> {
+    let mut bytes = vec![0; PREFIX];
+    message.encode(&mut bytes).expect("a vector grows as it must");
+    let length = u32::try_from(bytes.len() - PREFIX).expect("a small message");
+    bytes[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+    bytes
+}
 
 /// A request of a gRPC method, framed.
 #[derive(Clone)]
@@ -22,10 +32,7 @@ pub struct Template {
 impl Template {
     /// For a message that names its stream [`STREAM`] and its events [`ID`].
     fn of(message: &impl Message) -> Self {
-        let mut bytes = vec![0; PREFIX];
-        message.encode(&mut bytes).expect("a vector grows as it must");
-        let length = u32::try_from(bytes.len() - PREFIX).expect("a small message");
-        bytes[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+        let bytes = framed(message);
         let find = |text: &str| -> Vec<usize> {
             let text = text.as_bytes();
             (0..bytes.len()).filter(|at| bytes[*at..].starts_with(text)).collect()
@@ -79,6 +86,13 @@ pub fn umadb(events: usize) -> Template {
     Template::of(&UmadbAppend { events: vec![event; events] })
 }
 
+/// UmaDB: everything, or what has this tag.
+pub fn umadb_read(tag: Option<&str>) -> Vec<u8> {
+    let item = |tag: &str| UmadbQueryItem { tags: vec![tag.to_owned()] };
+    let query = tag.map(|tag| UmadbQuery { items: vec![item(tag)] });
+    framed(&UmadbRead { query })
+}
+
 /// How often a message has this field, if all its fields are numbers or have a length.
 pub fn count_field(mut message: &[u8], field: u32) -> u64 {
     let mut count = 0;
@@ -110,6 +124,27 @@ struct UmadbEvent {
 struct UmadbAppend {
     #[prost(message, repeated, tag = "1")]
     events: Vec<UmadbEvent>,
+}
+
+/// `umadb.v1.QueryItem`
+#[derive(Clone, PartialEq, Message)]
+struct UmadbQueryItem {
+    #[prost(string, repeated, tag = "2")]
+    tags: Vec<String>,
+}
+
+/// `umadb.v1.Query`
+#[derive(Clone, PartialEq, Message)]
+struct UmadbQuery {
+    #[prost(message, repeated, tag = "1")]
+    items: Vec<UmadbQueryItem>,
+}
+
+/// `umadb.v1.ReadRequest`
+#[derive(Clone, PartialEq, Message)]
+struct UmadbRead {
+    #[prost(message, optional, tag = "1")]
+    query: Option<UmadbQuery>,
 }
 
 #[cfg(test)]

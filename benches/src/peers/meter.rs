@@ -11,6 +11,13 @@ pub struct Watched {
     pub pid: u32,
 }
 
+impl Watched {
+    /// This very process: it makes the load.
+    pub fn client() -> Self {
+        Self { who: Who::Client, pid: std::process::id() }
+    }
+}
+
 /// What a process is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {

@@ -1,159 +1,167 @@
 //! Polylog on a private database server, over gRPC and HTTP, side by side with raw inserts into a table like its own, with
 //! message-db on the same server, and with UmaDB.
+//!
+//! What is measured comes in pieces, each a process of its own that leaves a file with its figures.
 
-mod database;
+mod bench;
 mod grpc;
 mod message_db;
 mod messages;
 mod meter;
-mod raw_postgres;
+mod piece;
 mod reads;
-mod report;
+mod results;
 mod rounds;
+mod servers;
 mod slow_disk;
 mod umadb;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    time::Duration,
+    process::Command,
+    time::Instant,
 };
 
-use anyhow::{Context, Result};
-use polylog_whole_tests::sidecar::{Sidecar, SidecarArgs};
+use anyhow::{Context, Result, bail, ensure};
+use polylog_whole_tests::sidecar::SidecarArgs;
 
 use self::{
-    database::{Postgres, Server},
-    grpc::Method,
+    bench::{Bench, FEW},
     message_db::MessageDb,
-    report::Report,
+    piece::{Kind, Piece},
+    results::Results,
+    slow_disk::SlowDisk,
+    umadb::Umadb,
 };
-use crate::{load::Load, observed::position};
 
 #[derive(clap::Args, Clone)]
 pub struct Args {
-    /// Rounds of windows for each case.
-    #[arg(long, default_value_t = 10)]
-    rounds: usize,
+    /// Only these pieces: names as `--list` gives them, or what stands before or behind the slash; all without it.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Names the pieces and measures nothing.
+    #[arg(long)]
+    list: bool,
+    /// Leaves out the pieces of which there are figures of this very build.
+    #[arg(long)]
+    resume: bool,
+    /// Begins with no further piece after so many minutes; `--resume` goes on with those that are left.
+    #[arg(long, default_value_t = f64::INFINITY)]
+    minutes: f64,
+    /// Rounds of windows for each case; without it 2 to 5, more for single events.
+    #[arg(long)]
+    rounds: Option<usize>,
     /// Seconds of one window; pgbench takes whole seconds.
     #[arg(long, default_value_t = 1.0)]
     window: f64,
-    /// Events that are stored before the last cases, which only Polylog and the raw inserts take part in; 0 = none.
-    #[arg(long, default_value_t = 2_000_000)]
+    /// Events in the large log.
+    #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(FEW + 1..))]
     stored: u64,
-    /// Only these cases on a small log, for example `128x1,8x50`.
-    #[arg(long = "case", value_delimiter = ',', default_value = "1x1,8x1,32x1,128x1,1x50,8x50,32x50")]
-    cases: Vec<Load>,
-    /// Only these cases on a large log.
-    #[arg(long = "large-case", value_delimiter = ',', default_value = "32x1,128x1,8x50")]
-    large_cases: Vec<Load>,
-    /// The npm package @eventide/message-db; without it that peer is left out, which the table says.
+    /// Milliseconds that the pieces `…-slow` add to each fsync.
+    #[arg(long, default_value_t = 2.0)]
+    slow_fsync: f64,
+    /// The npm package @eventide/message-db; without it that peer is left out.
     #[arg(long)]
     message_db: Option<PathBuf>,
-    /// The script `umadb` of the Python package; without it that peer is left out, which the table says.
+    /// The script `umadb` of the Python package; without it that peer is left out.
     #[arg(long)]
     umadb: Option<PathBuf>,
-    /// Leave HTTP out.
-    #[arg(long)]
-    no_http: bool,
-    /// Milliseconds by which each fsync of the databases takes longer.
-    #[arg(long, default_value_t = 0.0)]
-    slow_fsync: f64,
-    /// Where the figures go as JSON, for `benches/plot.py`.
-    #[arg(long)]
-    json: Option<PathBuf>,
+    /// Which build of Polylog this is, for the record.
+    #[arg(long, default_value = "unknown")]
+    build: String,
+    /// The folder for the figures.
+    #[arg(long, default_value = "benches/results")]
+    results: PathBuf,
+    /// Measures this piece, in this process.
+    #[arg(long, hide = true)]
+    piece: Option<Piece>,
     #[command(flatten)]
     sidecar: SidecarArgs,
 }
 
-/// Events in the log that each case on a small log begins with.
-const FEW: u64 = 10_000;
-/// What fills a log.
-const FILL: Load = Load { clients: 8, events: 50 };
-const APPEND: &str = "/polylog.v1.Events/Append";
-
 pub fn run(args: &Args) -> Result<()> {
-    if slow_disk::is_needed(args.slow_fsync) {
-        return slow_disk::run_again(args.slow_fsync);
+    match args.piece {
+        Some(piece) => run_piece(args, piece),
+        None => run_all(args),
     }
-    let folder = std::env::temp_dir().join(format!("polylog-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    let outcome = measure(args, &folder);
-    std::fs::remove_dir_all(&folder)?;
-    outcome
 }
 
-/// What the rounds need.
-struct Bench<'a> {
-    args: &'a Args,
-    folder: &'a Path,
-    server: Postgres,
-    message_db: Option<MessageDb>,
-}
-
-fn measure(args: &Args, folder: &Path) -> Result<()> {
-    let server = Postgres::start();
-    let message_db = args.message_db.as_deref().map(|package| MessageDb::new(package, folder)).transpose()?;
-    let bench = Bench { args, folder, server, message_db };
-    let peer = bench.message_db.as_ref().map(MessageDb::version).transpose()?;
-    let mut report = Report::new(args.slow_fsync, &bench.server.version(), peer);
-    bench.prepare()?;
-    for &load in &args.cases {
-        let rounds = rounds::on_small_log(&bench, load)?;
-        report.case(load, &rounds);
+/// Each piece in a process of its own; one that fails does not hide the others.
+fn run_all(args: &Args) -> Result<()> {
+    let is_meant =
+        |piece: &Piece| args.only.is_empty() || args.only.iter().any(|filter| piece.is_meant(filter));
+    let mut pieces: Vec<_> = Piece::all().into_iter().filter(is_meant).collect();
+    ensure!(!pieces.is_empty(), "no piece is called {}", args.only.join(", "));
+    if args.resume {
+        let build = Some(args.build.clone());
+        pieces.retain(|piece| results::build_of(&args.results.join(piece.file())) != build);
     }
-    if args.stored > FEW {
-        let sidecar = bench.sidecar("large")?;
-        fill(&sidecar, args.stored)?;
-        bench.server.prepare_raw("large");
-        for &load in &args.large_cases {
-            let rounds = rounds::on_large_log(&bench, &sidecar, load)?;
-            report.case(load, &rounds);
+    if args.list {
+        pieces.iter().for_each(|piece| println!("{piece}"));
+        return Ok(());
+    }
+    std::fs::create_dir_all(&args.results)?;
+    let slow_disk = pieces.iter().any(|piece| piece.is_slow).then(SlowDisk::compile).transpose()?;
+    let (began, count) = (Instant::now(), pieces.len());
+    let (mut failed, mut left) = (Vec::new(), Vec::new());
+    for (number, piece) in pieces.into_iter().enumerate() {
+        if began.elapsed().as_secs_f64() > args.minutes * 60.0 {
+            left.push(piece.to_string());
+            continue;
         }
-        report.reads(&reads::all(&bench, &sidecar)?);
-    }
-    report.finish(args.json.as_deref())
-}
-
-impl Bench<'_> {
-    /// The databases that every round begins with a copy of.
-    fn prepare(&self) -> Result<()> {
-        let mut sidecar = self.sidecar("small")?;
-        fill(&sidecar, FEW)?;
-        sidecar.kill()?;
-        self.server.prepare_raw("small");
-        if let Some(message_db) = &self.message_db {
-            message_db.install(&self.server, "message_db", FEW)?;
+        eprintln!("== {piece} ({} of {count}, after {} s)", number + 1, began.elapsed().as_secs());
+        let mut command = Command::new(std::env::current_exe()?);
+        // the arguments may end with some for the sidecar
+        command.arg("peers").args(["--piece", &piece.to_string()]).args(std::env::args_os().skip(2));
+        if let Some(slow_disk) = slow_disk.as_ref().filter(|_| piece.is_slow) {
+            slow_disk.slow_down(&mut command, args.slow_fsync);
         }
-        Ok(())
-    }
-
-    /// A process on a database, which is created if need be.
-    fn sidecar(&self, database: &str) -> Result<Sidecar> {
-        if self
-            .server
-            .execute("postgres", "SELECT datname FROM pg_database")
-            .lines()
-            .all(|name| name != database)
-        {
-            self.server.create(database);
+        if !command.status()?.success() {
+            failed.push(piece.to_string());
         }
-        let data = self.folder.join(database);
-        let mut sidecar = Sidecar::new(&self.args.sidecar, &data)?.at(&self.server.address(database));
-        sidecar.start().context("the sidecar")?;
-        Ok(sidecar)
     }
-
-    fn window(&self) -> Duration {
-        Duration::from_secs_f64(self.args.window)
+    eprintln!("after {} s", began.elapsed().as_secs());
+    if !left.is_empty() {
+        eprintln!("left for --resume: {}", left.join(", "));
     }
-}
-
-/// Appends until the log holds `events`.
-fn fill(sidecar: &Sidecar, events: u64) -> Result<()> {
-    let method = Method { port: sidecar.port, path: APPEND };
-    let window = Duration::from_millis(if events > 100_000 { 1_000 } else { 50 });
-    while position(sidecar.port)? < events {
-        method.load(FILL, &messages::polylog(FILL.events), window)?;
+    if !failed.is_empty() {
+        bail!("not measured: {}", failed.join(", "));
     }
     Ok(())
+}
+
+fn run_piece(args: &Args, piece: Piece) -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("polylog-bench-").tempdir()?;
+    let results = measure(args, piece, folder.path()).with_context(|| format!("{piece}"))?;
+    results.save(&args.results.join(piece.file()))
+}
+
+fn measure(args: &Args, piece: Piece, folder: &Path) -> Result<Results> {
+    let bench = Bench::start(args, folder, piece.engine)?;
+    let count = args.rounds.unwrap_or(piece.rounds());
+    let (mut rounds, mut reads) = (Vec::new(), Vec::new());
+    match piece.kind {
+        Kind::Appends(load) => rounds = rounds::on_small_log(&bench, load, count)?,
+        Kind::Large => rounds = rounds::on_both_logs(&bench, args.stored, count)?,
+        Kind::Reads => reads = reads::all(&bench, count)?,
+    }
+    let mut peers = BTreeMap::new();
+    if let Some(version) = bench.message_db.as_ref().map(MessageDb::version).transpose()? {
+        peers.insert("message-db", version);
+    }
+    if let Some(version) = bench.umadb.map(Umadb::version).transpose()? {
+        peers.insert("UmaDB", version);
+    }
+    Ok(Results {
+        piece: piece.to_string(),
+        server: bench.server.name(),
+        added_to_fsync_ms: if piece.is_slow { args.slow_fsync } else { 0.0 },
+        build: args.build.clone(),
+        processors: std::thread::available_parallelism()?.get(),
+        window_seconds: args.window,
+        peers,
+        rounds,
+        reads,
+    })
 }

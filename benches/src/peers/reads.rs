@@ -8,80 +8,96 @@ use polylog_whole_tests::{http::Connection, sidecar::Sidecar};
 use prost::Message;
 
 use super::{
-    APPEND, Bench,
-    database::{Raw, Server},
+    bench::{Bench, Log, fill, lengthen_stream},
     grpc::Method,
-    messages::{self, count_field},
+    messages::{STREAM, count_field, framed},
     meter::{Watched, Who, Window},
+    results::Read,
     umadb::Umadb,
 };
-use crate::load::{Load, Measured};
+use crate::load::Measured;
 
-/// Events of the long stream.
-const LONG: u64 = 200_000;
-/// The long stream.
-const STREAM: &str = "Payment-0000";
-/// Times that everything is read.
-const TIMES: usize = 3;
+/// Events of the long stream, and of all others together.
+const LONG: u64 = 100_000;
+const DATABASE: &str = "readings";
 /// The field of a frame that holds an event.
 const EVENT: u32 = 2;
 
-/// One way to read, measured several times.
-pub struct Reads {
-    pub what: &'static str,
-    pub times: Vec<Window>,
+/// Everything so many times, each way in turn.
+pub fn all(bench: &Bench<'_>, times: usize) -> Result<Vec<Read>> {
+    let log = written(bench)?;
+    let mut raw = bench.server.raw(DATABASE)?;
+    let sidecar = &log.sidecar;
+    let watched = log.watched()?;
+    let mut reads = Vec::new();
+    for _ in 0..times {
+        let mut read = |what, by, read: &mut dyn FnMut() -> Result<Measured>| {
+            reads.push(Read::of(what, by, &Window::of(&watched, read)?));
+            anyhow::Ok(())
+        };
+        read("the log", "Polylog, gRPC", &mut || entries(sidecar))?;
+        read("the log", "Polylog, NDJSON", &mut || lines(sidecar, "/v1/events?from=1"))?;
+        read("the log", "raw", &mut || raw.read().and_then(|(rows, seconds)| measured(rows, seconds)))?;
+        read("a stream", "Polylog, gRPC", &mut || stream(sidecar))?;
+        let path = format!("/v1/streams/{STREAM}?from=1");
+        read("a stream", "Polylog, NDJSON", &mut || lines(sidecar, &path))?;
+    }
+    reads.extend(of_others(bench, times)?);
+    Ok(reads)
 }
 
-/// Everything, each way in turn.
-pub fn all(bench: &Bench<'_>, sidecar: &Sidecar) -> Result<Vec<Reads>> {
-    let load = Load { clients: 8, events: 50 };
-    let append = Method { port: sidecar.port, path: APPEND };
-    let mut long = 0;
-    while long < LONG {
-        long += append.load_streams(load, &messages::polylog(load.events), Duration::from_secs(1), 1)?.events;
-    }
-    bench.server.settle();
-    let mut raw = bench.server.raw("large")?;
-    let ways: [(&str, &mut dyn FnMut() -> Result<Measured>); 5] = [
-        ("the log, gRPC", &mut || log(sidecar)),
-        ("the log, NDJSON", &mut || lines(sidecar, "/v1/events?from=1")),
-        ("the log, raw: pages of 1,000 rows", &mut || rows(&mut *raw)),
-        ("a stream, gRPC", &mut || stream(sidecar)),
-        ("a stream, NDJSON", &mut || lines(sidecar, &format!("/v1/streams/{STREAM}?from=1"))),
-    ];
-    let mut reads: Vec<_> =
-        ways.into_iter().map(|(what, read)| (Reads { what, times: Vec::new() }, read)).collect();
-    let watched = [
-        Watched { who: Who::Sidecar, pid: sidecar.pid()? },
-        Watched { who: Who::Database, pid: bench.server.pid()? },
-        Watched { who: Who::Client, pid: std::process::id() },
-    ];
-    for _ in 0..TIMES {
-        for (reads, read) in &mut reads {
-            reads.times.push(Window::of(&watched, read)?);
+/// A log with a long stream in it.
+fn written(bench: &Bench<'_>) -> Result<Log> {
+    bench.server.create(DATABASE);
+    let mut sidecar = bench.sidecar(DATABASE)?;
+    fill(&sidecar, LONG)?;
+    lengthen_stream(&sidecar, LONG)?;
+    sidecar.kill()?;
+    bench.server.prepare_raw(DATABASE);
+    bench.server.settle()?;
+    bench.log(DATABASE)
+}
+
+fn of_others(bench: &Bench<'_>, times: usize) -> Result<Vec<Read>> {
+    let mut reads = Vec::new();
+    if let Some(message_db) = &bench.message_db {
+        const MESSAGES: &str = "message_db";
+        message_db.install(MESSAGES, 0)?;
+        message_db.write_stream(MESSAGES, LONG)?;
+        bench.server.settle()?;
+        let watched = [Watched { who: Who::Database, pid: bench.server.pid()? }, Watched::client()];
+        for _ in 0..times {
+            let window = Window::of(&watched, || {
+                let (events, seconds) = message_db.read_stream(MESSAGES)?;
+                measured(events, seconds)
+            })?;
+            reads.push(Read::of("a stream", "message-db", &window));
         }
     }
-    let mut reads: Vec<_> = reads.into_iter().map(|(reads, _)| reads).collect();
-    if let Some(program) = &bench.args.umadb {
+    if let Some(program) = bench.umadb {
         let umadb = Umadb::start(program, bench.folder)?;
         umadb.fill(LONG)?;
-        let watched = [
-            Watched { who: Who::Database, pid: umadb.pid() },
-            Watched { who: Who::Client, pid: std::process::id() },
-        ];
-        let read = || umadb.read().and_then(|(events, seconds)| measured(events, seconds));
-        let times = (0..TIMES).map(|_| Window::of(&watched, read)).collect::<Result<_>>()?;
-        reads.push(Reads { what: "the log of UmaDB, gRPC", times });
+        umadb.lengthen_stream(LONG)?;
+        let watched = [Watched { who: Who::Database, pid: umadb.pid() }, Watched::client()];
+        for _ in 0..times {
+            for (what, stream) in [("the log", None), ("a stream", Some(STREAM))] {
+                let window = Window::of(&watched, || {
+                    let (events, seconds) = umadb.read(stream)?;
+                    measured(events, seconds)
+                })?;
+                reads.push(Read::of(what, "UmaDB", &window));
+            }
+        }
     }
     Ok(reads)
 }
 
 fn measured(events: u64, seconds: f64) -> Result<Measured> {
-    ensure!(events > 0, "nothing was read");
+    ensure!(events >= LONG, "only {events} events were read");
     Ok(Measured { events, ..Measured::new(1, seconds, Vec::new()) })
 }
 
-fn log(sidecar: &Sidecar) -> Result<Measured> {
+fn entries(sidecar: &Sidecar) -> Result<Measured> {
     frames(sidecar, "/polylog.v1.Events/ReadLog", &v1::ReadLogRequest::default())
 }
 
@@ -91,13 +107,9 @@ fn stream(sidecar: &Sidecar) -> Result<Measured> {
 }
 
 fn frames(sidecar: &Sidecar, path: &'static str, request: &impl Message) -> Result<Measured> {
-    let mut message = vec![0; 5];
-    request.encode(&mut message)?;
-    let length = u32::try_from(message.len() - 5)?;
-    message[1..5].copy_from_slice(&length.to_be_bytes());
     let mut events = 0;
-    let seconds =
-        Method { port: sidecar.port, path }.read(&message, |frame| events += count_field(frame, EVENT))?;
+    let method = Method { port: sidecar.port, path };
+    let seconds = method.read(&framed(request), |frame| events += count_field(frame, EVENT))?;
     measured(events, seconds)
 }
 
@@ -106,9 +118,4 @@ fn lines(sidecar: &Sidecar, path: &str) -> Result<Measured> {
     let began = Instant::now();
     let lines = connection.stream(path, "Accept: application/x-ndjson\r\n")?.count_lines()?;
     measured(lines, began.elapsed().as_secs_f64())
-}
-
-fn rows(raw: &mut dyn Raw) -> Result<Measured> {
-    let (rows, seconds) = raw.read()?;
-    measured(rows, seconds)
 }

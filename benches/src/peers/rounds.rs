@@ -1,164 +1,149 @@
 //! Windows that follow each other, as one round, again and again: what slows the machine down slows all of them down.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
-use polylog_whole_tests::sidecar::Sidecar;
 
 use super::{
-    APPEND, Bench, FEW,
-    database::{Raw, Server},
-    grpc::Method,
-    messages,
+    bench::{Bench, FEW, Log, WARM_UP},
     meter::{Watched, Who, Window},
+    results::{LogSize, Round, Side},
     umadb::Umadb,
 };
-use crate::{
-    load::{Load, Measured, STREAMS},
-    observed::{batches, position},
-    process::resident,
-};
+use crate::{load::Load, process::resident};
 
-/// One round.
-pub struct Round {
-    /// Events in the log before it.
-    pub stored: u64,
-    pub grpc: Polylog,
-    pub http: Option<Polylog>,
-    pub message_db: Option<Window>,
-    pub umadb: Option<Window>,
-    /// Resident bytes afterwards.
-    pub sidecar_memory: u64,
-    pub umadb_memory: Option<u64>,
+/// The database that each round on a small log begins with a copy of, and that of message-db.
+const SMALL: &str = "small";
+const MESSAGES: &str = "message_db";
+
+/// Each round on fresh copies, so that the log stays small. They go with the server: to remove one would write out
+/// everything that is not yet on disk.
+pub fn on_small_log(bench: &Bench<'_>, load: Load, rounds: usize) -> Result<Vec<Round>> {
+    bench.prepare(SMALL, FEW)?;
+    if let Some(message_db) = &bench.message_db {
+        message_db.install(MESSAGES, FEW)?;
+    }
+    let round = |number| {
+        let round = small_round(bench, load, number, Others::All)?;
+        round.tell();
+        Ok(round)
+    };
+    (0..rounds).map(round).collect()
 }
 
-/// A window of Polylog's, and its rows once more.
-pub struct Polylog {
-    pub window: Window,
-    /// Events in a transaction.
-    pub batch: f64,
-    /// The rows inserted raw, in transactions as large.
-    pub raw: Window,
-}
+/// The loads that are measured on a large log.
+const ON_LARGE: [Load; 3] =
+    [Load { clients: 32, events: 1 }, Load { clients: 128, events: 1 }, Load { clients: 8, events: 50 }];
 
-/// How long everything runs before it is measured.
-const WARM_UP: f64 = 0.3;
-/// What shows the sidecar each of the streams: a process is measured that has been at work for a while.
-const SHOW: Load = Load { clients: 64, events: 1 };
-
-/// Each round on fresh copies, so that the log stays small.
-pub fn on_small_log(bench: &Bench<'_>, load: Load) -> Result<Vec<Round>> {
-    let rounds = (0..bench.args.rounds).map(|number| {
-        let (ours, theirs) = (format!("ours_{number}"), format!("theirs_{number}"));
-        bench.server.copy("small", &ours);
-        let mut sidecar = bench.sidecar(&ours)?;
-        let mut raw = bench.server.raw(&ours)?;
-        let message_db = bench.message_db.as_ref();
-        if message_db.is_some() {
-            bench.server.copy("message_db", &theirs);
+/// Rounds on fresh small logs and on one large log in turn; the large one grows little by them.
+pub fn on_both_logs(bench: &Bench<'_>, stored: u64, rounds: usize) -> Result<Vec<Round>> {
+    const LARGE: &str = "large";
+    bench.prepare(SMALL, FEW)?;
+    eprintln!("filling a log with {stored} events");
+    bench.prepare(LARGE, stored)?;
+    let mut large = bench.log(LARGE)?;
+    let mut all = Vec::new();
+    for (case, load) in ON_LARGE.into_iter().enumerate() {
+        // what follows is written for the first time since: each page of the log as well as those of the raw table
+        bench.server.settle()?;
+        large.show_streams()?;
+        large.warm_up(load)?;
+        for number in 0..rounds {
+            // one is not always first
+            let mut on_large = || polylog(&mut large, LogSize::Large, load, bench.window());
+            let on_small = || small_round(bench, load, case * rounds + number, Others::None);
+            if number.is_multiple_of(2) {
+                all.extend([on_small()?, on_large()?]);
+            } else {
+                all.extend([on_large()?, on_small()?]);
+            }
+            all[all.len() - 2..].iter().for_each(Round::tell);
         }
-        let folder = bench.folder.join(&ours);
-        let umadb = bench.args.umadb.as_deref().map(|program| Umadb::start(program, &folder)).transpose()?;
-        if let Some(umadb) = &umadb {
+    }
+    Ok(all)
+}
+
+/// Who takes part beside Polylog over gRPC and the raw inserts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Others {
+    All,
+    None,
+}
+
+fn small_round(bench: &Bench<'_>, load: Load, number: usize, others: Others) -> Result<Round> {
+    let (ours, theirs) = (format!("ours_{number}"), format!("theirs_{number}"));
+    bench.server.copy(SMALL, &ours);
+    let mut log = bench.log(&ours)?;
+    let folder = bench.folder.join(&ours);
+    let mut peers = Peers { bench, database: None, umadb: None };
+    if others == Others::All {
+        if bench.message_db.is_some() {
+            bench.server.copy(MESSAGES, &theirs);
+            peers.database = Some(&theirs);
+        }
+        peers.umadb = bench.umadb.map(|program| Umadb::start(program, &folder)).transpose()?;
+        if let Some(umadb) = &peers.umadb {
             umadb.fill(FEW)?;
         }
-        bench.server.settle();
-        let shown = position(sidecar.port)? + STREAMS as u64;
-        while position(sidecar.port)? < shown {
-            append(&sidecar, SHOW, 0.2)?;
-        }
-        append(&sidecar, load, WARM_UP)?;
-        raw.catch_up(100)?;
-        // one is not always first
-        let mut round = if number % 2 == 0 {
-            polylog(bench, &sidecar, load, &mut *raw)?
-        } else {
-            let (message_db, umadb) = others(bench, load, &theirs, umadb.as_ref())?;
-            Round { message_db, umadb, ..polylog(bench, &sidecar, load, &mut *raw)? }
-        };
-        if number % 2 == 0 {
-            (round.message_db, round.umadb) = others(bench, load, &theirs, umadb.as_ref())?;
-        }
-        round.umadb_memory = umadb.as_ref().map(|umadb| resident(umadb.pid())).transpose()?;
-        sidecar.kill()?;
-        drop((raw, umadb));
-        std::fs::remove_dir_all(folder)?;
-        Ok(round)
-    });
-    let rounds = rounds.collect();
-    // removing one writes out everything that is not yet on disk: not between windows
-    for number in 0..bench.args.rounds {
-        bench.server.remove(&format!("ours_{number}"));
-        bench.server.remove(&format!("theirs_{number}"));
     }
-    rounds
+    log.show_streams()?;
+    log.warm_up(load)?;
+    if others == Others::All {
+        bench.server.settle()?;
+    }
+    // one is not always first
+    let mut sides = if number.is_multiple_of(2) { BTreeMap::new() } else { peers.sides(load)? };
+    let mut round = polylog(&mut log, LogSize::Small, load, bench.window())?;
+    if others == Others::All {
+        sides.insert("http", log.over_http(load, bench.window())?);
+    }
+    if number.is_multiple_of(2) {
+        sides.extend(peers.sides(load)?);
+    }
+    round.sides.append(&mut sides);
+    log.sidecar.kill()?;
+    drop((log, peers.umadb));
+    std::fs::remove_dir_all(folder)?;
+    Ok(round)
 }
 
-/// All rounds on one log, which grows little by them.
-pub fn on_large_log(bench: &Bench<'_>, sidecar: &Sidecar, load: Load) -> Result<Vec<Round>> {
-    let mut raw = bench.server.raw("large")?;
-    append(sidecar, load, WARM_UP)?;
-    raw.catch_up(100)?;
-    bench.server.settle();
-    (0..bench.args.rounds).map(|_| polylog(bench, sidecar, load, &mut *raw)).collect()
+/// A window of Polylog's over gRPC, and its rows once more, raw.
+fn polylog(log: &mut Log, size: LogSize, load: Load, window: Duration) -> Result<Round> {
+    let stored = log.position()?;
+    let [grpc, raw] = log.pair(load, window)?;
+    let sides = BTreeMap::from([("grpc", grpc), ("raw", raw)]);
+    Ok(Round { log: size, clients: load.clients, events: load.events, stored, sides })
 }
 
-fn polylog(bench: &Bench<'_>, sidecar: &Sidecar, load: Load, raw: &mut dyn Raw) -> Result<Round> {
-    let stored = position(sidecar.port)?;
-    let grpc = pair(bench, sidecar, raw, || append(sidecar, load, bench.args.window))?;
-    let http = (!bench.args.no_http)
-        .then(|| pair(bench, sidecar, raw, || load.run(sidecar.port, bench.window())))
-        .transpose()?;
-    let sidecar_memory = resident(sidecar.pid()?)?;
-    Ok(Round { stored, grpc, http, message_db: None, umadb: None, sidecar_memory, umadb_memory: None })
+/// Those that do the same, as far as they are there.
+struct Peers<'a> {
+    bench: &'a Bench<'a>,
+    /// That of message-db.
+    database: Option<&'a str>,
+    umadb: Option<Umadb>,
 }
 
-fn pair(
-    bench: &Bench<'_>,
-    sidecar: &Sidecar,
-    raw: &mut dyn Raw,
-    run: impl FnOnce() -> Result<Measured>,
-) -> Result<Polylog> {
-    let before = batches(sidecar.health_port)?;
-    let database = Watched { who: Who::Database, pid: bench.server.pid()? };
-    let client = Watched { who: Who::Client, pid: std::process::id() };
-    let watched = [Watched { who: Who::Sidecar, pid: sidecar.pid()? }, database, client];
-    let window = Window::of(&watched, run)?;
-    let after = batches(sidecar.health_port)?;
-    let batch = (after.0 - before.0) / (after.1 - before.1);
-    let raw = Window::of(&[database], || raw.catch_up(batch.round() as usize))?;
-    Ok(Polylog { window, batch, raw })
-}
-
-fn append(sidecar: &Sidecar, load: Load, seconds: f64) -> Result<Measured> {
-    let method = Method { port: sidecar.port, path: APPEND };
-    method.load(load, &messages::polylog(load.events), Duration::from_secs_f64(seconds))
-}
-
-fn others(
-    bench: &Bench<'_>,
-    load: Load,
-    database: &str,
-    umadb: Option<&Umadb>,
-) -> Result<(Option<Window>, Option<Window>)> {
-    let client = Watched { who: Who::Client, pid: std::process::id() };
-    let message_db = bench.message_db.as_ref().map(|message_db| {
-        let watched = [Watched { who: Who::Database, pid: bench.server.pid()? }, client];
-        let server = &bench.server;
-        let mut connecting = Duration::ZERO;
-        let begun = Window::of(&watched, || {
-            let (measured, took) = message_db.begin(server, database, load)?;
-            connecting = took;
-            Ok(measured)
-        })?;
-        let window =
-            Window::of(&watched, || message_db.load(server, database, load, bench.window(), connecting))?;
-        anyhow::Ok(window.without(&begun))
-    });
-    let umadb = umadb.map(|umadb| {
-        umadb.load(load, Duration::from_secs_f64(WARM_UP))?;
-        let watched = [Watched { who: Who::Database, pid: umadb.pid() }, client];
-        Window::of(&watched, || umadb.load(load, bench.window()))
-    });
-    Ok((message_db.transpose()?, umadb.transpose()?))
+impl Peers<'_> {
+    fn sides(&self, load: Load) -> Result<BTreeMap<&'static str, Side>> {
+        let mut sides = BTreeMap::new();
+        if let (Some(message_db), Some(database)) = (&self.bench.message_db, self.database) {
+            let watched = [Watched { who: Who::Database, pid: self.bench.server.pid()? }, Watched::client()];
+            let mut connecting = Duration::ZERO;
+            let begun = Window::of(&watched, || {
+                let (measured, took) = message_db.begin(database, load)?;
+                connecting = took;
+                Ok(measured)
+            })?;
+            let window =
+                Window::of(&watched, || message_db.load(database, load, self.bench.window(), connecting))?;
+            sides.insert("message-db", Side::of(&window.without(&begun)));
+        }
+        if let Some(umadb) = &self.umadb {
+            umadb.load(load, Duration::from_secs_f64(WARM_UP))?;
+            let watched = [Watched { who: Who::Database, pid: umadb.pid() }, Watched::client()];
+            let window = Window::of(&watched, || umadb.load(load, self.bench.window()))?;
+            sides.insert("umadb", Side { resident: Some(resident(umadb.pid())?), ..Side::of(&window) });
+        }
+        Ok(sides)
+    }
 }

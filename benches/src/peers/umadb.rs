@@ -15,6 +15,9 @@ use crate::load::{Load, Measured};
 const APPEND: &str = "/umadb.v1.DCB/Append";
 const READ: &str = "/umadb.v1.DCB/Read";
 
+/// What fills it.
+const FILL: Load = Load { clients: 8, events: 50 };
+
 /// A server; killed with this.
 pub struct Umadb {
     child: Child,
@@ -56,18 +59,36 @@ impl Umadb {
     pub fn fill(&self, events: u64) -> Result<()> {
         let mut stored = 0;
         while stored < events {
-            stored += self.load(Load { clients: 8, events: 50 }, Duration::from_millis(100))?.events;
+            stored += self.load(FILL, Duration::from_millis(100))?.events;
         }
         Ok(())
     }
 
-    /// Reads everything; gives events and seconds.
-    pub fn read(&self) -> Result<(u64, f64)> {
+    /// Appends to the first stream alone, until it has so many events more.
+    pub fn lengthen_stream(&self, events: u64) -> Result<()> {
+        let method = Method { port: self.port, path: APPEND };
+        let mut written = 0;
+        while written < events {
+            let window = Duration::from_millis(500);
+            written += method.load_streams(FILL, &messages::umadb(FILL.events), window, 1)?.events;
+        }
+        Ok(())
+    }
+
+    /// Reads everything, or one stream; gives events and seconds.
+    pub fn read(&self, stream: Option<&str>) -> Result<(u64, f64)> {
         let mut events = 0;
-        // an empty request
-        let seconds = Method { port: self.port, path: READ }
-            .read(&[0; 5], |message| events += messages::count_field(message, 1))?;
+        let method = Method { port: self.port, path: READ };
+        let seconds = method
+            .read(&messages::umadb_read(stream), |message| events += messages::count_field(message, 1))?;
         Ok((events, seconds))
+    }
+
+    /// The version that the script tells.
+    pub fn version(program: &Path) -> Result<String> {
+        let output = Command::new(program).arg("--version").output()?;
+        let said = String::from_utf8(output.stdout)?;
+        Ok(said.split_whitespace().last().context("a version")?.to_owned())
     }
 }
 

@@ -161,7 +161,9 @@ impl Log {
 fn row(load: Load, pairs: Vec<Pair>) -> String {
     let median = |of: &dyn Fn(&Pair) -> f64| quartiles(pairs.iter().map(of).collect())[1];
     let [low, middle, high] = quartiles(pairs.iter().map(|pair| pair.ours.rate() / pair.raw).collect());
-    let millis = |percent| median(&|pair: &Pair| pair.ours.percentile(percent).as_secs_f64() * 1e3);
+    let millis = |percent| {
+        median(&|pair: &Pair| pair.ours.percentile(percent).unwrap_or_default().as_secs_f64() * 1e3)
+    };
     format!(
         "| {:.0} | {} × {} | {:.1} | {:.0} | {:.0} | {middle:.2} ({low:.2}–{high:.2}) | {:.2} | {:.2} | {:.0} | {:.0} |",
         median(&|pair| pair.stored as f64),

@@ -4,6 +4,7 @@ mod append;
 mod export;
 mod failures;
 mod import;
+mod inject;
 mod manifests;
 mod read;
 mod support;

@@ -123,6 +123,8 @@ struct Pace {
     answered_at: Option<Instant>,
     /// How many callers there were: those just answered and those that waited meanwhile.
     callers: usize,
+    /// How many events it had.
+    events: usize,
 }
 
 impl<T> Group<T> {

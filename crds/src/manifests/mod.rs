@@ -74,6 +74,12 @@ impl<K> Loaded<K> {
         &self.status
     }
 
+    /// An object that an API server has checked and given, which stands in no file.
+    pub fn given(object: K, status: Value) -> Self {
+        let tree = tree::Node { content: tree::Content::Null, line: None };
+        Self { object, file: PathBuf::new(), json: Value::Null, status, tree }
+    }
+
     /// The line where `path`, or the nearest thing around it, stands; from 1. `None` in JSON files.
     pub fn line_of(&self, path: &FieldPath) -> Option<usize> {
         self.tree.line_of(path)

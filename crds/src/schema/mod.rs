@@ -100,7 +100,7 @@ impl KindSchema {
 }
 
 /// Removes every `field: null` from objects, as the API server does for fields that cannot be null; none of ours can.
-/// Free-form parts of a manifest (literals, affinity) keep theirs.
+/// What stands inside free-form parts of a manifest (literals, affinity) is kept, since no schema names it.
 pub fn prune_nulls(schema: &Value, value: &mut Value) {
     if preserves_unknown(schema) {
         return;
@@ -111,7 +111,7 @@ pub fn prune_nulls(schema: &Value, value: &mut Value) {
             let others = schema.get("additionalProperties");
             fields.retain(|name, field| {
                 let field_schema = properties.and_then(|properties| properties.get(name)).or(others);
-                !field.is_null() || field_schema.is_none_or(preserves_unknown)
+                !field.is_null() || field_schema.is_none()
             });
             for (name, field) in fields.iter_mut() {
                 if let Some(schema) = properties.and_then(|properties| properties.get(name)).or(others) {

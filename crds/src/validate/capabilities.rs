@@ -180,11 +180,28 @@ impl Capabilities {
     /// What the gateway of this version can do.
     pub const GATEWAY: Self = Self {
         program: "the gateway",
-        engines: &[TargetEngine::Postgres],
+        engines: &[TargetEngine::Postgres, TargetEngine::Mysql],
         default_engine: None,
         voters: 1,
         lanes: 1,
         features: IN_A_POD,
+    };
+
+    /// What the operator of this version can do, for the gateway that it starts too.
+    pub const OPERATOR: Self = Self {
+        program: "the operator",
+        features: &[
+            (Feature::AdoptNever, Support::Works),
+            (Feature::ApproveEveryStep, Support::Works),
+            (Feature::ApproveSlowSteps, Support::Works),
+            (Feature::PlanWithoutApplying, Support::Works),
+            (Feature::PodEnrichment, Support::Works),
+            (Feature::ReadLocally, Support::NoEffect("there is one source to read from")),
+            (Feature::SidecarSettings, Support::Works),
+            (Feature::Suspend, Support::Works),
+            (Feature::UnreplicatedBytes, Support::NoEffect("with one copy nothing waits for replication")),
+        ],
+        ..Self::GATEWAY
     };
 
     /// What happens to a field that asks for `feature`.

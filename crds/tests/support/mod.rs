@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod objects;
+pub(crate) mod probes;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

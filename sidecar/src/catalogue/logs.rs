@@ -92,6 +92,13 @@ log_events! {
     "history_changed", Warn, ["store", "position"], "0.1.0",
         "The end of the log is not what this process had seen: the database was restored from an older copy",
         "Subscribers are told `history_forked`; see that what they derived is made anew";
+    "leading", Info, ["number", "lease"], "0.1.0",
+        "This process of the operator reconciles from now on", "Nothing";
+    "leading_ended", Info, ["number"], "0.1.0",
+        "This process of the operator reconciles no longer: it was told to stop, or could not renew its Lease", "Nothing: another one takes over";
+    "lease_unreachable", Warn, ["error", "lease"], "0.1.0",
+        "The operator's Lease cannot be read or renewed; it is tried again, and nothing is reconciled meanwhile if it lasts",
+        "Look at the API server, and at the operator's rights";
     "log_level_stays", Warn, ["error"], "0.1.0",
         "The log level that a manifest asks for could not be set", "Set `POLYLOG_LOG`";
     "log_not_as_mounted", Warn, ["store", "code", "reason"], "0.1.0",
@@ -110,6 +117,12 @@ log_events! {
     "operation_panicked", Error, ["panic"], "0.1.0",
         "A defect in an engine; the operation counts as failed",
         "Report it";
+    "operator_started", Info, ["health_port"], "0.1.0",
+        "The operator runs; it may have to wait until it leads", "Nothing";
+    "plan_applied", Info, ["store", "steps"], "0.1.0",
+        "Steps of a plan were carried out in a database", "Nothing";
+    "plan_waits", Info, ["store", "plan"], "0.1.0",
+        "Steps of a plan wait for an approval", "Look at the plan, and approve it by its hash";
     "policy_not_in_force", Error, ["store", "error"], "0.1.0",
         "The log holds a `$policy` that this version cannot read; the one before stays in force",
         "Update this process, or write a policy that it knows";
@@ -120,6 +133,11 @@ log_events! {
     "read_cut_off", Warn, ["problem"], "0.1.0",
         "A streamed read failed after its answer had begun; the client sees that it ends early",
         "Look at the source if it comes often";
+    "reconcile_failed", Warn, ["store", "error"], "0.1.0",
+        "An EventStore could not be brought to what it says; it is tried again",
+        "Look at its conditions if it comes often";
+    "reconciles_left", Warn, [], "0.1.0",
+        "The operator stopped before everything that it was doing had ended", "Nothing: the next leader completes it";
     "request_failed", Error, ["operation", "detail"], "0.1.0",
         "A request was answered with `internal`: a damaged source, or a defect",
         "`detail` says which: verify or restore the source, or report it";
@@ -133,6 +151,9 @@ log_events! {
     "silent_sessions_ended", Warn, ["ended"], "0.1.0",
         "Sessions of the same role held the log's lock, and fell silent in the middle of a statement; they were ended",
         "Look for stopped or cut off sidecars if it comes often";
+    "status_unwritten", Warn, ["error"], "0.1.0",
+        "The status of a ReplicationStrategy or Projection could not be written; it is tried again",
+        "Look at the operator's rights if it comes often";
     "stopping", Info, [], "0.1.0",
         "The process was asked to stop: new work is refused, what was taken is finished", "Nothing";
     "store_not_served", Error, ["place", "reason"], "0.1.0",
@@ -167,4 +188,11 @@ log_events! {
     "watcher_missing", Warn, ["error"], "0.1.0",
         "No thread could be started that sees other processes' commits at once; they are seen up to a second later",
         "Look at the limits of the process";
+    "webhook_certificate_failed", Warn, ["error"], "0.1.0",
+        "The operator could not look after the webhook's certificates; it is tried again, and what is there is shown as long as it is valid",
+        "Look at the operator's rights, and at the Secret and the MutatingWebhookConfiguration that `error` names";
+    "webhook_certificate_renewed", Info, ["not_after"], "0.1.0",
+        "The webhook's certificates have changed", "Nothing";
+    "webhook_started", Info, ["port"], "0.1.0",
+        "The webhook's port is open", "Nothing";
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use polylog_crds::{
     CaRef, CaRefKind,
-    event_store::{Connection, Postgres, Tls, TlsMode},
+    event_store::{Connection, Mysql, Postgres, Tls, TlsMode},
     manifests::{Manifests, ObjectKey},
     resolve::{ResolvedSource, ResolvedStore},
     validate::TargetEngine,
@@ -141,6 +141,24 @@ impl DatabaseConnection {
         Ok(config)
     }
 
+    /// The database that an address of MariaDB names.
+    fn mysql_database(&self) -> Result<Option<String>, ConfigError> {
+        Ok(mariadb::Address::parse(&self.url).map_err(refused)?.database())
+    }
+
+    /// Checks that an address of MariaDB names no other database than the declared one.
+    ///
+    /// # Errors
+    /// It does, or it is no such address.
+    pub(crate) fn check_mysql_database(&self, declared: &str) -> Result<(), ConfigError> {
+        match self.mysql_database()? {
+            Some(named) if named != declared => Err(ConfigError::Refused(format!(
+                "the address names the database {named}, and mysql.database is {declared}: leave it out of the address"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Connections that read, where the manifest says how many there are: one writes, one looks for others' commits.
     fn readers(&self) -> Option<usize> {
         let most = usize::try_from(self.pool?).unwrap_or(usize::MAX);
@@ -183,6 +201,18 @@ pub(super) fn resolve(
         }
     }
     Ok(databases)
+}
+
+/// The database of a server that a source declares.
+///
+/// # Errors
+/// A Secret or key that is not among the manifests, an address that cannot be used.
+pub fn declared_database(
+    manifests: &Manifests,
+    store: &ResolvedStore,
+    source: &ResolvedSource,
+) -> Result<DeclaredDatabase, ConfigError> {
+    of_source(manifests, store, source, &Target::Declared)
 }
 
 /// The database of a source in a server.
@@ -230,26 +260,29 @@ fn database(
     target: &Target,
     connection: &DatabaseConnection,
 ) -> Result<String, ConfigError> {
-    let declared = source.mysql.as_ref();
-    if declared
-        .and_then(|mysql| mysql.table_prefix.as_ref())
-        .is_some_and(|prefix| !prefix.as_str().is_empty())
-    {
-        let reason = "mysql.tablePrefix is not in this version: give the log a database of its own";
-        return Err(ConfigError::Refused(reason.into()));
-    }
-    let declared = declared.map(|mysql| mysql.database.as_str().to_owned());
-    let named = mariadb::Address::parse(&connection.url).map_err(refused)?.database();
-    match (named, declared) {
-        (Some(named), Some(declared)) if matches!(target, Target::Declared) && named != declared => {
-            Err(ConfigError::Refused(format!(
-                "the address names the database {named}, and mysql.database is {declared}: leave it out of the address"
-            )))
+    let declared = source.mysql.as_ref().map(mysql_database).transpose()?;
+    let declared = declared.map(str::to_owned);
+    match (connection.mysql_database()?, declared) {
+        (named, Some(declared)) if matches!(target, Target::Declared) => {
+            connection.check_mysql_database(&declared)?;
+            Ok(named.unwrap_or(declared))
         }
         (Some(named), _) => Ok(named),
         (None, Some(declared)) => Ok(declared),
         (None, None) => Ok(by_name(store)),
     }
+}
+
+/// The database that a manifest declares.
+///
+/// # Errors
+/// A prefix for tables, which this version does not have.
+pub(crate) fn mysql_database(mysql: &Mysql) -> Result<&str, ConfigError> {
+    if mysql.table_prefix.as_ref().is_some_and(|prefix| !prefix.as_str().is_empty()) {
+        let reason = "mysql.tablePrefix is not in this version: give the log a database of its own";
+        return Err(ConfigError::Refused(reason.into()));
+    }
+    Ok(mysql.database.as_str())
 }
 
 /// The schema that is declared, or one by the store's name where another engine is.

@@ -6,16 +6,15 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
 use hyper::{
-    Request,
     body::Incoming,
     service::{Service, service_fn},
 };
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
-    service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -23,7 +22,6 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
 
 use super::{
     calls::{Calls, drive},
@@ -41,6 +39,23 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const LEAVE: Duration = Duration::from_secs(1);
 /// Tries to find a port that is free on both addresses.
 const PORT_TRIES: usize = 32;
+
+/// What answers requests. No router stands before it: it would have nothing to decide, and boxes each request.
+pub trait Answers:
+    Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
 
 /// Sockets that listen on one port; with others, on two: then they have the room for connections in common.
 pub struct Listeners {
@@ -130,7 +145,7 @@ impl Listeners {
     }
 
     /// Serves until told to stop; at most `connections` at once, further ones wait to be accepted.
-    pub fn serve(self, router: Router, connections: usize) -> Serving {
+    pub fn serve(self, service: impl Answers, connections: usize) -> Serving {
         let serving = Serving {
             accepting: CancellationToken::new(),
             closing: CancellationToken::new(),
@@ -139,7 +154,7 @@ impl Listeners {
         };
         let places = Arc::new(Semaphore::new(connections));
         for (socket, door) in self.sockets {
-            serving.tasks.spawn(accept(socket, door, router.clone(), places.clone(), serving.clone()));
+            serving.tasks.spawn(accept(socket, door, service.clone(), places.clone(), serving.clone()));
         }
         serving
     }
@@ -176,7 +191,13 @@ impl Serving {
     }
 }
 
-async fn accept(socket: TcpListener, door: Door, router: Router, places: Arc<Semaphore>, serving: Serving) {
+async fn accept(
+    socket: TcpListener,
+    door: Door,
+    service: impl Answers,
+    places: Arc<Semaphore>,
+    serving: Serving,
+) {
     loop {
         let next = async {
             let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
@@ -196,7 +217,7 @@ async fn accept(socket: TcpListener, door: Door, router: Router, places: Arc<Sem
                         None => continue,
                     },
                 };
-                serving.tasks.spawn(connection(stream, visitor, router.clone(), serving.clone(), place));
+                serving.tasks.spawn(connection(stream, visitor, service.clone(), serving.clone(), place));
             }
             Err(error) => {
                 tracing::warn!(event = "accept_failed", %error, "a connection could not be accepted");
@@ -209,7 +230,7 @@ async fn accept(socket: TcpListener, door: Door, router: Router, places: Arc<Sem
 async fn connection(
     stream: TcpStream,
     visitor: Option<Arc<Visitor>>,
-    router: Router,
+    service: impl Answers,
     serving: Serving,
     _place: OwnedSemaphorePermit,
 ) {
@@ -218,14 +239,13 @@ async fn connection(
         tracing::debug!(%error, "no TCP_NODELAY");
     }
     let Some(visitor) = visitor else {
-        let service = TowerToHyperService::new(router);
         return serve(stream, service, serving, std::future::pending()).await;
     };
     let Some(transport) = visitor.transport() else { return };
     let of_visitor = visitor.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(of_visitor.clone());
-        router.clone().oneshot(request)
+        service.call(request)
     });
     let leaving = async move { visitor.to_leave().await };
     match &*transport {
@@ -251,8 +271,8 @@ async fn serve<S>(
     serving: Serving,
     leaving: impl Future<Output = ()>,
 ) where
-    S: Service<Request<Incoming>, Response = axum::response::Response, Error = Infallible> + 'static,
-    S::Future: Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+        + 'static,
 {
     let calls = Calls::default();
     let builder = builder(calls.clone());

@@ -22,16 +22,14 @@ mod route;
 mod server_sent;
 mod stores;
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
-use axum::{
-    Router,
-    extract::{Request, State},
-};
+use axum::body::Body;
+use hyper::service::service_fn;
 
 pub(crate) use door::Door;
 pub use guard::Guard;
-pub use listen::{BindError, Listeners, Serving};
+pub use listen::{Answers, BindError, Listeners, Serving};
 pub(crate) use respond::full;
 pub use room::Bounds;
 pub(crate) use room::{Place, Room};
@@ -39,13 +37,16 @@ pub(crate) use route::LATER;
 
 use crate::{grpc, server::Server};
 
-/// The outward service: HTTP, and gRPC beside it. Paths are taken apart by [`route`], since a router would decode and normalise them.
-pub fn router(server: Arc<Server>) -> Router {
-    let handle = |State(server): State<Arc<Server>>, request: Request| async {
-        if grpc::is_call(&request) {
-            return grpc::handle(server, request).await;
+/// The outward service: HTTP, and gRPC beside it. Paths are taken apart by [`route`], since a router would decode and
+/// normalise them.
+pub fn service(server: Arc<Server>) -> impl Answers {
+    service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let (server, request) = (server.clone(), request.map(Body::new));
+        async move {
+            Ok::<_, Infallible>(match grpc::is_call(&request) {
+                true => grpc::handle(server, request).await,
+                false => handle::handle(server, request).await,
+            })
         }
-        handle::handle(server, request).await
-    };
-    Router::new().fallback(handle).with_state(server)
+    })
 }

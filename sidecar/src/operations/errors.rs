@@ -105,7 +105,8 @@ pub(crate) fn of_source(failure: &Failure) -> Problem {
         Failure::NotProvisioned(_) => new(Code::NotProvisioned)
             // it was provisioned when the process began
             .next_step(
-                "stop polylog, restore the source (an SQLite file together with its -wal file), and start again",
+                "a server: polylog check says what is missing there; a file: stop polylog, restore it together with \
+                 its -wal file, and start again",
             ),
         Failure::WrongStore(_) => {
             new(Code::WrongStore).next_step("check which database the source's connection leads to")

@@ -181,7 +181,7 @@ async fn open(
             setting,
             "unsafe durability: what is acknowledged may be lost"
         );
-        format!("unsafe durability: {setting} is off, and what is acknowledged may be lost")
+        format!("unsafe durability: {setting}, and what is acknowledged may be lost")
     });
     let policy = policy_document(store);
     let options = StoreOptions {

@@ -69,9 +69,7 @@ pub(crate) fn told(failure: &Failure) -> String {
             RefusedReason::Auth => {
                 "correct the user or the password, and check whom the server lets in from here (pg_hba.conf, the user's host)"
             }
-            RefusedReason::Rights => {
-                "grant it; to create the schema and its tables, the role needs CREATE on the database"
-            }
+            RefusedReason::Rights => "grant it; polylog grants prints what the users of a source need",
             RefusedReason::Tls => "check tls.mode, the authority (tls.caRef) and the host's name",
             RefusedReason::ReadOnly => "connect to a server, and as a role, that may write",
             RefusedReason::DiskFull => "give the server more room",

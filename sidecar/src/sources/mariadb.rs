@@ -1,12 +1,12 @@
 use std::fmt;
 
-use polylog_log::{Approval, Desired, Failure, Identity, LogId, Plan};
+use polylog_log::{Applied, Approval, Check, Desired, Failure, Identity, LogId, Plan, RoleGrants};
 use polylog_source_mariadb::{
-    DatabaseName, MariadbConfig,
+    DatabaseName, MariadbConfig, preflight,
     provision::{self, Account, Actual, Place, Worker},
 };
 
-use super::{Wanted, identity_in};
+use super::{Planned, Wanted};
 use crate::config::{ConfigError, DeclaredDatabase};
 
 /// A MariaDB database, and how it is reached.
@@ -22,13 +22,35 @@ pub struct MariadbPlace {
 impl MariadbPlace {
     /// The place that was declared.
     pub(super) fn of(declared: &DeclaredDatabase, unsafe_durability: bool) -> Result<Self, ConfigError> {
-        let refused = |error: polylog_source_mariadb::ConfigError| ConfigError::Refused(error.to_string());
         let database = DatabaseName::parse(&declared.schema).map_err(refused)?;
         let allow = |config| MariadbConfig { allow_unsafe_durability: unsafe_durability, ..config };
         let data = declared.connection.mariadb(database.clone()).map(allow)?;
         let provisioning = declared.provisioning.as_ref().map(|connection| connection.mariadb(database));
         let provisioning = provisioning.transpose()?.map(allow);
         Ok(Self { data, provisioning, create_database: declared.create_schema })
+    }
+
+    /// What its users must be granted. An account has a host too, which only the server knows: here it is any.
+    pub(super) fn grants(&self) -> Result<Vec<RoleGrants>, ConfigError> {
+        let account = |config: &MariadbConfig| -> Result<Account, ConfigError> {
+            Ok(Account { user: config.address.user().map_err(refused)?, host: "%".into() })
+        };
+        let provisioner = account(self.provisioning())?;
+        let worker = self.is_apart()?.then(|| account(&self.data)).transpose()?;
+        Ok(provision::role_grants(&self.data.database, &provisioner, worker.as_ref()))
+    }
+
+    /// Whether rows are written as another user than the one that creates tables, as far as the addresses tell.
+    fn is_apart(&self) -> Result<bool, ConfigError> {
+        let user = |config: &MariadbConfig| config.address.user().map_err(refused);
+        Ok(user(self.provisioning())? != user(&self.data)?)
+    }
+
+    /// Looks at the database through each of its connections; writes nothing.
+    pub(super) async fn check(&self, known: Option<LogId>) -> Vec<Check> {
+        // an address that names no user was refused before
+        let provisioning = self.provisioning.as_ref().filter(|_| self.is_apart().unwrap_or(true));
+        preflight(&self.data, provisioning, known).await
     }
 
     /// Provisions the database as approved.
@@ -52,36 +74,32 @@ impl MariadbPlace {
         known: Option<LogId>,
     ) -> Result<(Identity, Plan), Failure> {
         let place = self.place().await?;
-        let (identity, plan) = self.plan_at(&place, wanted, known).await?;
+        let Planned { identity, plan, .. } = self.plan_at(&place, wanted, known).await?;
         let applied = provision::apply(self.provisioning(), &place, &plan, approval).await?;
         Ok((identity, Plan { steps: applied.waiting }))
     }
 
+    /// Carries out the approved steps of a plan that was made before.
+    pub(super) async fn apply(&self, plan: &Plan, approval: &Approval) -> Result<Applied, Failure> {
+        provision::apply(self.provisioning(), &self.place().await?, plan, approval).await
+    }
+
     /// What the database is to be, and the steps to there.
-    pub(super) async fn plan(
-        &self,
-        wanted: Wanted,
-        known: Option<LogId>,
-    ) -> Result<(Identity, Plan), Failure> {
+    pub(super) async fn plan(&self, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
         self.plan_at(&self.place().await?, wanted, known).await
     }
 
-    async fn plan_at(
-        &self,
-        place: &Place,
-        wanted: Wanted,
-        known: Option<LogId>,
-    ) -> Result<(Identity, Plan), Failure> {
+    async fn plan_at(&self, place: &Place, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
         let actual = provision::inspect(self.provisioning(), place).await?;
         let found = match &actual {
             Actual::Ours(inventory) => inventory.identity,
             Actual::Absent | Actual::Empty => None,
         };
         let is_empty = matches!(actual, Actual::Absent | Actual::Empty);
-        let identity = identity_in(known, found, is_empty)?;
-        let Wanted { source, indexes } = wanted;
+        let identity = wanted.identity(known, found, is_empty)?;
+        let Wanted { source, indexes, .. } = wanted;
         let plan = provision::plan(&Desired { identity, source, indexes }, place, &actual)?;
-        Ok((identity, plan))
+        Ok(Planned { identity, is_there: found.is_some(), plan })
     }
 
     fn provisioning(&self) -> &MariadbConfig {
@@ -101,6 +119,10 @@ impl MariadbPlace {
         };
         Ok(Place { database: self.data.database.clone(), create_database: self.create_database, worker })
     }
+}
+
+fn refused(error: polylog_source_mariadb::ConfigError) -> ConfigError {
+    ConfigError::Refused(error.to_string())
 }
 
 impl fmt::Display for MariadbPlace {

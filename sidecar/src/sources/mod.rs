@@ -9,6 +9,7 @@ mod mounted;
 mod observed;
 mod postgres;
 mod preflight;
+mod provisioner;
 mod rotating;
 mod sqlite;
 
@@ -19,10 +20,7 @@ use std::{
     sync::Arc,
 };
 
-use polylog_crds::{
-    event_store::EventIndex, resolve::ResolvedStore, validate::TargetEngine,
-    values::SourceName as DeclaredName,
-};
+use polylog_crds::{resolve::ResolvedStore, validate::TargetEngine, values::SourceName as DeclaredName};
 use polylog_log::{
     Approval, DatabaseId, Failure, Identity, Incarnation, IndexOptions, LogId, Plan, Source, SourceName,
 };
@@ -40,6 +38,7 @@ pub(crate) use mounted::{Most, MountedDatabase};
 pub(crate) use observed::Observed;
 pub use postgres::PostgresPlace;
 pub use preflight::Looked;
+pub use provisioner::{Provisioner, index_options};
 pub(crate) use rotating::RotatingSource;
 
 use crate::config::{ConfigError, DeclaredDatabase, ServerEngine, SourcePlacement, Target};
@@ -96,6 +95,38 @@ impl fmt::Display for Database {
 struct Wanted {
     source: SourceName,
     indexes: IndexOptions,
+    /// What a database that has no log yet becomes; a new log each time if absent.
+    fresh: Option<Identity>,
+}
+
+/// What a database of a server is to be, and the steps to there.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// What it holds once the steps are done.
+    pub identity: Identity,
+    /// Whether it holds that already.
+    pub is_there: bool,
+    /// The steps.
+    pub plan: Plan,
+}
+
+impl Wanted {
+    /// What the database is to hold: what is known, else what was found, else a new log.
+    fn identity(
+        &self,
+        known: Option<LogId>,
+        found: Option<Identity>,
+        is_empty: bool,
+    ) -> Result<Identity, Failure> {
+        match (self.fresh, known, found) {
+            (None, known, found) => identity_in(known, found, is_empty),
+            (Some(_), Some(known), None) => Err(Failure::WrongStore(format!(
+                "the store's log is {known}, and the database holds no log: restore it"
+            ))),
+            (Some(fresh), None, None) => Ok(fresh),
+            (Some(_), known, Some(found)) => Ok(Identity { log: known.unwrap_or(found.log), ..found }),
+        }
+    }
 }
 
 impl StorePlace {
@@ -139,11 +170,7 @@ impl StorePlace {
                 return Err(ConfigError::Refused(reason));
             }
         };
-        let indexes = IndexOptions {
-            event_type: store.indexes.contains(&EventIndex::Type),
-            aggregate_id: store.indexes.contains(&EventIndex::AggregateId),
-        };
-        Ok(Self { source, folder, database, indexes })
+        Ok(Self { source, folder, database, indexes: index_options(store) })
     }
 
     /// What a start would do to the database; nothing is changed.
@@ -153,15 +180,15 @@ impl StorePlace {
     pub async fn plan(&self) -> Result<Plan, SourceError> {
         let known = known_log(&self.folder)?;
         let planned = match &self.database {
-            Database::Sqlite(path) => sqlite::plan(path, self.wanted(), known),
-            Database::Postgres(place) => place.plan(self.wanted(), known).await,
-            Database::Mariadb(place) => place.plan(self.wanted(), known).await,
+            Database::Sqlite(path) => sqlite::plan(path, self.wanted(), known).map(|(_, plan)| plan),
+            Database::Postgres(place) => place.plan(self.wanted(), known).await.map(|planned| planned.plan),
+            Database::Mariadb(place) => place.plan(self.wanted(), known).await.map(|planned| planned.plan),
         };
-        planned.map(|(_, plan)| plan).map_err(|failure| self.failed(failure))
+        planned.map_err(|failure| self.failed(failure))
     }
 
     fn wanted(&self) -> Wanted {
-        Wanted { source: self.source.clone(), indexes: self.indexes }
+        Wanted { source: self.source.clone(), indexes: self.indexes, fresh: None }
     }
 
     fn failed(&self, failure: Failure) -> SourceError {
@@ -204,11 +231,11 @@ impl OpenSource {
         }
     }
 
-    /// The setting because of which the source may lose what it acknowledged; only where that was allowed.
+    /// The setting because of which the source may lose what it acknowledged, as it is; only where that was allowed.
     ///
     /// # Errors
     /// The source does not answer.
-    pub async fn unsafe_setting(&self) -> Result<Option<&'static str>, Failure> {
+    pub async fn unsafe_setting(&self) -> Result<Option<String>, Failure> {
         match self {
             OpenSource::Sqlite(_) => Ok(None),
             OpenSource::Postgres(source) => source.unsafe_setting().await,

@@ -2,17 +2,28 @@ use std::sync::Arc;
 
 use polylog_crds::{event_store::Engine, resolve::ResolvedSource};
 use polylog_log::{Failure, Identity, Source};
-use polylog_source_postgres::{PostgresSource, SchemaName};
+use polylog_source_mariadb::{DatabaseName, MariadbConfig, MariadbSource};
+use polylog_source_postgres::{PostgresConfig, PostgresSource, SchemaName};
 
 use super::OpenSource;
-use crate::{config::DatabaseConnection, mounted::SourceFiles};
+use crate::{
+    config::{DatabaseConnection, ServerEngine, mysql_database},
+    mounted::SourceFiles,
+};
 
 /// A database that keeps a source and was provisioned by others, and how it is reached. Never shown: it holds credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct MountedDatabase {
-    engine: Engine,
+    engine: ServerEngine,
+    /// The schema of our tables; in MariaDB their database.
     schema: String,
     connection: DatabaseConnection,
+}
+
+/// What an engine opens.
+enum Config {
+    Postgres(PostgresConfig),
+    Mariadb(MariadbConfig),
 }
 
 impl MountedDatabase {
@@ -28,12 +39,20 @@ impl MountedDatabase {
             Most::Exactly(most) => most,
         };
         let connection = connection.with_pool(Some(most));
-        let schema = match (source.engine, &source.postgres) {
-            (Engine::Postgres, Some(postgres)) => postgres.schema.as_str().to_owned(),
-            (engine, _) => return Err(placed(format!("this version has no engine for {}", engine.field()))),
+        let (engine, schema) = match (source.engine, &source.postgres, &source.mysql) {
+            (Engine::Postgres, Some(postgres), _) => (ServerEngine::Postgres, postgres.schema.as_str()),
+            (Engine::Mysql, _, Some(mysql)) => {
+                let declared = mysql_database(mysql);
+                let database = declared.and_then(|database| {
+                    connection.check_mysql_database(database)?;
+                    Ok(database)
+                });
+                (ServerEngine::Mariadb, database.map_err(|error| placed(error.to_string()))?)
+            }
+            (engine, ..) => return Err(placed(format!("this version has no engine for {}", engine.field()))),
         };
-        let database = Self { engine: source.engine, schema, connection };
-        database.postgres().map_err(placed)?;
+        let database = Self { engine, schema: schema.to_owned(), connection };
+        database.config().map_err(placed)?;
         Ok(database)
     }
 
@@ -42,15 +61,33 @@ impl MountedDatabase {
     /// # Errors
     /// Why it cannot be used now.
     pub(crate) async fn open(&self) -> Result<(OpenSource, Identity), Failure> {
-        let config = self.postgres().map_err(Failure::Unreachable)?;
-        let source = PostgresSource::open(config).await?;
-        let head = source.head().await?;
-        Ok((OpenSource::Postgres(Arc::new(source)), head.identity))
+        let (source, head) = match self.config().map_err(Failure::Unreachable)? {
+            Config::Postgres(config) => {
+                let source = Arc::new(PostgresSource::open(config).await?);
+                let head = source.head().await?;
+                (OpenSource::Postgres(source), head)
+            }
+            Config::Mariadb(config) => {
+                let source = Arc::new(MariadbSource::open(config).await?);
+                let head = source.head().await?;
+                (OpenSource::Mariadb(source), head)
+            }
+        };
+        Ok((source, head.identity))
     }
 
-    fn postgres(&self) -> Result<polylog_source_postgres::PostgresConfig, String> {
-        let schema = SchemaName::parse(&self.schema).map_err(|error| error.to_string())?;
-        self.connection.postgres(schema).map_err(|error| error.to_string())
+    fn config(&self) -> Result<Config, String> {
+        let Self { engine, schema, connection } = self;
+        Ok(match engine {
+            ServerEngine::Postgres => {
+                let schema = SchemaName::parse(schema).map_err(|error| error.to_string())?;
+                Config::Postgres(connection.postgres(schema).map_err(|error| error.to_string())?)
+            }
+            ServerEngine::Mariadb => {
+                let database = DatabaseName::parse(schema).map_err(|error| error.to_string())?;
+                Config::Mariadb(connection.mariadb(database).map_err(|error| error.to_string())?)
+            }
+        })
     }
 }
 

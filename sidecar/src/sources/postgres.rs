@@ -1,12 +1,14 @@
 use std::fmt;
 
-use polylog_log::{Approval, Check, Credential, Desired, Failure, Identity, LogId, Plan, RoleGrants};
+use polylog_log::{
+    Applied, Approval, Check, Credential, Desired, Failure, Identity, LogId, Plan, RoleGrants,
+};
 use polylog_source_postgres::{
     PostgresConfig, SchemaName, preflight,
     provision::{self, Actual, Place, RoleName},
 };
 
-use super::{Wanted, identity_in};
+use super::{Planned, Wanted};
 use crate::config::{ConfigError, DeclaredDatabase};
 
 /// A schema in a PostgreSQL database, and how it is reached.
@@ -77,27 +79,28 @@ impl PostgresPlace {
         approval: &Approval,
         known: Option<LogId>,
     ) -> Result<(Identity, Plan), Failure> {
-        let (identity, plan) = self.plan(wanted, known).await?;
+        let Planned { identity, plan, .. } = self.plan(wanted, known).await?;
         let applied = provision::apply(&self.provisioning, &self.place, &plan, approval).await?;
         Ok((identity, Plan { steps: applied.waiting }))
     }
 
+    /// Carries out the approved steps of a plan that was made before.
+    pub(super) async fn apply(&self, plan: &Plan, approval: &Approval) -> Result<Applied, Failure> {
+        provision::apply(&self.provisioning, &self.place, plan, approval).await
+    }
+
     /// What the schema is to be, and the steps to there.
-    pub(super) async fn plan(
-        &self,
-        wanted: Wanted,
-        known: Option<LogId>,
-    ) -> Result<(Identity, Plan), Failure> {
+    pub(super) async fn plan(&self, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
         let actual = provision::inspect(&self.provisioning, &self.place).await?;
         let found = match &actual {
             Actual::Ours(inventory) => inventory.identity,
             Actual::Absent | Actual::Empty => None,
         };
         let is_empty = matches!(actual, Actual::Absent | Actual::Empty);
-        let identity = identity_in(known, found, is_empty)?;
-        let Wanted { source, indexes } = wanted;
+        let identity = wanted.identity(known, found, is_empty)?;
+        let Wanted { source, indexes, .. } = wanted;
         let plan = provision::plan(&Desired { identity, source, indexes }, &self.place, &actual)?;
-        Ok((identity, plan))
+        Ok(Planned { identity, is_there: found.is_some(), plan })
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use polylog_log::{Check, RoleGrants};
 
-use super::{PostgresPlace, folder::known_log};
+use super::{MariadbPlace, PostgresPlace, folder::known_log};
 use crate::config::{At, ConfigError, SourceAt};
 
 /// A database that can be looked at.
@@ -12,6 +12,8 @@ use crate::config::{At, ConfigError, SourceAt};
 pub enum Looked {
     /// A schema in a PostgreSQL database.
     Postgres(Box<PostgresPlace>),
+    /// A MariaDB database.
+    Mariadb(Box<MariadbPlace>),
     /// Nothing that has rights or settings; says what it is.
     Nothing(String),
 }
@@ -26,7 +28,7 @@ impl Looked {
             At::Postgres(database) => {
                 Self::Postgres(Box::new(PostgresPlace::of(database, unsafe_durability)?))
             }
-            At::Mariadb(_) => Self::Nothing("MariaDB, which this version does not look at".into()),
+            At::Mariadb(database) => Self::Mariadb(Box::new(MariadbPlace::of(database, unsafe_durability)?)),
             At::File(path) => Self::Nothing(format!("the SQLite file {}", path.display())),
             At::NotSupported(engine) => Self::Nothing(format!("{engine} is not in this version")),
         })
@@ -39,6 +41,7 @@ impl Looked {
     pub fn grants(&self) -> Result<Option<Vec<RoleGrants>>, ConfigError> {
         match self {
             Self::Postgres(place) => place.grants().map(Some),
+            Self::Mariadb(place) => place.grants().map(Some),
             Self::Nothing(_) => Ok(None),
         }
     }
@@ -53,6 +56,7 @@ impl Looked {
         let known = known_log(&data.join(format!("{}.{}", source.namespace, source.store)))?;
         match self {
             Self::Postgres(place) => Ok(Some(place.check(known).await)),
+            Self::Mariadb(place) => Ok(Some(place.check(known).await)),
             Self::Nothing(_) => Ok(None),
         }
     }
@@ -63,6 +67,7 @@ impl std::fmt::Display for Looked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Postgres(place) => write!(f, "{place}"),
+            Self::Mariadb(place) => write!(f, "{place}"),
             Self::Nothing(what) => f.write_str(what),
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn plan(path: &Path, wanted: Wanted, known: Option<LogId>) -> Result<
         )));
     }
     let identity = identity(known, found);
-    let Wanted { source, indexes } = wanted;
+    let Wanted { source, indexes, .. } = wanted;
     let plan = provision::plan(&Desired { identity, source, indexes }, &actual)?;
     Ok((identity, plan))
 }

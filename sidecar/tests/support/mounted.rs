@@ -19,7 +19,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::{Client, client::Answer};
+use super::{
+    Client, Remote,
+    client::Answer,
+    server::{LogServer, Place},
+};
 
 /// A store with one source, whose whole address is mounted.
 pub const STORE: &str = "
@@ -30,6 +34,11 @@ spec:
   sources:
     - {name: ledger, connection: {secretRef: {name: ledger-db}}, postgres: {schema: payments}}
 ";
+
+/// The same, kept in this place.
+pub fn store<S: LogServer>(_: &S, place: &Place) -> String {
+    STORE.replace("postgres: {schema: payments}", &S::field(place))
+}
 
 /// A folder into which content is mounted, swapped as a whole.
 pub struct Volume {
@@ -131,6 +140,7 @@ pub struct Serving {
     pub health: Client,
     /// Where other pods come in, if they may.
     pub pods_port: Option<u16>,
+    pub remote: Remote,
 }
 
 impl Process {
@@ -182,9 +192,15 @@ impl Process {
     /// Waits until it serves.
     pub async fn serving(self) -> Serving {
         let line = until("it serves", || async { self.line(r#""message":"serving""#) }).await;
-        let client = |name: &str| Client::new(u16::try_from(line[name].as_u64().unwrap()).unwrap());
-        let pods_port = line["pods_port"].as_u64().map(|port| u16::try_from(port).unwrap());
-        Serving { client: client("port"), health: client("health_port"), pods_port, process: self }
+        let port = |name: &str| line[name].as_u64().map(|port| u16::try_from(port).unwrap());
+        let (api, health) = (port("port").unwrap(), port("health_port").unwrap());
+        Serving {
+            client: Client::new(api),
+            health: Client::new(health),
+            pods_port: port("pods_port"),
+            remote: Remote::new(api),
+            process: self,
+        }
     }
 
     pub fn terminate(&self) {

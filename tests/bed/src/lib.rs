@@ -1,4 +1,4 @@
-//! Private database servers for tests, and what the tests of several engines do alike.
+//! Private database servers and Kubernetes clusters for tests, and what the tests of several engines do alike.
 //!
 //! A server has a folder of its own and a free port of loopback; it ends when the test process ends, however it ends.
 //!
@@ -6,6 +6,7 @@
 
 pub mod acts;
 pub mod crashes;
+mod kubernetes;
 mod machine;
 mod mariadb;
 pub mod payloads;
@@ -15,6 +16,7 @@ pub mod processes;
 mod server;
 mod supervisor;
 
+pub use kubernetes::{Kubernetes, Outage, Tier};
 pub use mariadb::MariadbServer;
 pub use place::Place;
 pub use postgres::PostgresServer;

@@ -14,7 +14,7 @@ mod with_server;
 mod writer;
 
 use clap::Parser;
-use polylog_whole_tests::{database, http, sidecar};
+use polylog_whole_tests::{database, http, pod, sidecar};
 
 #[derive(Parser)]
 enum Command {

@@ -1,4 +1,5 @@
 use std::{
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -8,7 +9,9 @@ use anyhow::{Context, Result, ensure};
 use uuid::Uuid;
 
 use crate::{
+    database::{Engine, Server},
     http::Connection,
+    pod::{self, Role},
     sidecar::{Sidecar, SidecarArgs, pause},
 };
 
@@ -26,14 +29,22 @@ pub struct Args {
     /// Most MB (10^6 bytes) resident under load.
     #[arg(long, default_value_t = 100)]
     loaded: u64,
+    /// A role of a cluster, on PostgreSQL, instead of `polylog dev` on SQLite.
+    #[arg(long)]
+    role: Option<Role>,
+    /// The program that has the roles; default: found in PATH.
+    #[arg(long, default_value = "polylog-sidecar")]
+    role_binary: PathBuf,
+    /// A folder in which the figures are left as JSON.
+    #[arg(long)]
+    figures: Option<PathBuf>,
     #[command(flatten)]
     sidecar: SidecarArgs,
 }
 
 pub fn run(args: &Args) -> Result<()> {
     let data = std::env::temp_dir().join(format!("polylog-memory-{}", std::process::id()));
-    let mut sidecar = Sidecar::new(&args.sidecar, &data)?;
-    sidecar.start()?;
+    let (mut sidecar, server) = start(args, &data)?;
     let port = sidecar.port;
     let pid = sidecar.pid()?;
     pause(Duration::from_secs(2));
@@ -77,11 +88,56 @@ pub fn run(args: &Args) -> Result<()> {
         megabytes(loaded)
     );
     sidecar.kill()?;
+    drop(server);
     std::fs::remove_dir_all(&data).context("the data of this run")?;
     ensure!(appended > 0 && received > 0, "nothing went through: the figures mean nothing");
     ensure!(idle <= args.idle * 1_000_000, "more than {} MB when idle", args.idle);
     ensure!(loaded <= args.loaded * 1_000_000, "more than {} MB under load", args.loaded);
+    let Some(folder) = &args.figures else { return Ok(()) };
+    let role = args.role.map_or("dev", Role::name);
+    let figures = serde_json::json!({
+        "role": role, "idle": idle, "loaded": loaded, "appended": appended, "received": received,
+    });
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join(format!("memory-{role}.json")), format!("{figures:#}\n"))?;
     Ok(())
+}
+
+/// The process that is measured, and the server under it if it has one.
+fn start(args: &Args, data: &Path) -> Result<(Sidecar, Option<Box<dyn Server>>)> {
+    let mut sidecar = Sidecar::new(&args.sidecar, data)?;
+    let Some(role) = args.role else {
+        sidecar.start()?;
+        return Ok((sidecar, None));
+    };
+    let server = Engine::Postgres.start().context("an engine with a server")?;
+    let url = server.url();
+    // neither role provisions; this does, and opens the log
+    let mut provisioner = sidecar.at(&url);
+    provisioner.start()?;
+    provisioner.kill()?;
+    pod::mount(data, &url)?;
+    let mut sidecar = Sidecar::in_pod(&args.role_binary, role, data)?;
+    sidecar.start()?;
+    until_it_appends(sidecar.port)?;
+    Ok((sidecar, Some(server)))
+}
+
+fn until_it_appends(port: u16) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let body = br#"{"expectedVersion":"any","events":[{"type":"Noted","data":{}}]}"#;
+        let answer = Connection::open(port, Duration::from_secs(10))?.request(
+            "POST",
+            "/v1/streams/Payment-1",
+            body,
+        )?;
+        if answer.status == 201 {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "no append: {}", String::from_utf8_lossy(&answer.body));
+        pause(Duration::from_millis(100));
+    }
 }
 
 fn append(port: u16, n: usize, stop: &AtomicBool, appended: &AtomicU64) -> Result<()> {

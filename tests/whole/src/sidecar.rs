@@ -1,7 +1,7 @@
-//! A `polylog dev` process that can be killed and started again.
+//! A process of Polylog's that can be killed and started again.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -9,9 +9,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::http::Connection;
+use crate::{http::Connection, pod::Role};
 
-/// A `polylog dev` process over a folder of data.
+/// A process of Polylog's: `polylog dev` over a folder of data, or a role of a cluster.
 pub struct Sidecar {
     /// Where it listens.
     pub port: u16,
@@ -19,6 +19,8 @@ pub struct Sidecar {
     pub health_port: u16,
     command: Command,
     child: Option<Child>,
+    /// Where it says what it says, if not on the standard error.
+    said: Option<PathBuf>,
 }
 
 /// What is started, from which binary, with which manifests.
@@ -37,7 +39,7 @@ pub struct SidecarArgs {
 
 impl Sidecar {
     /// Prepares a process on a free port; nothing is started yet.
-    pub fn new(args: &SidecarArgs, data: &std::path::Path) -> Result<Self> {
+    pub fn new(args: &SidecarArgs, data: &Path) -> Result<Self> {
         let (port, health_port) = (free_port()?, free_port()?);
         let mut command = Command::new(&args.binary);
         command
@@ -48,13 +50,36 @@ impl Sidecar {
             .args(&args.further)
             .env("POLYLOG_LOG", "warn")
             .stdin(Stdio::null());
-        Ok(Self { port, health_port, command, child: None })
+        Ok(Self { port, health_port, command, child: None, said: None })
+    }
+
+    /// Prepares a process of a role in a cluster over what [`mount`](crate::pod::mount) wrote in the folder.
+    pub fn in_pod(program: &Path, role: Role, folder: &Path) -> Result<Self> {
+        let (port, health_port) = (free_port()?, free_port()?);
+        let mut command = Command::new(program);
+        command
+            .arg(role.name())
+            .args(["--port", &port.to_string(), "--health-port", &health_port.to_string(), "--config"])
+            .arg(folder.join("config"))
+            .arg("--token")
+            .arg(folder.join("token"))
+            .env("POLYLOG_LOG", "warn")
+            .stdin(Stdio::null());
+        Ok(Self { port, health_port, command, child: None, said: None })
     }
 
     /// Keeps the log of the manifests' source `ledger` at this address.
     pub fn at(mut self, url: &str) -> Self {
         self.command.args(["--source", &format!("ledger={url}")]);
         self
+    }
+
+    /// Lets it say what it says in a file; what stands there belongs to the error where it does not start.
+    pub fn telling(mut self, file: &Path) -> Result<Self> {
+        std::fs::create_dir_all(file.parent().context("a file in a folder")?)?;
+        self.command.stderr(std::fs::File::create(file)?);
+        self.said = Some(file.to_owned());
+        Ok(self)
     }
 
     /// What the next start has in its environment.
@@ -74,11 +99,16 @@ impl Sidecar {
                 return Ok(());
             }
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
-                bail!("polylog dev ended by itself: {status}");
+                bail!("the sidecar ended by itself: {status}{}", self.said());
             }
             pause(Duration::from_millis(10));
         }
-        bail!("polylog dev did not answer within 30 s")
+        bail!("the sidecar did not answer within 30 s{}", self.said())
+    }
+
+    fn said(&self) -> String {
+        let said = self.said.as_deref().and_then(|file| std::fs::read_to_string(file).ok());
+        said.map(|said| format!("\n{said}")).unwrap_or_default()
     }
 
     /// kill -9, and wait until it is gone.
@@ -106,7 +136,7 @@ impl Sidecar {
         let child = self.child.as_mut().context("it was started")?;
         match child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("polylog dev ended by itself: {status}"),
+            Some(status) => bail!("the sidecar ended by itself: {status}"),
         }
     }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::from_duration;
-use crate::{LocationsAnswer, SourceStatus, StoreStatus, proto::polylog::v1};
+use crate::{ConfigurationStatus, LocationsAnswer, SourceStatus, StoreStatus, proto::polylog::v1};
 
 /// State of a store, as messages have it.
 pub fn store(status: StoreStatus) -> v1::Store {
@@ -17,6 +17,15 @@ pub fn store(status: StoreStatus) -> v1::Store {
         config_position: status.config_position.get(),
         sidecar_version: status.sidecar_version,
         verbs: status.verbs,
+        configuration: status.configuration.map(configuration),
+    }
+}
+
+fn configuration(status: ConfigurationStatus) -> v1::ConfigurationStatus {
+    v1::ConfigurationStatus {
+        state: status.state,
+        code: status.code.unwrap_or_default(),
+        message: status.message,
     }
 }
 

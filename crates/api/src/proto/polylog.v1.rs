@@ -1963,6 +1963,23 @@ pub struct Store {
     /// What the caller may do.
     #[prost(string, repeated, tag = "11")]
     pub verbs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What became of its mounted configuration; absent where it is not mounted.
+    #[prost(message, optional, tag = "12")]
+    pub configuration: ::core::option::Option<ConfigurationStatus>,
+}
+/// What became of a store's mounted configuration.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfigurationStatus {
+    /// InForce; Refused: the one before is in force; Differs: the log says something else; RestartNeeded: a part of it
+    /// takes effect with a new process.
+    #[prost(string, tag = "1")]
+    pub state: ::prost::alloc::string::String,
+    /// Why, for programs; empty where it is in force.
+    #[prost(string, tag = "2")]
+    pub code: ::prost::alloc::string::String,
+    /// Why, and what to do.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
 }
 /// Generated client implementations.
 #[cfg(feature = "grpc-client")]

@@ -76,8 +76,9 @@ impl<T> Group<T> {
         self.primary = Some(Primary { term: head.term, config: head.config.config.version });
         let callers = taken.commits.len() + self.waiting.len();
         self.sent.batches += 1;
-        self.sent.events += taken.commits.iter().map(|commit| commit.event_count() as u64).sum::<u64>();
-        self.pace = Pace { took: now.duration_since(since), answered_at: Some(now), callers };
+        let events = taken.commits.iter().map(|commit| commit.event_count()).sum::<usize>();
+        self.sent.events += events as u64;
+        self.pace = Pace { took: now.duration_since(since), answered_at: Some(now), callers, events };
         let commits = taken.commits.iter().zip(appended.verdicts);
         for (caller, (commit, verdict)) in taken.callers.into_iter().zip(commits) {
             let Some(caller) = caller else { continue };

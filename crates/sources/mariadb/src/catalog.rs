@@ -47,6 +47,15 @@ impl Catalog {
             None => Ok(()),
         }
     }
+
+    /// The indexes that keep ids and versions unique, as far as they are not there as they should be.
+    pub(crate) fn missing_indexes(&self) -> Vec<schema::Index> {
+        let stands = |index: &schema::Index| {
+            let found = self.indexes.get(index.name);
+            found.is_some_and(|there| there.is_unique && there.columns == index.columns)
+        };
+        schema::UNIQUE.into_iter().filter(|index| !stands(index)).collect()
+    }
 }
 
 /// Looks at the catalog.
@@ -55,8 +64,7 @@ pub(crate) async fn look(
     database: &DatabaseName,
 ) -> Result<Catalog, EngineError> {
     let mut found = Catalog::default();
-    let rows =
-        sqlx::query(TABLES).persistent(false).bind(database.as_str()).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(TABLES).bind(database.as_str()).fetch_all(&mut *connection).await?;
     for row in &rows {
         let name: String = row.try_get_unchecked(0)?;
         if !schema::TABLES.iter().any(|table| table.name == name) {
@@ -66,7 +74,7 @@ pub(crate) async fn look(
         let is_ours = is_table && row.try_get_unchecked::<&str, _>(3)? == schema::MARK;
         found.tables.push(FoundTable { name, engine: row.try_get_unchecked(2)?, is_ours });
     }
-    let rows = sqlx::query(INDEXES).persistent(false).bind(database.as_str()).fetch_all(connection).await?;
+    let rows = sqlx::query(INDEXES).bind(database.as_str()).fetch_all(connection).await?;
     for row in &rows {
         let is_unique = row.try_get_unchecked::<&str, _>(1)? == "0";
         let columns = row.try_get_unchecked(2)?;
@@ -75,29 +83,47 @@ pub(crate) async fn look(
     Ok(found)
 }
 
-/// A statement that needs a right on a table of the current database, and touches no row: rights also come from roles,
-/// from the database and from the server, so that only trying tells. What inserts also needs to read.
-pub(crate) fn attempt(table: &str, right: &str) -> String {
-    let column =
-        schema::TABLES.iter().find(|ours| ours.name == table).map_or("1", |ours| ours.columns[0].name);
+/// A statement that needs a right on a table, and no other one, and touches no row: rights also come from roles, from the
+/// database and from the server, so that only trying tells.
+pub(crate) fn attempt(database: &DatabaseName, table: &str, right: &str) -> String {
+    let columns = schema::TABLES.iter().find(|ours| ours.name == table).map_or(&[][..], |ours| ours.columns);
+    let names: Vec<String> = columns.iter().map(|column| format!("`{}`", column.name)).collect();
+    let first = names.first().map_or("`a`", String::as_str);
+    let table = format!("{database}.{table}");
     match right {
         "SELECT" => format!("SELECT 1 FROM {table} WHERE FALSE"),
-        "INSERT" => format!("INSERT INTO {table} SELECT * FROM {table} WHERE FALSE"),
-        "UPDATE" => format!("UPDATE {table} SET `{column}` = 1 WHERE FALSE"),
+        "INSERT" => {
+            let nothing = vec!["1"; names.len().max(1)].join(", ");
+            let names = if names.is_empty() { first.to_owned() } else { names.join(", ") };
+            format!("INSERT INTO {table} ({names}) SELECT {nothing} FROM DUAL WHERE FALSE")
+        }
+        "UPDATE" => format!("UPDATE {table} SET {first} = 1 WHERE FALSE"),
         _ => format!("DELETE FROM {table} WHERE FALSE"),
     }
 }
 
-/// Whether we have a right on a table of the current database.
+/// Whether we have a right on a table; a table that is not there is the server's error 1146.
 pub(crate) async fn may(
     connection: &mut MySqlConnection,
+    database: &DatabaseName,
     table: &str,
     right: &str,
 ) -> Result<bool, EngineError> {
-    let attempt = AssertSqlSafe(attempt(table, right));
-    match sqlx::raw_sql(attempt).execute(connection).await.map_err(EngineError::from) {
+    match is_allowed(connection, attempt(database, table, right)).await {
+        // rights are looked at before columns; a column that is missing is another fault
+        Err(error) if error.number() == Some(1054) => Ok(true),
+        may => may,
+    }
+}
+
+/// Tries a statement; `false` = we lack the right to it.
+pub(crate) async fn is_allowed(
+    connection: &mut MySqlConnection,
+    attempt: String,
+) -> Result<bool, EngineError> {
+    match sqlx::raw_sql(AssertSqlSafe(attempt)).execute(connection).await.map_err(EngineError::from) {
         Ok(_) => Ok(true),
-        Err(error) if matches!(error.number(), Some(1142..=1143)) => Ok(false),
+        Err(error) if matches!(error.number(), Some(1044 | 1142..=1143)) => Ok(false),
         Err(error) => Err(error),
     }
 }

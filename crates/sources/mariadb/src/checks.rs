@@ -1,10 +1,11 @@
 //! What a database must be before it is used.
 
 use polylog_log::{Failure, RefusedReason};
+use polylog_source_servers::rights::NEEDED;
 use sqlx::{MySqlConnection, Row, mysql::MySqlRow};
 
 use crate::{
-    catalog::{self, Catalog},
+    catalog::{self, Catalog, FoundTable},
     config::DatabaseName,
     dialect,
     error::EngineError,
@@ -66,17 +67,24 @@ impl Settings {
         match dialect::version(&self.version) {
             Some(version) if version >= dialect::OLDEST => Ok(()),
             Some(_) => unsuitable(format!("MariaDB 10.11 or newer is needed, this is {}", self.version)),
-            None => {
-                unsuitable(format!("MySQL is not in this version, only MariaDB; this is {}", self.version))
-            }
+            None => unsuitable(format!(
+                "MySQL 8 is not tested and therefore not in this version; MariaDB 10.11 or newer is needed, this is \
+                 {}",
+                self.version
+            )),
         }
     }
 
+    /// Everything without which a server must not be used.
     pub(crate) fn check(&self, allow_unsafe_durability: bool) -> Result<(), Failure> {
         self.check_version()?;
-        let read_only = |message: &str| {
-            Err(Failure::Refused { reason: RefusedReason::ReadOnly, message: message.into() })
-        };
+        self.check_kind()?;
+        self.check_writable()?;
+        if allow_unsafe_durability { Ok(()) } else { self.check_durability() }
+    }
+
+    /// That what is written here is what replicas and other nodes have.
+    pub(crate) fn check_kind(&self) -> Result<(), Failure> {
         if self.is_cluster {
             return unsuitable(
                 "this is a Galera cluster (wsrep_on): it can lose what it acknowledged, and two of its nodes can give \
@@ -84,6 +92,19 @@ impl Settings {
                     .into(),
             );
         }
+        if self.log_bin && self.binlog_format == "STATEMENT" {
+            return unsuitable(
+                "binlog_format is STATEMENT: replicas would not get what is written here; set it to MIXED or ROW"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<(), Failure> {
+        let read_only = |message: &str| {
+            Err(Failure::Refused { reason: RefusedReason::ReadOnly, message: message.into() })
+        };
         if self.read_only {
             return read_only("read_only is on, as on a replica; connect to its primary");
         }
@@ -93,51 +114,55 @@ impl Settings {
         if self.transactions_read_only {
             return read_only("tx_read_only is on for this server");
         }
-        if self.log_bin && self.binlog_format == "STATEMENT" {
-            return unsuitable(
-                "binlog_format is STATEMENT: replicas would not get what is written here; set it to MIXED or ROW"
-                    .into(),
-            );
-        }
-        if allow_unsafe_durability {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    pub(crate) fn check_durability(&self) -> Result<(), Failure> {
         match self.forgetful() {
-            Some(setting) => unsuitable(format!(
-                "{setting}: the server forgets what it acknowledged when the machine fails"
+            Some(Forgetful { setting, is, should_be }) => unsuitable(format!(
+                "{setting} is {is}; {should_be}: the server forgets what it acknowledged when the machine fails"
             )),
             None => Ok(()),
         }
     }
 
-    /// The name of the setting that lets the server forget.
-    pub(crate) fn unsafe_setting(&self) -> Option<&'static str> {
-        let text = self.forgetful()?;
-        let names = ["innodb_flush_log_at_trx_commit", "log_bin", "sync_binlog", "innodb_doublewrite"];
-        Some(names.into_iter().find(|name| text.contains(name)).unwrap_or("innodb_flush_method"))
-    }
-
-    /// The setting that lets the server forget, and what it should be.
-    fn forgetful(&self) -> Option<String> {
+    /// The setting that lets the server forget: what it is, and what it should be.
+    fn forgetful(&self) -> Option<Forgetful> {
+        let bad = |setting: &'static str, is: &str, should_be: &'static str| {
+            Some(Forgetful { setting, is: is.to_owned(), should_be })
+        };
         if !["1", "3"].contains(&self.flush_log.as_str()) {
-            return Some(format!("innodb_flush_log_at_trx_commit is {}; set it to 1", self.flush_log));
+            return bad("innodb_flush_log_at_trx_commit", &self.flush_log, "set it to 1");
         }
         // without one, InnoDB shows a transaction to others before it is on the disk: a server that is killed then takes
         // back what readers have seen
         if !self.log_bin {
-            return Some("log_bin is OFF; set it, and sync_binlog to 1".into());
+            return bad("log_bin", "OFF", "set it, and sync_binlog to 1");
         }
         // with one, recovery keeps only the transactions that it holds
         if self.sync_binlog != "1" {
-            return Some(format!("sync_binlog is {}; set it to 1", self.sync_binlog));
+            return bad("sync_binlog", &self.sync_binlog, "set it to 1");
         }
         if !self.doublewrite {
-            return Some("innodb_doublewrite is OFF; set it to ON".into());
+            return bad("innodb_doublewrite", "OFF", "set it to ON");
         }
-        ["nosync", "littlesync"]
-            .contains(&self.flush_method.as_str())
-            .then(|| format!("innodb_flush_method is {}; set it to O_DIRECT or fsync", self.flush_method))
+        if ["nosync", "littlesync"].contains(&self.flush_method.as_str()) {
+            return bad("innodb_flush_method", &self.flush_method, "set it to O_DIRECT or fsync");
+        }
+        None
     }
+
+    /// The name of the setting that lets the server forget.
+    pub(crate) fn unsafe_setting(&self) -> Option<&'static str> {
+        self.forgetful().map(|found| found.setting)
+    }
+}
+
+/// A setting that lets the server forget what it acknowledged.
+struct Forgetful {
+    setting: &'static str,
+    is: String,
+    should_be: &'static str,
 }
 
 fn unsuitable<T>(message: String) -> Result<T, Failure> {
@@ -157,23 +182,12 @@ pub(crate) fn read_only_now() -> Failure {
     Failure::Refused { reason: RefusedReason::ReadOnly, message: message.into() }
 }
 
-/// The setting because of which the server may lose what it acknowledged.
-pub(crate) async fn unsafe_setting(
-    connection: &mut MySqlConnection,
-) -> Result<Option<&'static str>, EngineError> {
+/// The setting because of which the server may lose what it acknowledged, as it is.
+pub(crate) async fn unsafe_setting(connection: &mut MySqlConnection) -> Result<Option<String>, EngineError> {
     let rows = sqlx::raw_sql(SETTINGS).fetch_all(connection).await?;
-    Ok(Settings::read(&rows)?.unsafe_setting())
+    let found = Settings::read(&rows)?.forgetful();
+    Ok(found.map(|Forgetful { setting, is, .. }| format!("{setting} is {is}")))
 }
-
-/// What an open source does with each table: what must be granted before it is used.
-const NEEDED: [(&str, &[&str]); 6] = [
-    ("polylog_events", &["SELECT", "INSERT"]),
-    ("polylog_configs", &["SELECT", "INSERT"]),
-    ("polylog_cuts", &["SELECT"]),
-    ("polylog_quarantine", &["SELECT"]),
-    ("polylog_leases", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
-    ("polylog_head", &["SELECT", "UPDATE"]),
-];
 
 /// Checks that the database holds our tables and that we may use them.
 pub(crate) async fn tables(
@@ -184,7 +198,7 @@ pub(crate) async fn tables(
     // what we may not use is not in the catalog that we see: first what is there and not ours, then the rights
     found.check_foreign(database)?;
     if found.tables.is_empty() {
-        return Err(match catalog::may(connection, schema::HEAD.name, "SELECT").await {
+        return Err(match catalog::may(connection, database, schema::HEAD.name, "SELECT").await {
             Ok(_) => no_right_at_all(database),
             Err(error) if error.number() == Some(1146) => {
                 Failure::NotProvisioned(format!("database {database} holds no table of ours"))
@@ -195,8 +209,9 @@ pub(crate) async fn tables(
     }
     // all at once; which one is lacking is asked only if one is
     let all = NEEDED.iter().flat_map(|(table, rights)| rights.iter().map(|right| (*table, *right)));
-    let script =
-        all.fold(Script::default(), |script, (table, right)| script.then(catalog::attempt(table, right)));
+    let script = all.fold(Script::default(), |script, (table, right)| {
+        script.then(catalog::attempt(database, table, right))
+    });
     if script.run(connection).await.is_err() {
         for (table, rights) in NEEDED {
             rights_on(connection, database, table, rights).await?;
@@ -214,7 +229,7 @@ async fn rights_on(
 ) -> Result<(), EngineError> {
     let mut lacking = Vec::new();
     for right in rights {
-        if !catalog::may(connection, table, right).await? {
+        if !catalog::may(connection, database, table, right).await? {
             lacking.push(*right);
         }
     }
@@ -231,24 +246,32 @@ fn check_shape(found: &Catalog, database: &DatabaseName) -> Result<(), Failure> 
             let what = format!("table {name} is missing in database {database}");
             return Err(Failure::NotProvisioned(what));
         };
-        if there.engine != "InnoDB" {
-            return unsuitable(format!(
-                "table {name} is kept by {}, which has no transactions; convert it: ALTER TABLE {database}.{name} \
-                 ENGINE=InnoDB",
-                there.engine
-            ));
+        if let Some(failure) = without_transactions(there, database) {
+            return Err(failure);
         }
     }
-    let stands = |index: &schema::Index| {
-        found.indexes.get(index.name).is_some_and(|there| there.is_unique && there.columns == index.columns)
-    };
-    match schema::UNIQUE.iter().find(|index| !stands(index)) {
-        Some(index) => Err(Failure::NotProvisioned(format!(
-            "index {}, which keeps ids and versions unique, is missing or another one in database {database}",
-            index.name
-        ))),
+    match found.missing_indexes().first() {
+        Some(index) => Err(missing_index(database, index)),
         None => Ok(()),
     }
+}
+
+/// Says that a table's engine has no transactions, if it has none.
+pub(crate) fn without_transactions(table: &FoundTable, database: &DatabaseName) -> Option<Failure> {
+    let FoundTable { name, engine, .. } = table;
+    let message = format!(
+        "table {name} is kept by {engine}, which has no transactions; convert it: ALTER TABLE {database}.{name} \
+         ENGINE=InnoDB"
+    );
+    (engine != "InnoDB").then_some(Failure::Refused { reason: RefusedReason::Unsuitable, message })
+}
+
+/// Says that an index is not there as it should be.
+pub(crate) fn missing_index(database: &DatabaseName, index: &schema::Index) -> Failure {
+    Failure::NotProvisioned(format!(
+        "index {}, which keeps ids and versions unique, is missing or another one in database {database}",
+        index.name
+    ))
 }
 
 /// Says that a table under our name belongs to somebody else.

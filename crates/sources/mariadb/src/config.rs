@@ -104,6 +104,14 @@ impl Address {
         Ok(address)
     }
 
+    /// The user that the connection works as.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse); a user or password set later cannot make it fail.
+    pub fn user(&self) -> Result<String, ConfigError> {
+        Ok(self.options()?.get_username().to_owned())
+    }
+
     /// The database that the address names, if it names one.
     pub fn database(&self) -> Option<String> {
         let options = self.options().ok()?;
@@ -217,6 +225,7 @@ mod tests {
         assert!(!format!("{address:?}").contains("geheim"));
         assert_eq!(address.to_string(), "mysql://db.example:3306");
         assert_eq!(address.database().as_deref(), Some("shop"));
+        assert_eq!(address.user().as_deref(), Ok("me"));
         let options = address.options().expect("good");
         assert_eq!((options.get_host(), options.get_username()), ("db.example", "me"));
         assert!(matches!(options.get_ssl_mode(), MySqlSslMode::Required));

@@ -104,6 +104,8 @@ impl Session {
         let checking = async {
             let settings = prepare(&mut self.connection, times(config, config.statement_timeout)).await?;
             settings.check(config.allow_unsafe_durability)?;
+            // what we may do in a database the server remembers from the moment that we entered it
+            use_database(&mut self.connection, &config.database).await?;
             checks::tables(&mut self.connection, &config.database).await
         };
         let late = Failure::Timeout(config.connect_timeout);
@@ -171,23 +173,45 @@ pub(crate) struct Connected {
 }
 
 /// A connection with everything that durability and safety rest on, to a server that is fit; looks at no table of ours.
+///
+/// Its statements stay prepared: to close one is a packet without an answer, and whatever is sent next waits 40 ms for the
+/// acknowledgement of that packet, since the driver leaves Nagle's algorithm on.
 pub(crate) async fn connect(
     config: &MariadbConfig,
     statement_timeout: Duration,
     enter: Enter,
 ) -> Result<Connected, EngineError> {
-    let options = config.address.options().map_err(|error| Failure::Unreachable(error.to_string()))?;
-    // the database is entered by a statement of ours: that it is missing and that we may not are told apart there
-    let options = options.database("").disable_statement_logging();
-    let connecting = async {
-        let mut connection = options.connect().await?;
-        let settings = prepare(&mut connection, times(config, statement_timeout)).await?;
+    let entering = async {
+        let (mut connection, settings) = connect_to_any(config, statement_timeout).await?;
         settings.check(config.allow_unsafe_durability)?;
         if enter == Enter::Database {
             use_database(&mut connection, &config.database).await?;
         }
         Ok(Connected { connection, packet: settings.packet })
     };
+    in_time(config, entering).await
+}
+
+/// A connection to any server that this version may speak to, with what it says of itself.
+pub(crate) async fn connect_to_any(
+    config: &MariadbConfig,
+    statement_timeout: Duration,
+) -> Result<(MySqlConnection, Settings), EngineError> {
+    let options = config.address.options().map_err(|error| Failure::Unreachable(error.to_string()))?;
+    // the database is entered by a statement of ours: that it is missing and that we may not are told apart there
+    let options = options.database("").disable_statement_logging();
+    let connecting = async {
+        let mut connection = options.connect().await?;
+        let settings = prepare(&mut connection, times(config, statement_timeout)).await?;
+        Ok((connection, settings))
+    };
+    in_time(config, connecting).await
+}
+
+async fn in_time<T>(
+    config: &MariadbConfig,
+    connecting: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(result) => result,
         Err(_) => {

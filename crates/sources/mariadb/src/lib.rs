@@ -24,6 +24,7 @@ mod lease;
 pub mod mutants;
 mod operation;
 mod page;
+mod preflight;
 pub mod provision;
 mod quarantine;
 mod read;
@@ -38,4 +39,5 @@ mod wait;
 
 pub use config::{Address, ConfigError, DatabaseName, MariadbConfig, Secret, TlsUse};
 pub use polylog_source_servers::faults::POINTS;
+pub use preflight::preflight;
 pub use source::MariadbSource;

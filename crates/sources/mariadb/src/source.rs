@@ -64,8 +64,8 @@ impl MariadbSource {
         Ok(Self { handle, writer: Pool::new(1), readers, watcher, average: AtomicUsize::new(1_000), packet })
     }
 
-    /// The setting because of which the server may lose what it acknowledged; only where that was allowed.
-    pub async fn unsafe_setting(&self) -> Result<Option<&'static str>, Failure> {
+    /// The setting because of which the server may lose what it acknowledged, as it is; only where that was allowed.
+    pub async fn unsafe_setting(&self) -> Result<Option<String>, Failure> {
         self.read(|connection| Box::pin(checks::unsafe_setting(connection))).await
     }
 

@@ -1,6 +1,7 @@
 //! What a schema must hold before it is used.
 
 use polylog_log::{Failure, RefusedReason};
+use polylog_source_servers::rights::{ALL, NEEDED};
 use sqlx::{PgConnection, Row};
 
 use crate::{config::SchemaName, error::EngineError, schema};
@@ -39,19 +40,6 @@ pub(crate) struct Found {
     mark: Option<String>,
     may: [bool; 4],
 }
-
-/// What an open source does with each table: what must be granted before it is used.
-pub(crate) const NEEDED: [(&str, &[&str]); 6] = [
-    ("polylog_events", &["SELECT", "INSERT"]),
-    ("polylog_configs", &["SELECT", "INSERT"]),
-    ("polylog_cuts", &["SELECT"]),
-    ("polylog_quarantine", &["SELECT"]),
-    ("polylog_leases", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
-    ("polylog_head", &["SELECT", "UPDATE"]),
-];
-
-/// In the order of the columns of [`LOOK`].
-pub(crate) const RIGHTS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// Checks that the schema holds our tables and that we may use them.
 pub(crate) async fn tables(connection: &mut PgConnection, schema: &SchemaName) -> Result<(), EngineError> {
@@ -146,9 +134,9 @@ impl Found {
         needed.iter().copied().filter(|right| !self.rights().contains(right)).collect()
     }
 
-    /// What we may do with it.
+    /// What we may do with it: in the order of the columns of [`LOOK`].
     pub(crate) fn rights(&self) -> Vec<&'static str> {
-        RIGHTS.into_iter().zip(self.may).filter(|(_, may)| *may).map(|(right, _)| right).collect()
+        ALL.into_iter().zip(self.may).filter(|(_, may)| *may).map(|(right, _)| right).collect()
     }
 }
 

@@ -77,15 +77,13 @@ impl Settings {
     }
 }
 
-/// The setting because of which this session's server forgets what it acknowledged.
-pub(crate) async fn unsafe_setting(
-    connection: &mut PgConnection,
-) -> Result<Option<&'static str>, EngineError> {
+/// The setting because of which this session's server forgets what it acknowledged, as it is.
+pub(crate) async fn unsafe_setting(connection: &mut PgConnection) -> Result<Option<String>, EngineError> {
     let row = sqlx::query("SELECT current_setting('fsync'), current_setting('synchronous_commit')")
         .persistent(false)
         .fetch_one(connection)
         .await?;
-    Ok(first_off(row.try_get(0)?, row.try_get(1)?))
+    Ok(first_off(row.try_get(0)?, row.try_get(1)?).map(|setting| format!("{setting} is off")))
 }
 
 fn first_off(fsync: &str, synchronous_commit: &str) -> Option<&'static str> {

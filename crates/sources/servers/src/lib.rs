@@ -1,5 +1,5 @@
 //! What the engines of database servers share: what a writer remembers, pools, waiting, and how rows become entries and
-//! facts. No SQL and no connections: those are each engine's own.
+//! facts, rights and preflights. No SQL and no connections: those are each engine's own.
 
 pub mod entries;
 pub mod facts;
@@ -9,5 +9,7 @@ pub mod memory;
 pub mod page;
 pub mod patience;
 pub mod pool;
+pub mod preflight;
+pub mod rights;
 pub mod secret;
 pub mod wait;

@@ -228,6 +228,6 @@ impl Health {
     async fn open(server: &Arc<Server>, asked: u16) -> Result<Self, BindError> {
         let listeners = Listeners::everywhere(asked).await?;
         let port = listeners.port();
-        Ok(Self { serving: listeners.serve(admin::router(server.clone()), ADMIN_CONNECTIONS), asked, port })
+        Ok(Self { serving: listeners.serve(admin::service(server.clone()), ADMIN_CONNECTIONS), asked, port })
     }
 }

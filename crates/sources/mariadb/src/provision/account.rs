@@ -28,6 +28,12 @@ impl fmt::Display for Account {
 }
 
 impl Account {
+    /// From what the server says of it: `user@host`.
+    fn read(text: &str) -> Self {
+        let (user, host) = text.rsplit_once('@').unwrap_or((text, "%"));
+        Self { user: user.into(), host: host.into() }
+    }
+
     /// The account that a connection gets: only the server knows which of its patterns fits.
     pub async fn of(config: &MariadbConfig) -> Result<Self, Failure> {
         let found = async {
@@ -38,11 +44,9 @@ impl Account {
     }
 }
 
-async fn current(connection: &mut MySqlConnection) -> Result<Account, EngineError> {
-    let row = sqlx::query("SELECT CURRENT_USER()").persistent(false).fetch_one(connection).await?;
-    let text: &str = row.try_get_unchecked(0)?;
-    let (user, host) = text.rsplit_once('@').unwrap_or((text, "%"));
-    Ok(Account { user: user.into(), host: host.into() })
+pub(crate) async fn current(connection: &mut MySqlConnection) -> Result<Account, EngineError> {
+    let row = sqlx::query("SELECT CURRENT_USER()").fetch_one(connection).await?;
+    Ok(Account::read(row.try_get_unchecked(0)?))
 }
 
 /// The user that sources work as.

@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
 
 use polylog_log::{DatabaseId, FORMAT, Failure, Identity, Incarnation, LogId};
+use polylog_source_servers::rights::RIGHTS;
 use sqlx::{AssertSqlSafe, MySqlConnection, Row};
 
-use super::{
-    Actual, Granted, Inventory, Place, StoredColumn, StoredIndex, StoredTable, Worker, grants::RIGHTS,
-};
+use super::{Actual, Granted, Inventory, Place, StoredColumn, StoredIndex, StoredTable, Worker};
 use crate::{
     MariadbConfig,
     catalog::{self, Catalog},
@@ -65,8 +64,7 @@ async fn tables(
     let table = |engine: &str| StoredTable { engine: engine.to_owned(), columns: Vec::new() };
     let mut tables: BTreeMap<String, StoredTable> =
         found.tables.iter().map(|found| (found.name.clone(), table(&found.engine))).collect();
-    let rows =
-        sqlx::query(COLUMNS).persistent(false).bind(place.database.as_str()).fetch_all(connection).await?;
+    let rows = sqlx::query(COLUMNS).bind(place.database.as_str()).fetch_all(connection).await?;
     for row in &rows {
         let text = |column: usize| row.try_get_unchecked::<&str, _>(column);
         let Some(table) = tables.get_mut(text(0)?) else { continue };
@@ -84,17 +82,10 @@ async fn granted(worker: &Worker) -> Result<Granted, EngineError> {
     let config = &worker.config;
     let mut connected = connect(config, config.statement_timeout, Enter::Nothing).await?;
     let connection = &mut connected.connection;
-    match use_database(connection, &config.database).await {
-        Ok(()) => {}
-        Err(EngineError::Failure(Failure::Refused { .. })) => return Ok(granted),
-        Err(error) => return Err(error),
-    }
     for (table, rights) in RIGHTS {
         for right in rights {
-            match catalog::may(connection, table, right).await {
-                Ok(true) => {
-                    granted.tables.entry(table.into()).or_default().insert((*right).into());
-                }
+            match catalog::may(connection, &config.database, table, right).await {
+                Ok(true) => granted.add(table, [*right]),
                 Ok(false) => {}
                 // a table that is still to be created
                 Err(error) if error.number() == Some(1146) => {}
@@ -109,7 +100,7 @@ async fn identity(connection: &mut MySqlConnection) -> Result<Option<Identity>, 
     let head = schema::HEAD.name;
     // the format first: the other columns are what it says
     let format = format!("SELECT format FROM {head} WHERE lane = 0");
-    let row = sqlx::query(AssertSqlSafe(format)).persistent(false).fetch_optional(&mut *connection).await?;
+    let row = sqlx::query(AssertSqlSafe(format)).fetch_optional(&mut *connection).await?;
     let found = match row {
         Some(row) => Some(u32::try_from(number(&row, 0)?).unwrap_or(u32::MAX)),
         None => None,
@@ -118,7 +109,7 @@ async fn identity(connection: &mut MySqlConnection) -> Result<Option<Identity>, 
         return Err(Failure::FormatTooNew { found, known: FORMAT }.into());
     }
     let identity = format!("SELECT log, `database`, incarnation FROM {head} WHERE lane = 0");
-    let row = sqlx::query(AssertSqlSafe(identity)).persistent(false).fetch_optional(connection).await?;
+    let row = sqlx::query(AssertSqlSafe(identity)).fetch_optional(connection).await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Identity {
         log: LogId::new(row.try_get_unchecked(0)?),
@@ -129,5 +120,5 @@ async fn identity(connection: &mut MySqlConnection) -> Result<Option<Identity>, 
 
 async fn events(connection: &mut MySqlConnection) -> Result<u64, EngineError> {
     let last = format!("SELECT coalesce(max(position), 0) FROM {}", schema::EVENTS.name);
-    number(&sqlx::query(AssertSqlSafe(last)).persistent(false).fetch_one(connection).await?, 0)
+    number(&sqlx::query(AssertSqlSafe(last)).fetch_one(connection).await?, 0)
 }

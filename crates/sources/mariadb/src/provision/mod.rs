@@ -1,9 +1,9 @@
 //! Making a database hold a log: look at what is there, plan the steps, carry out those that are approved. With a
 //! credential of its own: the user that a source works as needs no right to create anything.
 
-mod account;
+pub(crate) mod account;
 mod apply;
-mod grants;
+pub(crate) mod grants;
 mod inspect;
 mod plan;
 
@@ -15,7 +15,7 @@ use crate::config::DatabaseName;
 
 pub use account::{Account, Worker};
 pub use apply::apply;
-pub use grants::{Granted, grants};
+pub use grants::{Granted, grants, role_grants};
 pub use inspect::inspect;
 pub use plan::plan;
 pub use polylog_log::{Applied, Approval, Desired, IndexOptions};

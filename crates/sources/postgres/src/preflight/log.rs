@@ -1,4 +1,5 @@
-use polylog_log::{CheckTopic, FORMAT, Failure, LogId, Preflight};
+use polylog_log::{CheckTopic, LogId, Preflight};
+use polylog_source_servers::preflight::{self, FoundHead};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
@@ -26,7 +27,7 @@ pub(super) async fn tables(
             return Ok(());
         }
         Ok(false) => {
-            not_yet(subject, report);
+            preflight::not_yet(report, &place(subject), subject.known);
             return Ok(());
         }
         Ok(true) => {}
@@ -34,16 +35,7 @@ pub(super) async fn tables(
     let is_there = |table: &schema::Table| catalog.tables.iter().any(|found| found.name == table.name);
     let missing: Vec<&str> =
         schema::TABLES.iter().filter(|table| !is_there(table)).map(|table| table.name).collect();
-    if missing.is_empty() {
-        report.passed(CheckTopic::Tables, format!("{} in schema {schema}", schema::TABLES.len()));
-    } else {
-        let failure = Failure::NotProvisioned(format!("missing in schema {schema}: {}", missing.join(", ")));
-        report.failed(
-            CheckTopic::Tables,
-            failure,
-            "polylog plan shows the statements that complete the schema",
-        );
-    }
+    preflight::tables(report, &place(subject), schema::TABLES.len(), &missing);
     if !missing.contains(&schema::EVENTS.name) {
         unique_indexes(subject, catalog, report);
     }
@@ -54,19 +46,8 @@ pub(super) async fn tables(
     Ok(())
 }
 
-fn not_yet(subject: &Subject<'_>, report: &mut Preflight) {
-    let schema = &subject.place.schema;
-    match subject.known {
-        Some(known) => report.failed(
-            CheckTopic::Identity,
-            Failure::WrongStore(format!("log {known} should be here, and schema {schema} holds no log")),
-            "give the address of the database that holds it, or restore it; to begin anew, another --data folder",
-        ),
-        None => report.unknown(
-            CheckTopic::Tables,
-            format!("schema {schema} holds no log yet; polylog plan shows what the first start creates"),
-        ),
-    }
+fn place(subject: &Subject<'_>) -> String {
+    format!("schema {}", subject.place.schema)
 }
 
 fn unique_indexes(subject: &Subject<'_>, catalog: &Catalog, report: &mut Preflight) {
@@ -91,30 +72,11 @@ async fn identity(
     // only what every format has
     let head = format!("SELECT format, log, tail_position FROM {head} WHERE lane = 0");
     let row = sqlx::query(AssertSqlSafe(head)).persistent(false).fetch_optional(connection).await?;
-    let Some(row) = row else {
-        let failure = Failure::NotProvisioned("the schema has no head".into());
-        report.failed(
-            CheckTopic::Identity,
-            failure,
-            "polylog plan shows the statements that complete the schema",
-        );
-        return Ok(());
-    };
-    let format = u32::try_from(row.try_get::<i64, _>(0)?).unwrap_or(u32::MAX);
-    if format > FORMAT {
-        let failure = Failure::FormatTooNew { found: format, known: FORMAT };
-        report.failed(CheckTopic::Format, failure, "update polylog");
-        return Ok(());
-    }
-    report.passed(CheckTopic::Format, format.to_string());
-    let (log, tail) = (LogId::new(row.try_get::<Uuid, _>(1)?), number(&row, 2)?);
-    match subject.known.filter(|known| *known != log) {
-        Some(known) => report.failed(
-            CheckTopic::Identity,
-            Failure::WrongStore(format!("the schema holds log {log}, not {known}")),
-            "give the address of the database that holds this store's log",
-        ),
-        None => report.passed(CheckTopic::Identity, format!("log {log}, up to position {tail}")),
-    }
+    let found = row.map(|row| {
+        let format = u32::try_from(row.try_get::<i64, _>(0)?).unwrap_or(u32::MAX);
+        let (log, tail) = (LogId::new(row.try_get::<Uuid, _>(1)?), number(&row, 2)?);
+        Ok::<_, EngineError>(FoundHead { format, log, tail })
+    });
+    preflight::identity(report, &place(subject), subject.known, found.transpose()?);
     Ok(())
 }

@@ -1,11 +1,10 @@
-use std::collections::BTreeMap;
-
-use polylog_log::{CheckTopic, Failure, Preflight, RefusedReason};
+use polylog_log::{CheckTopic, Failure, Preflight};
+use polylog_source_servers::rights::{self, ALL, NEEDED, TableRights, lacking};
 use sqlx::{PgConnection, Row};
 
 use super::Subject;
 use crate::{
-    checks::{Catalog, Found, NEEDED, RIGHTS},
+    checks::{Catalog, Found},
     error::EngineError,
     provision::{Granted, RoleName, grants, quoted},
 };
@@ -21,10 +20,6 @@ const PROVISIONING: &str = "SELECT has_database_privilege(current_database(), 'C
      $3::text IS NULL OR EXISTS (SELECT FROM pg_roles WHERE rolname = $3), \
      (SELECT has_schema_privilege($3::text, n.oid, 'USAGE') FROM pg_namespace n \
      JOIN pg_roles r ON r.rolname = $3::text WHERE n.nspname = $1)";
-
-fn lacking(what: String) -> Failure {
-    Failure::Refused { reason: RefusedReason::Rights, message: what }
-}
 
 /// What creating and changing tables takes.
 pub(super) async fn provisioning(
@@ -117,29 +112,13 @@ pub(super) fn rows(subject: &Subject<'_>, catalog: &Catalog, report: &mut Prefli
     if catalog.tables.is_empty() || catalog.is_ours(schema).is_err() {
         return;
     }
-    let mut granted = Granted { usage, tables: BTreeMap::new() };
+    let mut tables = TableRights::default();
     for (table, _) in NEEDED {
         let found = catalog.tables.iter().find(|found| found.name == table);
         // a table that is not there lacks more than rights
-        let rights = found.map_or(RIGHTS.to_vec(), Found::rights);
-        granted.tables.insert(table.into(), rights.into_iter().map(String::from).collect());
+        tables.add(table, found.map_or(ALL.to_vec(), Found::rights));
     }
-    let lacks = grants(schema, &role, &granted);
-    // as if everything were granted that can be done without
-    for (table, needed) in NEEDED {
-        let optional = RIGHTS.into_iter().filter(|right| !needed.contains(right)).map(String::from);
-        granted.tables.entry(table.into()).or_default().extend(optional);
-    }
-    let needs = grants(schema, &role, &granted);
-    for statement in &needs {
-        let failure = lacking(format!("role {role} lacks a right"));
-        report.failed(CheckTopic::Rights, failure, statement);
-    }
-    if lacks.is_empty() {
-        report.passed(CheckTopic::Rights, format!("may read and write rows in schema {schema}"));
-    }
-    for statement in lacks.into_iter().filter(|_| needs.is_empty()) {
-        let seen = "a right is withheld that only truncation and repair need";
-        report.warning(CheckTopic::Rights, seen, statement);
-    }
+    let statements = |tables: &TableRights| grants(schema, &role, &Granted { usage, tables: tables.clone() });
+    let place = format!("schema {schema}");
+    rights::report(report, &format!("role {role}"), &place, &tables, statements);
 }

@@ -1,13 +1,9 @@
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use polylog_log::{CheckTopic, Preflight};
+use polylog_source_servers::preflight::{self, Limit, micros_now};
 use sqlx::{PgConnection, Row};
 
 use super::Subject;
 use crate::{error::EngineError, settings::Settings};
-
-/// A clock this far from ours, in microseconds, is worth a word: times in the log are the server's.
-const CLOCK_APART: i64 = 1_000_000;
 
 /// Of this session and its server, with what every role may see.
 const FACTS: &str = "SELECT s.ssl, s.version, \
@@ -31,25 +27,21 @@ pub(super) async fn facts(
     let row = sqlx::query(FACTS).persistent(false).fetch_one(connection).await?;
     let after = micros_now();
     let is_local: bool = row.try_get(2)?;
-    match (row.try_get(0)?, row.try_get::<Option<String>, _>(1)?) {
-        (true, version) => {
-            report.passed(CheckTopic::Tls, version.unwrap_or_else(|| "on".into()));
-        }
-        (false, _) if is_local => report.passed(CheckTopic::Tls, "off; the server is on this machine"),
-        (false, _) => report.warning(
-            CheckTopic::Tls,
-            "off: passwords and events cross the network as they are",
-            "turn on ssl in the server, and set tls.mode: Require with tls.caRef",
-        ),
-    }
+    let version: Option<String> = row.try_get(1)?;
+    let version = row.try_get::<bool, _>(0)?.then(|| version.unwrap_or_else(|| "on".into()));
+    preflight::tls(report, version, is_local, "turn on ssl in the server");
     if subject.has_rows() {
-        clock(row.try_get(3)?, before, after, report);
+        preflight::clock(report, row.try_get(3)?, before, after);
+        let limit = |name, column: usize| {
+            let (most, used) = (row.try_get(column)?, row.try_get(column + 1)?);
+            Ok::<_, EngineError>(Limit { name, most, used })
+        };
         let limits = [
-            ("max_connections", row.try_get(4)?, row.try_get(5)?),
-            ("the database's connection limit", row.try_get(6)?, row.try_get(7)?),
-            ("the role's connection limit", row.try_get(8)?, row.try_get(9)?),
+            limit("max_connections", 4)?,
+            limit("the database's connection limit", 6)?,
+            limit("the role's connection limit", 8)?,
         ];
-        connections(subject, limits, report);
+        preflight::connections(report, subject.config.readers, &limits);
         let megabytes = row.try_get::<i64, _>(10)? >> 20;
         let room = format!(
             "the database takes {megabytes} MiB; PostgreSQL does not tell how much room its disk has"
@@ -57,44 +49,6 @@ pub(super) async fn facts(
         report.unknown(CheckTopic::Space, room);
     }
     Ok(())
-}
-
-fn micros_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// The server's clock was read some time between `before` and `after`.
-fn clock(server: i64, before: i64, after: i64, report: &mut Preflight) {
-    let apart = (server - after).max(before - server).max(0);
-    let seen = format!("{} ms from this machine's", apart / 1_000);
-    if apart <= CLOCK_APART {
-        return report.passed(CheckTopic::Clock, seen);
-    }
-    report.warning(
-        CheckTopic::Clock,
-        format!("{seen}; recordedAt is the server's time"),
-        "let both machines keep their clocks by NTP",
-    );
-}
-
-/// Each limit with what is in use under it; a negative one is none.
-fn connections(subject: &Subject<'_>, limits: [(&'static str, i64, i64); 3], report: &mut Preflight) {
-    // besides those that read: one writes, one looks for others' commits
-    let needed = i64::try_from(subject.config.readers).unwrap_or(i64::MAX).saturating_add(2);
-    // the one that asks is in use, and ends
-    let left = limits.into_iter().filter(|(_, limit, _)| *limit >= 0);
-    let left = left.map(|(name, limit, used)| (name, (limit - used + 1).max(0)));
-    let Some((name, left)) = left.min_by_key(|(_, left)| *left) else { return };
-    if left >= needed {
-        return report
-            .passed(CheckTopic::Connections, format!("{left} left; a process takes up to {needed}"));
-    }
-    report.warning(
-        CheckTopic::Connections,
-        format!("{left} left by {name}; a process takes up to {needed}"),
-        "raise the limit, or lower pool.max",
-    );
 }
 
 /// What the server must be for rows.

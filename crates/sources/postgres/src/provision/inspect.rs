@@ -1,6 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use polylog_log::{DatabaseId, FORMAT, Failure, Identity, Incarnation, LogId};
+use polylog_source_servers::rights::TableRights;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::{Actual, Granted, Inventory, Place, StoredColumn, StoredIndex};
@@ -120,10 +121,10 @@ async fn granted(connection: &mut PgConnection, place: &Place) -> Result<Granted
         .bind(role.as_str())
         .fetch_all(connection)
         .await?;
-    let mut tables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut tables = TableRights::default();
     for row in &rows {
         if row.try_get(2)? {
-            tables.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?);
+            tables.add(row.try_get(0)?, [row.try_get(1)?]);
         }
     }
     Ok(Granted { usage, tables })

@@ -153,12 +153,11 @@ fn a_user_gets_what_it_lacks() {
     assert!(fresh.to_string().contains(grant), "{fresh}");
     let mut there = whole(&desired());
     for table in &schema::TABLES {
-        let all = ["SELECT", "INSERT", "UPDATE", "DELETE"].map(String::from);
-        there.granted.tables.insert(table.name.into(), all.into());
+        there.granted.add(table.name, ["SELECT", "INSERT", "UPDATE", "DELETE"]);
     }
     let all = there.clone();
     assert!(plan(&desired(), &place, &Actual::Ours(all)).expect("a plan").is_empty());
-    there.granted.tables.get_mut("polylog_events").expect("it is there").remove("DELETE");
+    there.granted.remove("polylog_events", "DELETE");
     let rest = plan(&desired(), &place, &Actual::Ours(there)).expect("a plan");
     assert_eq!(rest.steps.len(), 1);
     assert!(rest.steps[0].statement.starts_with("GRANT DELETE ON `shop`.polylog_events TO 'it"));

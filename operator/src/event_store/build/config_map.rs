@@ -1,0 +1,43 @@
+use serde_json::{Map, Value, json};
+
+use super::{Built, Kind, Wanted, yaml};
+use crate::names;
+
+/// The manifests that the sidecars and the gateway mount.
+pub(super) fn config_map(wanted: &Wanted<'_>) -> Built {
+    let key = &wanted.owner.key;
+    let mut event_store = json!({
+        "apiVersion": "polylog.dev/v1alpha1",
+        "kind": "EventStore",
+        "metadata": { "name": key.name.as_str(), "namespace": key.namespace.as_str() },
+        "spec": spec(wanted),
+    });
+    if let Some(log) = wanted.log {
+        event_store["status"] = json!({ "storeId": log.to_string() });
+    }
+    let mut data = Map::new();
+    data.insert("eventstore.yaml".into(), yaml(&event_store).into());
+    if let Some((name, spec)) = wanted.strategy {
+        let strategy = json!({
+            "apiVersion": "polylog.dev/v1alpha1",
+            "kind": "ReplicationStrategy",
+            "metadata": { "name": name.as_str(), "namespace": key.namespace.as_str() },
+            "spec": spec,
+        });
+        data.insert("strategy.yaml".into(), yaml(&strategy).into());
+    }
+    let name = names::of_store(key);
+    let mut built = wanted.owner.built(Kind::ConfigMap, name, json!({ "data": data }));
+    let (format, number) = names::FORMAT;
+    built.content["metadata"]["annotations"] = json!({ (format): number });
+    built
+}
+
+/// What pods have a use for. Who provisions is none of their business.
+fn spec(wanted: &Wanted<'_>) -> Value {
+    let mut spec = wanted.spec.clone();
+    for source in &mut spec.sources {
+        source.provisioning_connection = None;
+    }
+    serde_json::to_value(spec).expect("plain structs with string keys serialise")
+}

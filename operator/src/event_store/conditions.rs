@@ -1,0 +1,220 @@
+//! The conditions of a store. Pure.
+
+use polylog_crds::{Condition, ConditionStatus, event_store::ProvisioningMode};
+
+use super::{
+    gateway::Seen,
+    provision::Progress,
+    status::{Facts, Judged, approval_message, mode},
+    validate::shortened,
+};
+
+/// A condition before it is known since when it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) type_: &'static str,
+    pub(crate) status: ConditionStatus,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+fn told(
+    type_: &'static str,
+    status: ConditionStatus,
+    reason: impl Into<String>,
+    message: impl Into<String>,
+) -> Told {
+    Told { type_, status, reason: reason.into(), message: shortened(message.into()) }
+}
+
+const TRUE: ConditionStatus = ConditionStatus::True;
+const FALSE: ConditionStatus = ConditionStatus::False;
+const UNKNOWN: ConditionStatus = ConditionStatus::Unknown;
+const NOT_IN_THIS_VERSION: &str = "NotInThisVersion";
+
+/// All conditions, each with the time since when its status holds.
+pub(crate) fn conditions(facts: &Facts<'_>, previous: Vec<Condition>) -> Vec<Condition> {
+    let (valid, provisioned, credentials) = (valid(facts), provisioned(facts, &previous), credentials(facts));
+    let (approval, available) = (approval(facts), available(facts));
+    let ready = ready(facts, &[&valid, &provisioned, &approval], &available);
+    let told = [
+        ready,
+        available,
+        valid,
+        provisioned,
+        told("Replicating", UNKNOWN, NOT_IN_THIS_VERSION, "this version keeps one copy"),
+        told("Consistent", UNKNOWN, NOT_IN_THIS_VERSION, "with one copy there is nothing to compare"),
+        approval,
+        sidecars(facts),
+        credentials,
+        budget(facts),
+        reconciling(facts),
+        stalled(facts),
+    ];
+    told.into_iter().map(|told| since(told, &previous, facts)).collect()
+}
+
+/// The time of the last change of the status, as tools expect it.
+fn since(told: Told, previous: &[Condition], facts: &Facts<'_>) -> Condition {
+    let before = previous.iter().find(|condition| condition.type_ == told.type_);
+    let unchanged = before.filter(|condition| condition.status == told.status);
+    Condition {
+        type_: told.type_.to_owned(),
+        status: told.status,
+        reason: told.reason,
+        message: told.message,
+        observed_generation: facts.generation,
+        last_transition_time: unchanged.map_or(facts.now, |condition| condition.last_transition_time),
+    }
+}
+
+fn valid(facts: &Facts<'_>) -> Told {
+    match facts.refusal() {
+        Some(refusal) if refusal.is_invalid() => {
+            told("Valid", FALSE, refusal.reason.to_string(), refusal.message.as_str())
+        }
+        _ => {
+            let warnings = facts.known().map(|known| known.warnings.join("\n"));
+            told("Valid", TRUE, "Accepted", warnings.unwrap_or_default())
+        }
+    }
+}
+
+fn provisioned(facts: &Facts<'_>, previous: &[Condition]) -> Told {
+    const TYPE: &str = "Provisioned";
+    match facts.judged {
+        Judged::Refused(refusal) if refusal.is_invalid() => {
+            // what was found before still stands in the database
+            let before = previous.iter().find(|condition| condition.type_ == TYPE);
+            match before {
+                Some(before) => told(TYPE, before.status, before.reason.as_str(), before.message.as_str()),
+                None => told(TYPE, UNKNOWN, "NotTried", "the EventStore is not valid"),
+            }
+        }
+        Judged::Refused(refusal) => told(TYPE, FALSE, refusal.reason.to_string(), refusal.message.as_str()),
+        Judged::Blind(_) => {
+            let message = "somebody else provisions, and the operator may not read the credentials";
+            told(TYPE, UNKNOWN, "External", message)
+        }
+        Judged::Looked(_, progress) if progress.waiting.is_empty() => told(TYPE, TRUE, "UpToDate", ""),
+        Judged::Looked(_, progress) => match mode(facts) {
+            Some(ProvisioningMode::External) => {
+                let message = format!("somebody else provisions; {}", missing(facts, progress));
+                told(TYPE, FALSE, "SchemaMissing", message)
+            }
+            Some(ProvisioningMode::PlanOnly) => told(TYPE, FALSE, "PlanOnly", missing(facts, progress)),
+            _ => told(TYPE, FALSE, "ApprovalRequired", approval_message(facts, progress)),
+        },
+    }
+}
+
+fn missing(facts: &Facts<'_>, progress: &Progress) -> String {
+    let steps: Vec<String> =
+        progress.waiting.steps().map(|(source, step)| format!("{source}: {}", step.summary)).collect();
+    format!("{} (ConfigMap polylog-{}-plan has the statements)", steps.join("; "), facts.name)
+}
+
+fn approval(facts: &Facts<'_>) -> Told {
+    const TYPE: &str = "ApprovalRequired";
+    match facts.progress() {
+        Some(progress) if !progress.waiting.is_empty() && mode(facts) == Some(ProvisioningMode::Apply) => {
+            told(TYPE, TRUE, "PlanWaits", approval_message(facts, progress))
+        }
+        _ => told(TYPE, FALSE, "NothingWaits", ""),
+    }
+}
+
+fn credentials(facts: &Facts<'_>) -> Told {
+    const TYPE: &str = "CredentialsValid";
+    match facts.judged {
+        Judged::Refused(refusal) if refusal.is_of_credentials() => {
+            told(TYPE, FALSE, refusal.reason.to_string(), refusal.message.as_str())
+        }
+        Judged::Looked(..) => told(TYPE, TRUE, "Accepted", ""),
+        Judged::Refused(_) | Judged::Blind(_) => told(TYPE, UNKNOWN, "NotTried", ""),
+    }
+}
+
+fn available(facts: &Facts<'_>) -> Told {
+    const TYPE: &str = "Available";
+    match facts.gateway {
+        Seen::Nothing(why) => told(TYPE, UNKNOWN, "GatewayUnreachable", why.as_str()),
+        Seen::Answered { is_open: true, sources, .. } if sources.values().all(|is_up| *is_up) => {
+            told(TYPE, TRUE, "Serving", "")
+        }
+        Seen::Answered { is_open: true, .. } => {
+            told(TYPE, FALSE, "SourceDown", "the gateway gets no answer from the primary")
+        }
+        Seen::Answered { is_open: false, .. } => {
+            told(TYPE, FALSE, "NotOpen", "the gateway has not opened the log; its log says why")
+        }
+    }
+}
+
+/// Ready = what the spec says is in force, and appends are accepted. The first obstacle is the reason.
+fn ready(facts: &Facts<'_>, before: &[&Told], available: &Told) -> Told {
+    const TYPE: &str = "Ready";
+    let obstacle = before.iter().find(|condition| match condition.type_ {
+        "ApprovalRequired" => condition.status == TRUE,
+        _ => condition.status == FALSE,
+    });
+    if let Some(obstacle) = obstacle {
+        let reason = if obstacle.type_ == "ApprovalRequired" { "ApprovalRequired" } else { &obstacle.reason };
+        return told(TYPE, FALSE, reason, obstacle.message.as_str());
+    }
+    match available.status {
+        ConditionStatus::True => told(TYPE, TRUE, "InSync", ""),
+        status => {
+            let is_new = facts.progress().is_some_and(|progress| progress.log.is_none());
+            let reason = if is_new { "NotProvisioned" } else { available.reason.as_str() };
+            told(TYPE, status, reason, available.message.as_str())
+        }
+    }
+}
+
+fn sidecars(facts: &Facts<'_>) -> Told {
+    const TYPE: &str = "SidecarsCurrent";
+    let pods = facts.pods;
+    let behind =
+        pods.restart_needed.max(pods.outdated).saturating_add(pods.selected.saturating_sub(pods.injected));
+    match (pods.selected, behind) {
+        (0, _) => told(TYPE, TRUE, "NoPods", ""),
+        (_, 0) => told(TYPE, TRUE, "Current", ""),
+        (selected, behind) => {
+            let message = format!("{behind}/{selected} pods lack the sidecar of this version; restart them");
+            told(TYPE, FALSE, "RestartNeeded", message)
+        }
+    }
+}
+
+fn budget(facts: &Facts<'_>) -> Told {
+    told(
+        "ConnectionBudget",
+        UNKNOWN,
+        "NotMeasured",
+        format!(
+            "the servers' limits are not asked in this version; {} pods have a sidecar",
+            facts.pods.injected
+        ),
+    )
+}
+
+fn reconciling(facts: &Facts<'_>) -> Told {
+    const TYPE: &str = "Reconciling";
+    match facts.refusal() {
+        Some(refusal) if !refusal.is_invalid() => {
+            told(TYPE, TRUE, "Retrying", "an obstacle outside the manifest; it is tried again by itself")
+        }
+        _ => told(TYPE, FALSE, "Done", ""),
+    }
+}
+
+fn stalled(facts: &Facts<'_>) -> Told {
+    const TYPE: &str = "Stalled";
+    match facts.refusal() {
+        Some(refusal) if refusal.is_invalid() => {
+            told(TYPE, TRUE, refusal.reason.to_string(), refusal.message.as_str())
+        }
+        _ => told(TYPE, FALSE, "Done", ""),
+    }
+}

@@ -1,0 +1,137 @@
+//! What the gateway says of its store: asked by HTTP, where its metrics are.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::Uri;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use polylog_crds::manifests::ObjectKey;
+
+use crate::names::{self, HEALTH_PORT};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// More is no answer of a gateway.
+const MOST_BYTES: usize = 1024 * 1024;
+
+/// What was seen of a gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nothing, which says nothing of the store: sidecars may go on.
+    Nothing(String),
+    /// Its answer.
+    Answered {
+        /// Whether it has opened the log.
+        is_open: bool,
+        /// End of the log.
+        position: Option<u64>,
+        /// Whether each source answers.
+        sources: BTreeMap<String, bool>,
+    },
+}
+
+impl Seen {
+    pub(crate) fn position(&self) -> Option<u64> {
+        match self {
+            Seen::Nothing(_) => None,
+            Seen::Answered { position, .. } => *position,
+        }
+    }
+
+    pub(crate) fn is_up(&self, source: &str) -> Option<bool> {
+        match self {
+            Seen::Nothing(_) => None,
+            Seen::Answered { sources, .. } => sources.get(source).copied(),
+        }
+    }
+}
+
+/// Asks gateways.
+#[derive(Debug, Clone)]
+pub(crate) struct Gateways {
+    client: Client<HttpConnector, Empty<bytes::Bytes>>,
+}
+
+impl Gateways {
+    pub(crate) fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(PATIENCE));
+        // one question every 30 s: a kept connection would only hide that a pod is gone
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        Self { client }
+    }
+
+    /// What the gateway of a store says.
+    pub(crate) async fn ask(&self, key: &ObjectKey) -> Seen {
+        let host = format!("{}.{}.svc", names::of_store(key), key.namespace);
+        let uri = format!("http://{host}:{HEALTH_PORT}/metrics");
+        let Ok(uri) = uri.parse::<Uri>() else { return Seen::Nothing(format!("{uri} is no address")) };
+        match tokio::time::timeout(PATIENCE, self.read(uri)).await {
+            Ok(Ok(text)) => read(&text, key.name.as_str()),
+            Ok(Err(error)) => Seen::Nothing(format!("{host}:{HEALTH_PORT}: {error}")),
+            Err(_) => Seen::Nothing(format!("{host}:{HEALTH_PORT} does not answer")),
+        }
+    }
+
+    async fn read(&self, uri: Uri) -> Result<String, String> {
+        let response =
+            self.client.get(uri).await.map_err(|error| match std::error::Error::source(&error) {
+                Some(source) => source.to_string(),
+                None => error.to_string(),
+            })?;
+        if !response.status().is_success() {
+            return Err(format!("answers {}", response.status()));
+        }
+        let body = Limited::new(response.into_body(), MOST_BYTES).collect().await;
+        let bytes = body.map_err(|error| error.to_string())?.to_bytes();
+        String::from_utf8(bytes.to_vec()).map_err(|_| "no text".to_owned())
+    }
+}
+
+/// The lines about this store.
+fn read(text: &str, store: &str) -> Seen {
+    let label = format!("store=\"{store}\"");
+    let (mut is_open, mut position, mut sources) = (false, None, BTreeMap::new());
+    for line in text.lines() {
+        let Some((name, rest)) = line.split_once('{') else { continue };
+        let Some((labels, value)) = rest.split_once("} ") else { continue };
+        if !labels.split(',').any(|found| found == label) {
+            continue;
+        }
+        match name {
+            "polylog_store_open" => is_open = value.trim() == "1",
+            "polylog_position" => position = value.trim().parse().ok(),
+            "polylog_source_up" => {
+                let source = labels.split(',').find_map(|label| label.strip_prefix("source=\""));
+                if let Some(source) = source.and_then(|source| source.strip_suffix('"')) {
+                    sources.insert(source.to_owned(), value.trim() == "1");
+                }
+            }
+            _ => {}
+        }
+    }
+    Seen::Answered { is_open, position, sources }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_lines_of_the_store_count() {
+        let text = "# TYPE polylog_store_open gauge\npolylog_store_open{store=\"payments\"} 1\n\
+                    polylog_store_open{store=\"audit\"} 0\npolylog_position{store=\"audit\"} 9\n\
+                    polylog_position{store=\"payments\"} 184211\n\
+                    polylog_source_up{store=\"payments\",source=\"ledger\"} 0\n\
+                    polylog_build_info{version=\"1\"} 1\n";
+        let sources = BTreeMap::from([("ledger".to_owned(), false)]);
+        let expected = Seen::Answered { is_open: true, position: Some(184_211), sources };
+        assert_eq!(read(text, "payments"), expected);
+        assert_eq!(expected.is_up("ledger"), Some(false));
+        let nothing = Seen::Answered { is_open: false, position: None, sources: BTreeMap::new() };
+        assert_eq!(read("", "payments"), nothing);
+    }
+}

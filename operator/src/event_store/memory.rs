@@ -1,0 +1,160 @@
+//! What this process remembers of each store, so that a look at an unchanged one asks nobody anything.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use polylog_crds::{event_store::EventStoreStatus, manifests::ObjectKey};
+use polylog_log::LogId;
+
+use super::{gateway::Seen, status::Judged};
+
+/// How often a store is looked at.
+pub(crate) const EVERY: Duration = Duration::from_secs(30);
+/// How often a status is written at most, unless a condition changes.
+pub(crate) const STATUS_EVERY: Duration = Duration::from_secs(30);
+/// The first wait after something stood in the way; it doubles each time.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// The longest wait.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// What a look at a store depended on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Inputs {
+    /// Another object of the same name has another.
+    pub(crate) uid: String,
+    pub(crate) generation: Option<i64>,
+    pub(crate) approval: Option<String>,
+}
+
+/// What is remembered of a store.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Remembered {
+    pub(crate) inputs: Option<Inputs>,
+    pub(crate) judged: Option<Judged>,
+    /// When its databases are looked at again.
+    pub(crate) next: Option<Instant>,
+    /// How often in a row something stood in the way.
+    pub(crate) failures: u32,
+    pub(crate) gateway: Option<(Instant, Seen)>,
+    /// How often in a row the gateway had not opened the log.
+    pub(crate) unopened: u32,
+    /// What was written last, and when.
+    pub(crate) status: Option<(Instant, EventStoreStatus)>,
+    /// The log that was found in a database.
+    pub(crate) log: Option<LogId>,
+    /// The plan whose waiting was told.
+    pub(crate) told: Option<String>,
+}
+
+impl Remembered {
+    /// Whether it is time to look at everything again.
+    pub(crate) fn is_due(&self, inputs: &Inputs, now: Instant) -> bool {
+        self.inputs.as_ref() != Some(inputs)
+            || self.judged.is_none()
+            || self.next.is_none_or(|next| now >= next)
+    }
+}
+
+impl Remembered {
+    /// When the gateway is asked again: soon while it does not serve, as after an EventStore was applied.
+    pub(crate) fn gateway_wait(&self) -> Duration {
+        match &self.gateway {
+            Some((_, Seen::Answered { is_open: true, .. })) => EVERY,
+            _ => back_off(self.unopened.max(1), 0.5).min(EVERY),
+        }
+    }
+
+    /// Whether its last answer is too old. A little before its time, since that is when it is looked at.
+    pub(crate) fn should_ask_gateway(&self) -> bool {
+        self.gateway.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= self.gateway_wait() / 2)
+    }
+
+    /// Notes what the gateway said.
+    pub(crate) fn gateway_said(&mut self, asked: Instant, seen: Seen) {
+        let is_open = matches!(seen, Seen::Answered { is_open: true, .. });
+        self.unopened = if is_open { 0 } else { self.unopened.saturating_add(1) };
+        self.gateway = Some((asked, seen));
+    }
+}
+
+/// How long to wait after so many failures in a row; `share` from 0 to 1 spreads it.
+pub(crate) fn back_off(failures: u32, share: f64) -> Duration {
+    let doubled = SHORTEST.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
+    spread(doubled.min(LONGEST), share)
+}
+
+/// A time give or take a tenth.
+pub(crate) fn spread(time: Duration, share: f64) -> Duration {
+    time.mul_f64(0.9 + 0.2 * share.clamp(0.0, 1.0))
+}
+
+/// What is remembered of every store.
+#[derive(Debug, Default)]
+pub(crate) struct Memory(Mutex<HashMap<ObjectKey, Remembered>>);
+
+impl Memory {
+    pub(crate) fn get(&self, key: &ObjectKey) -> Remembered {
+        self.0.lock().get(key).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn put(&self, key: ObjectKey, remembered: Remembered) {
+        self.0.lock().insert(key, remembered);
+    }
+
+    pub(crate) fn forget(&self, key: &ObjectKey) {
+        self.0.lock().remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_five_minutes() {
+        let waits: Vec<u64> = [1, 2, 3, 9, 10, 40, u32::MAX].map(|n| back_off(n, 0.5).as_secs()).into();
+        assert_eq!(waits, [1, 2, 4, 256, 300, 300, 300]);
+        assert_eq!(back_off(1, 0.0), Duration::from_millis(900));
+        assert_eq!(back_off(1, 1.0), Duration::from_millis(1100));
+    }
+
+    #[test]
+    fn a_gateway_that_does_not_serve_yet_is_asked_soon_and_then_more_and_more_seldom() {
+        let now = Instant::now();
+        let mut remembered = Remembered::default();
+        assert!(remembered.should_ask_gateway());
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            remembered.gateway_said(now, Seen::Nothing("it is not there".into()));
+            waits.push(remembered.gateway_wait().as_secs());
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        let closed = Seen::Answered { is_open: false, position: None, sources: Default::default() };
+        remembered.gateway_said(now, closed);
+        assert_eq!(remembered.gateway_wait(), EVERY, "it answers, and has not opened the log");
+        remembered.unopened = 0;
+        assert_eq!(remembered.gateway_wait(), SHORTEST);
+        let open = Seen::Answered { is_open: true, position: None, sources: Default::default() };
+        remembered.gateway_said(now, open);
+        assert_eq!((remembered.gateway_wait(), remembered.unopened), (EVERY, 0));
+        assert!(!remembered.should_ask_gateway());
+    }
+
+    #[test]
+    fn a_look_is_due_when_something_changed_or_its_time_has_come() {
+        let now = Instant::now();
+        let inputs = |generation| Inputs { uid: "1".into(), generation: Some(generation), approval: None };
+        let refusal = super::super::refusal::Refusal::new(super::super::refusal::Reason::Unreachable, "");
+        let remembered = Remembered {
+            inputs: Some(inputs(1)),
+            judged: Some(Judged::Refused(refusal)),
+            next: Some(now + EVERY),
+            ..Remembered::default()
+        };
+        assert!(!remembered.is_due(&inputs(1), now));
+        assert!(remembered.is_due(&inputs(2), now));
+        assert!(remembered.is_due(&inputs(1), now + EVERY));
+        assert!(Remembered::default().is_due(&inputs(1), now));
+    }
+}

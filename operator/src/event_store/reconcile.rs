@@ -1,0 +1,118 @@
+use std::{sync::Arc, time::Instant};
+
+use kube::{Resource, runtime::controller::Action};
+use polylog_crds::{EventStore, manifests::ObjectKey};
+use polylog_log::LogId;
+use uuid::Uuid;
+
+use super::{
+    EventStores, Guarded,
+    dereference::DereferenceError,
+    gateway::Seen,
+    key,
+    look::approval,
+    made,
+    memory::{Inputs, Remembered, back_off, spread},
+    refusal::{Reason, Refusal},
+    status::Judged,
+};
+
+/// Why a reconcile did not come to its end. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReconcileError {
+    /// Something that the store refers to cannot be read.
+    #[error(transparent)]
+    Dereference(#[from] DereferenceError),
+    /// The API server refuses a request, or does not answer.
+    #[error("the API server: {0}")]
+    Api(#[from] kube::Error),
+}
+
+/// Brings one EventStore nearer to what its manifest says.
+pub(super) async fn reconcile(
+    object: Arc<Guarded>,
+    stores: Arc<EventStores>,
+) -> Result<Action, ReconcileError> {
+    let Some(key) = key(object.meta()) else { return Ok(Action::await_change()) };
+    let now = Instant::now();
+    let store = match &object.0 {
+        Ok(store) => store,
+        Err(invalid) => {
+            let message = format!("this version cannot read the EventStore: {}", invalid.error);
+            let mut remembered = stores.memory.get(&key);
+            remembered.judged = Some(Judged::Refused(Refusal::new(Reason::InvalidObject, message)));
+            return stores.report(&key, object.meta(), None, remembered).await;
+        }
+    };
+    if store.spec.suspend == Some(true) {
+        return stores.report_suspended(&key, store).await;
+    }
+    let mut remembered = stores.memory.get(&key);
+    let inputs = Inputs {
+        uid: store.metadata.uid.clone().unwrap_or_default(),
+        generation: store.metadata.generation,
+        approval: approval(store),
+    };
+    if remembered.inputs.as_ref().is_some_and(|before| before.uid != inputs.uid) {
+        // another object of the same name
+        remembered = Remembered::default();
+    }
+    let is_changed = stores.context.objects.are_changed(key.namespace.as_str(), &made(&key));
+    if is_changed {
+        // its Deployment, perhaps: it may be there now
+        remembered.unopened = 0;
+    }
+    if is_changed || remembered.is_due(&inputs, now) {
+        stores.look_again(&key, store, inputs, &mut remembered).await?;
+    }
+    if let Some(Judged::Looked(..) | Judged::Blind(_)) = &remembered.judged {
+        if remembered.should_ask_gateway() {
+            let seen = stores.gateways.ask(&key).await;
+            remembered.gateway_said(Instant::now(), seen);
+        }
+    } else if remembered.gateway.is_none() {
+        remembered.gateway = Some((now, Seen::Nothing("there is no gateway yet".to_owned())));
+    }
+    stores.report(&key, object.meta(), Some(store), remembered).await
+}
+
+impl EventStores {
+    async fn look_again(
+        &self,
+        key: &ObjectKey,
+        store: &EventStore,
+        inputs: Inputs,
+        remembered: &mut Remembered,
+    ) -> Result<(), ReconcileError> {
+        let known = remembered.log.or_else(|| told_log(store));
+        let look = self.look(key, store, known).await?;
+        let status = remembered.status.as_ref().map(|(_, status)| status).or(store.status.as_ref());
+        let had_plan = status.and_then(|status| status.plan.as_ref()).is_some_and(|plan| plan.hash.is_some());
+        self.apply(key, &look, had_plan).await?;
+        let share = rand::random();
+        let wait = match &look.judged {
+            Judged::Refused(_) => {
+                remembered.failures = remembered.failures.saturating_add(1);
+                back_off(remembered.failures, share)
+            }
+            Judged::Blind(_) | Judged::Looked(..) => {
+                remembered.failures = 0;
+                spread(self.context.args.drift_check, share)
+            }
+        };
+        if let Judged::Looked(_, progress) = &look.judged {
+            remembered.log = progress.log.or(remembered.log);
+            self.tell_of_plan(store, progress, remembered).await;
+        }
+        remembered.next = Some(Instant::now() + wait);
+        remembered.inputs = Some(inputs);
+        remembered.judged = Some(look.judged);
+        Ok(())
+    }
+}
+
+/// What an earlier process wrote down.
+fn told_log(store: &EventStore) -> Option<LogId> {
+    let id = store.status.as_ref()?.store_id.as_deref()?;
+    Uuid::try_parse(id).ok().map(LogId::new)
+}

@@ -1,0 +1,237 @@
+//! What is reported about a store. Pure.
+
+use jiff::Timestamp;
+use polylog_crds::{
+    ObjectRef,
+    event_store::{
+        EventStoreStatus, PlanPhase, PlanStatus, PlanStep, PodsStatus, ProvisioningMode, SourceStatus,
+        SourceSyncState, StatusSummary, StepClass, StrategyStatus,
+    },
+    resolve::ResolvedStore,
+};
+use polylog_log::StepClass as LogStepClass;
+
+use super::{conditions, gateway::Seen, provision::Progress, refusal::Refusal, validate::shortened};
+use crate::{names, pods::PodCounts};
+
+/// Steps that a status shows.
+const MOST_STEPS: usize = 20;
+/// Characters of a step that a status shows.
+const LONGEST_STEP: usize = 256;
+
+/// What came of the last look at a store.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Judged {
+    /// Something stands in the way; of the store no more may be known than before.
+    Refused(Refusal),
+    /// It can be served; its databases were not looked at, since somebody else provisions and keeps the credentials.
+    Blind(Known),
+    /// Its databases were looked at.
+    Looked(Known, Progress),
+}
+
+/// A store that can be served, as far as its status needs it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Known {
+    pub(crate) store: ResolvedStore,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) strategy_generation: Option<i64>,
+}
+
+/// Everything that a status is made of.
+pub(crate) struct Facts<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) generation: Option<i64>,
+    pub(crate) judged: &'a Judged,
+    pub(crate) gateway: &'a Seen,
+    pub(crate) pods: &'a PodCounts,
+    pub(crate) previous: Option<&'a EventStoreStatus>,
+    pub(crate) now: Timestamp,
+}
+
+impl Facts<'_> {
+    pub(crate) fn known(&self) -> Option<&Known> {
+        match self.judged {
+            Judged::Refused(_) => None,
+            Judged::Blind(known) | Judged::Looked(known, _) => Some(known),
+        }
+    }
+
+    pub(crate) fn progress(&self) -> Option<&Progress> {
+        match self.judged {
+            Judged::Looked(_, progress) => Some(progress),
+            Judged::Refused(_) | Judged::Blind(_) => None,
+        }
+    }
+
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        match self.judged {
+            Judged::Refused(refusal) => Some(refusal),
+            Judged::Blind(_) | Judged::Looked(..) => None,
+        }
+    }
+}
+
+/// The whole status.
+pub(crate) fn status(facts: &Facts<'_>) -> EventStoreStatus {
+    let previous = facts.previous.cloned().unwrap_or_default();
+    let log = facts.progress().and_then(|progress| progress.log);
+    let sources = facts.known().map(|known| sources(facts, known)).or(previous.sources);
+    EventStoreStatus {
+        observed_generation: facts.generation,
+        store_id: log.map(|log| log.to_string()).or(previous.store_id),
+        primary: primary(facts).or(previous.primary),
+        // how far the log is, is asked of the gateway
+        term: None,
+        position: facts.gateway.position().or(previous.position),
+        // the gateway of this version has no API for other pods
+        endpoint: None,
+        summary: Some(summary(sources.as_deref().unwrap_or_default(), facts.pods)),
+        strategy: facts.known().map(strategy).or(previous.strategy),
+        sources,
+        consistency: None,
+        pods: Some(pods(facts.pods)),
+        plan: Some(plan(facts, previous.plan)),
+        conditions: Some(conditions::conditions(facts, previous.conditions.unwrap_or_default())),
+    }
+}
+
+/// With one copy it is the first voter, once the gateway has opened the log there.
+fn primary(facts: &Facts<'_>) -> Option<polylog_crds::values::SourceName> {
+    let known = facts.known()?;
+    let is_open = matches!(facts.gateway, Seen::Answered { is_open: true, .. });
+    is_open.then(|| known.store.first_primary().map(|source| source.name.clone())).flatten()
+}
+
+fn strategy(known: &Known) -> StrategyStatus {
+    let strategy = &known.store.strategy;
+    StrategyStatus {
+        name: strategy.name.as_ref().map(|name| name.as_str().to_owned()),
+        type_: strategy.type_,
+        generation: known.strategy_generation,
+        acks: strategy.acks,
+        failover: strategy.failover.mode,
+    }
+}
+
+fn sources(facts: &Facts<'_>, known: &Known) -> Vec<SourceStatus> {
+    let source = |source: &polylog_crds::resolve::ResolvedSource| {
+        let name = source.name.as_str();
+        let looked = facts.progress().and_then(|progress| {
+            progress.sources.iter().find(|(looked, _)| looked == name).map(|(_, database)| *database)
+        });
+        let (state, message) = match (source.provisioned, looked, facts.gateway.is_up(name)) {
+            (false, ..) => {
+                (SourceSyncState::Unprovisioned, Some("replication: not in this version".to_owned()))
+            }
+            (true, _, Some(false)) => {
+                (SourceSyncState::Unreachable, Some("the gateway gets no answer".to_owned()))
+            }
+            (true, Some(None), _) => (SourceSyncState::Unprovisioned, None),
+            // the only copy has everything
+            (true, ..) => (SourceSyncState::InSync, None),
+        };
+        let position = facts.gateway.position().filter(|_| state == SourceSyncState::InSync);
+        SourceStatus {
+            name: source.name.clone(),
+            role: source.role,
+            state,
+            position,
+            lag_events: None,
+            lag_seconds: None,
+            database_id: looked.flatten().map(|database| database.to_string()),
+            format_version: looked.flatten().map(|_| polylog_log::FORMAT),
+            stalled: None,
+            quarantined: None,
+            message,
+        }
+    };
+    known.store.sources.iter().map(source).collect()
+}
+
+/// What nobody measured is left empty.
+fn summary(sources: &[SourceStatus], pods: &PodCounts) -> StatusSummary {
+    let in_sync = sources.iter().filter(|source| source.state == SourceSyncState::InSync).count();
+    StatusSummary {
+        sources: format!("{in_sync}/{}", sources.len()),
+        lag: String::new(),
+        consistent: String::new(),
+        pods: format!("{}/{}", pods.injected.saturating_sub(pods.outdated), pods.selected),
+    }
+}
+
+fn pods(counts: &PodCounts) -> PodsStatus {
+    PodsStatus {
+        selected: counts.selected,
+        injected: counts.injected,
+        outdated: counts.outdated,
+        restart_needed: counts.restart_needed,
+        oldest_version: counts.oldest_version.clone(),
+    }
+}
+
+fn plan(facts: &Facts<'_>, previous: Option<PlanStatus>) -> PlanStatus {
+    let nothing = |phase| PlanStatus { hash: None, phase, steps: None, more: 0, details_ref: None };
+    let progress = match facts.judged {
+        Judged::Looked(_, progress) => progress,
+        Judged::Blind(_) => return nothing(PlanPhase::None),
+        Judged::Refused(refusal) => {
+            let before = previous.unwrap_or_else(|| nothing(PlanPhase::None));
+            return if refusal.while_applying {
+                PlanStatus { phase: PlanPhase::Failed, ..before }
+            } else {
+                before
+            };
+        }
+    };
+    if progress.waiting.is_empty() {
+        let was_applied =
+            previous.is_some_and(|plan| matches!(plan.phase, PlanPhase::Applied | PlanPhase::Pending));
+        let is_applied = was_applied || progress.done > 0;
+        return nothing(if is_applied { PlanPhase::Applied } else { PlanPhase::None });
+    }
+    let all: Vec<PlanStep> = progress
+        .waiting
+        .steps()
+        .filter_map(|(source, step)| {
+            Some(PlanStep {
+                source: source.parse().ok()?,
+                class: match step.class {
+                    LogStepClass::Additive => StepClass::Additive,
+                    LogStepClass::Slow => StepClass::Slow,
+                    LogStepClass::Destructive => StepClass::Destructive,
+                },
+                summary: step.summary.chars().take(LONGEST_STEP).collect(),
+            })
+        })
+        .collect();
+    let more = all.len().saturating_sub(MOST_STEPS);
+    let details = format!("polylog-{}-plan", facts.name).parse().ok();
+    PlanStatus {
+        hash: Some(progress.waiting.hash()),
+        phase: PlanPhase::Pending,
+        steps: Some(all.into_iter().take(MOST_STEPS).collect()),
+        more: u32::try_from(more).unwrap_or(u32::MAX),
+        details_ref: details.map(|name| ObjectRef { name }),
+    }
+}
+
+/// What an author can do about steps that wait.
+pub(crate) fn approval_message(facts: &Facts<'_>, progress: &Progress) -> String {
+    let (hash, steps) = (progress.waiting.hash(), progress.waiting.steps().count());
+    let steps = if steps == 1 { "1 step waits".to_owned() } else { format!("{steps} steps wait") };
+    let (name, namespace, annotation) = (facts.name, facts.namespace, names::APPROVE_PLAN);
+    shortened(format!(
+        "{steps} for approval (ConfigMap polylog-{name}-plan shows them); approve: kubectl annotate eventstore {name} \
+         --namespace {namespace} --overwrite {annotation}={hash}"
+    ))
+}
+
+/// How a store is provisioned.
+pub(crate) fn mode(facts: &Facts<'_>) -> Option<ProvisioningMode> {
+    facts.known().map(|known| known.store.provisioning.mode)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+use std::collections::BTreeMap;
+
+use polylog_crds::{Condition, ConditionStatus};
+use polylog_log::{DatabaseId, LogId, Plan, Step};
+use uuid::Uuid;
+
+use super::*;
+use crate::event_store::{
+    provision::{SourcePlan, StorePlan},
+    refusal::Reason,
+    testing,
+    validate::validated,
+};
+
+fn known(spec: &str) -> Known {
+    let (key, found) = testing::dereferenced(spec);
+    let validated = validated(&key, &found).expect("right");
+    Known { store: validated.store, warnings: validated.warnings, strategy_generation: None }
+}
+
+fn progress(statements: &[&str]) -> Progress {
+    let step = |statement: &&str| Step {
+        class: LogStepClass::Destructive,
+        summary: (*statement).into(),
+        statement: (*statement).into(),
+    };
+    let plan = Plan { steps: statements.iter().map(step).collect() };
+    Progress {
+        log: Some(LogId::new(Uuid::from_u128(1))),
+        sources: vec![("ledger".into(), Some(DatabaseId::new(Uuid::from_u128(2))))],
+        waiting: StorePlan {
+            sources: vec![SourcePlan { source: "ledger".into(), place: "somewhere".into(), plan }],
+        },
+        done: 0,
+        approved: None,
+    }
+}
+
+fn serving() -> Seen {
+    let sources = BTreeMap::from([("ledger".to_owned(), true)]);
+    Seen::Answered { is_open: true, position: Some(7), sources }
+}
+
+fn told(
+    judged: &Judged,
+    gateway: &Seen,
+    previous: Option<&EventStoreStatus>,
+    second: i64,
+) -> EventStoreStatus {
+    status(&Facts {
+        name: "payments",
+        namespace: "shop",
+        generation: Some(4),
+        judged,
+        gateway,
+        pods: &PodCounts::default(),
+        previous,
+        now: Timestamp::from_second(second).expect("a time"),
+    })
+}
+
+fn condition(status: &EventStoreStatus, type_: &str) -> (ConditionStatus, String) {
+    let found = status.conditions.iter().flatten().find(|condition| condition.type_ == type_);
+    let found: &Condition = found.expect("a condition");
+    (found.status, found.reason.clone())
+}
+
+const TRUE: ConditionStatus = ConditionStatus::True;
+const FALSE: ConditionStatus = ConditionStatus::False;
+const UNKNOWN: ConditionStatus = ConditionStatus::Unknown;
+
+fn refused(reason: Reason) -> Judged {
+    Judged::Refused(Refusal::new(reason, "words"))
+}
+
+#[test]
+fn a_store_that_serves_is_ready_and_what_nobody_measured_is_not_told() {
+    let status = told(&Judged::Looked(known(testing::PAYMENTS), progress(&[])), &serving(), None, 1);
+    assert_eq!(condition(&status, "Ready"), (TRUE, "InSync".into()));
+    assert_eq!(condition(&status, "Available"), (TRUE, "Serving".into()));
+    assert_eq!(condition(&status, "Consistent").0, UNKNOWN);
+    assert_eq!(status.position, Some(7));
+    assert_eq!(status.primary.as_ref().map(|name| name.as_str()), Some("ledger"));
+    assert_eq!(status.consistency, None);
+    let summary = status.summary.expect("a summary");
+    assert_eq!(
+        (summary.sources.as_str(), summary.consistent.as_str(), summary.lag.as_str()),
+        ("1/1", "", "")
+    );
+    assert_eq!(status.sources.expect("sources")[0].state, SourceSyncState::InSync);
+}
+
+#[test]
+fn a_gateway_that_is_not_seen_makes_nothing_false() {
+    let nothing = Seen::Nothing("no answer".into());
+    let status = told(&Judged::Looked(known(testing::PAYMENTS), progress(&[])), &nothing, None, 1);
+    assert_eq!(condition(&status, "Available"), (UNKNOWN, "GatewayUnreachable".into()));
+    assert_eq!(condition(&status, "Ready"), (UNKNOWN, "GatewayUnreachable".into()));
+    assert_eq!(condition(&status, "Provisioned"), (TRUE, "UpToDate".into()));
+    assert_eq!(status.position, None);
+}
+
+#[test]
+fn steps_that_wait_are_news_while_the_store_serves() {
+    let waiting = progress(&["drop it", "drop that"]);
+    let status = told(&Judged::Looked(known(testing::PAYMENTS), waiting.clone()), &serving(), None, 1);
+    assert_eq!(condition(&status, "Ready"), (FALSE, "ApprovalRequired".into()));
+    assert_eq!(condition(&status, "ApprovalRequired").0, TRUE);
+    assert_eq!(condition(&status, "Available").0, TRUE);
+    assert_eq!(condition(&status, "Stalled").0, FALSE);
+    let plan = status.plan.clone().expect("a plan");
+    assert_eq!((plan.phase, plan.hash), (PlanPhase::Pending, Some(waiting.waiting.hash())));
+    assert_eq!((plan.steps.map(|steps| steps.len()), plan.more), (Some(2), 0));
+    let all = status.conditions.iter().flatten();
+    let approval = all.into_iter().find(|condition| condition.type_ == "ApprovalRequired").expect("there");
+    assert!(approval.message.contains(&waiting.waiting.hash()), "{}", approval.message);
+    // and once they are done
+    let done = told(&Judged::Looked(known(testing::PAYMENTS), progress(&[])), &serving(), Some(&status), 2);
+    assert_eq!(done.plan.expect("a plan").phase, PlanPhase::Applied);
+    for (mode, reason) in [("PlanOnly", "PlanOnly"), ("External", "SchemaMissing")] {
+        let known = known(&format!("provisioning: {{mode: {mode}}}\n{}", testing::PAYMENTS));
+        let status = told(&Judged::Looked(known, waiting.clone()), &serving(), None, 1);
+        assert_eq!(condition(&status, "Provisioned"), (FALSE, reason.into()));
+        assert_eq!(condition(&status, "ApprovalRequired").0, FALSE, "nobody can approve it");
+    }
+}
+
+#[test]
+fn a_status_shows_twenty_steps_and_says_how_many_more_there_are() {
+    let statements: Vec<String> = (0..23).map(|number| format!("step {number}")).collect();
+    let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+    let judged = Judged::Looked(known(testing::PAYMENTS), progress(&statements));
+    let plan = told(&judged, &serving(), None, 1).plan.expect("a plan");
+    assert_eq!((plan.steps.map(|steps| steps.len()), plan.more), (Some(20), 3));
+}
+
+#[test]
+fn what_the_manifest_cannot_be_stalls_and_what_stands_in_the_way_is_tried_again() {
+    let good = told(&Judged::Looked(known(testing::PAYMENTS), progress(&[])), &serving(), None, 1);
+    let invalid = told(&refused(Reason::SecretNotFound), &serving(), Some(&good), 2);
+    assert_eq!(condition(&invalid, "Valid"), (FALSE, "SecretNotFound".into()));
+    assert_eq!(condition(&invalid, "Ready"), (FALSE, "SecretNotFound".into()));
+    assert_eq!(condition(&invalid, "Stalled").0, TRUE);
+    assert_eq!(condition(&invalid, "Provisioned"), (TRUE, "UpToDate".into()), "it still stands there");
+    assert_eq!(invalid.store_id, good.store_id);
+    assert_eq!(invalid.sources, good.sources);
+    let down = told(&refused(Reason::Unreachable), &serving(), Some(&good), 2);
+    assert_eq!(condition(&down, "Valid").0, TRUE);
+    assert_eq!(condition(&down, "Provisioned"), (FALSE, "Unreachable".into()));
+    assert_eq!(condition(&down, "CredentialsValid").0, UNKNOWN);
+    assert_eq!((condition(&down, "Reconciling").0, condition(&down, "Stalled").0), (TRUE, FALSE));
+    let rights = told(&refused(Reason::InsufficientRights), &serving(), None, 2);
+    assert_eq!(condition(&rights, "CredentialsValid"), (FALSE, "InsufficientRights".into()));
+    let mut failed = Refusal::new(Reason::Unreachable, "words");
+    failed.while_applying = true;
+    let failed = told(&Judged::Refused(failed), &serving(), Some(&good), 2);
+    assert_eq!(failed.plan.expect("a plan").phase, PlanPhase::Failed);
+}
+
+#[test]
+fn a_condition_keeps_its_time_until_its_status_changes() {
+    let first = told(&refused(Reason::Unreachable), &serving(), None, 1);
+    let second = told(&refused(Reason::DiskFull), &serving(), Some(&first), 2);
+    let time = |status: &EventStoreStatus, type_: &str| {
+        let all = status.conditions.iter().flatten();
+        let found = all.into_iter().find(|condition| condition.type_ == type_).expect("there");
+        found.last_transition_time.as_second()
+    };
+    assert_eq!(time(&second, "Provisioned"), 1, "another reason, the same status");
+    let good = told(&Judged::Looked(known(testing::PAYMENTS), progress(&[])), &serving(), Some(&second), 3);
+    assert_eq!((time(&good, "Provisioned"), time(&good, "Valid")), (3, 1));
+}
+
+#[test]
+fn pods_without_the_sidecar_of_this_version_are_counted() {
+    let judged = Judged::Looked(known(testing::PAYMENTS), progress(&[]));
+    let counts = PodCounts { selected: 3, injected: 2, outdated: 1, ..PodCounts::default() };
+    let status = status(&Facts {
+        name: "payments",
+        namespace: "shop",
+        generation: None,
+        judged: &judged,
+        gateway: &serving(),
+        pods: &counts,
+        previous: None,
+        now: Timestamp::UNIX_EPOCH,
+    });
+    assert_eq!(condition(&status, "SidecarsCurrent"), (FALSE, "RestartNeeded".into()));
+    assert_eq!(status.summary.expect("a summary").pods, "1/3");
+}

@@ -1,0 +1,86 @@
+//! Provisioning of databases that others use: the operator's part.
+
+use std::fmt;
+
+use polylog_crds::{event_store::EventIndex, resolve::ResolvedStore};
+use polylog_log::{Applied, Approval, Failure, Identity, IndexOptions, LogId, Plan, SourceName};
+
+use super::{MariadbPlace, Planned, PostgresPlace, Wanted};
+use crate::config::{ConfigError, DeclaredDatabase, ServerEngine};
+
+/// A database of a server that is to hold a source of a log.
+#[derive(Debug, Clone)]
+pub struct Provisioner {
+    place: Place,
+    wanted: Wanted,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Postgres(Box<PostgresPlace>),
+    Mariadb(Box<MariadbPlace>),
+}
+
+/// The indexes that a store asks for.
+pub fn index_options(store: &ResolvedStore) -> IndexOptions {
+    IndexOptions {
+        event_type: store.indexes.contains(&EventIndex::Type),
+        aggregate_id: store.indexes.contains(&EventIndex::AggregateId),
+    }
+}
+
+impl Provisioner {
+    /// The database that was declared for a source. Where it holds no log yet it becomes `fresh`: always the same for
+    /// the same source, or each plan would have another hash. `unsafe_durability`: as for `polylog dev`.
+    ///
+    /// # Errors
+    /// An address that cannot be used.
+    pub fn new(
+        database: &DeclaredDatabase,
+        source: SourceName,
+        indexes: IndexOptions,
+        fresh: Identity,
+        unsafe_durability: bool,
+    ) -> Result<Self, ConfigError> {
+        let place = match database.engine {
+            ServerEngine::Postgres => {
+                Place::Postgres(Box::new(PostgresPlace::of(database, unsafe_durability)?))
+            }
+            ServerEngine::Mariadb => Place::Mariadb(Box::new(MariadbPlace::of(database, unsafe_durability)?)),
+        };
+        Ok(Self { place, wanted: Wanted { source, indexes, fresh: Some(fresh) } })
+    }
+
+    /// Looks at the database, and says what is to be done; changes nothing. `known` is the log that it must hold.
+    ///
+    /// # Errors
+    /// It cannot be used, or holds another log, or none where one is known.
+    pub async fn plan(&self, known: Option<LogId>) -> Result<Planned, Failure> {
+        let wanted = self.wanted.clone();
+        match &self.place {
+            Place::Postgres(place) => place.plan(wanted, known).await,
+            Place::Mariadb(place) => place.plan(wanted, known).await,
+        }
+    }
+
+    /// Carries out the approved steps of a plan.
+    ///
+    /// # Errors
+    /// What was done before the failure stays: plan again.
+    pub async fn apply(&self, plan: &Plan, approval: &Approval) -> Result<Applied, Failure> {
+        match &self.place {
+            Place::Postgres(place) => place.apply(plan, approval).await,
+            Place::Mariadb(place) => place.apply(plan, approval).await,
+        }
+    }
+}
+
+/// Where it is, without credentials.
+impl fmt::Display for Provisioner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Postgres(place) => write!(f, "{place}"),
+            Place::Mariadb(place) => write!(f, "{place}"),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Another log in the place of the one that is served.
+
+use std::sync::LazyLock;
+
+use tonic::Code as Status;
+
+use super::{Served, servers::BadServer};
+use crate::support::process::{Dev, folder, refused};
+
+pub async fn another_stores_database<S: BadServer>(shared: &LazyLock<S>) {
+    let (served, other) = (Served::new(&**shared).await, Served::new(&**shared).await);
+    let Served { place: by, running, .. } = other;
+    running.stop();
+    let kept = shared.replace(&served.place, &by, &served.user);
+    served.refuses("another store", "wrong_store", 409, Status::FailedPrecondition, "store").await;
+    assert_eq!(served.count("type = 'Refused'"), 0);
+    shared.put_back(&served.place, &kept);
+    served.recovers("another store").await;
+}
+
+/// The log goes back under a sidecar that runs: it writes nothing over what it has shown.
+pub async fn an_older_copy_in_the_place_of_the_database<S: BadServer>(shared: &LazyLock<S>) {
+    let served = Served::new(&**shared).await;
+    let copy = shared.copy(&served.place, &served.user);
+    served.recovers("copy").await;
+    let later = served.running.client.append("Payment-1", "Paid", "3").await;
+    let token = later["token"].as_str().unwrap();
+    let kept = shared.replace(&served.place, &copy, &served.user);
+    let events = served.count("true");
+    served.refuses("older copy", "wrong_store", 409, Status::FailedPrecondition, "the log went back").await;
+    assert_eq!(served.count("true"), events, "nothing was written");
+
+    // a process that starts now cannot know, and goes on from there; the copy comes further than the database was
+    let (source, manifests) = (served.source(), served.manifests());
+    let folder_of_second = folder(&manifests);
+    let second = Dev::start(folder_of_second.path(), &source);
+    let stale = second.client.get(&format!("/v1/events?token={token}")).await;
+    stale.problem("history_forked");
+    for _ in 0..5 {
+        second.client.append("Payment-9", "Paid", "1").await;
+    }
+    second.client.get(&format!("/v1/events?token={token}")).await.problem("history_forked");
+    second.stop();
+    // however far others came: what this one has shown is not there
+    served.refuses("forked", "wrong_store", 409, Status::FailedPrecondition, "the log went back").await;
+
+    // nor does one start that has written down how far it came
+    let last_seen = served.folder.path().join(".polylog/shop.payments/last-seen.json");
+    let folder_of_third = folder(&manifests);
+    let copied = folder_of_third.path().join(".polylog/shop.payments");
+    std::fs::create_dir_all(&copied).unwrap();
+    std::fs::copy(last_seen, copied.join("last-seen.json")).unwrap();
+    refused(folder_of_third.path(), &source, 1, &["wrong_store", "the log went back", "last-seen.json"]);
+    std::fs::remove_file(copied.join("last-seen.json")).unwrap();
+    Dev::start(folder_of_third.path(), &source).stop();
+
+    shared.put_back(&served.place, &kept);
+    served.recovers("older copy").await;
+    let read = served.running.client.get(&format!("/v1/events?token={token}")).await.ok().json();
+    assert!(read["events"].as_array().is_some_and(|events| events.len() >= 4), "{read}");
+}
