@@ -3,8 +3,6 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::process::{Output, Stdio};
 use std::sync::LazyLock;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -28,22 +26,9 @@ fn yaml() -> String {
     format!("{}/yaml", env!("CARGO_MANIFEST_DIR"))
 }
 
-fn try_kubectl(cluster: &Kubernetes, arguments: &[&str], input: &str) -> Output {
-    let mut child = cluster
-        .kubectl()
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("kubectl");
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
-    child.wait_with_output().expect("its end")
-}
-
 /// What kubectl printed; it may warn of nothing.
 fn kubectl(cluster: &Kubernetes, arguments: &[&str], input: &str) -> String {
-    let output = try_kubectl(cluster, arguments, input);
+    let output = cluster.run_kubectl(arguments, input);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && errors.is_empty(), "{arguments:?}: {errors}");
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -324,7 +309,7 @@ spec:
         ("spec:", "spec:\n  on: {}"),
     ] {
         let text = STORE.replacen(from, to, 1);
-        let output = try_kubectl(&CLUSTER, &dry, &text);
+        let output = CLUSTER.run_kubectl(&dry, &text);
         assert!(!output.status.success(), "taken by kubectl: {text}");
         assert!(documents_as_json(&text).is_err(), "taken by us: {text}");
     }

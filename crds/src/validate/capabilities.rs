@@ -130,7 +130,7 @@ pub struct Capabilities {
     /// Most lanes that a log has.
     pub lanes: u8,
     /// Features that are not simply refused.
-    pub features: &'static [(Feature, Support)],
+    pub features: &'static [Features],
 }
 
 impl Capabilities {
@@ -141,7 +141,7 @@ impl Capabilities {
         default_engine: Some(TargetEngine::Sqlite),
         voters: 1,
         lanes: 1,
-        features: &[
+        features: &[&[
             (
                 Feature::AdoptNever,
                 Support::NoEffect("polylog dev takes only databases that hold this store, or none"),
@@ -171,53 +171,47 @@ impl Capabilities {
                 Feature::Suspend,
                 Support::NoEffect("there is no operator in polylog dev that could be suspended"),
             ),
-        ],
+        ]],
     };
 
-    /// What the sidecar in a pod of this version can do.
+    /// What the sidecar in a pod of this version can do: what is the operator's or the gateway's is no business of its own.
     pub const SIDECAR: Self = Self { program: "the sidecar", ..Self::GATEWAY };
 
-    /// What the gateway of this version can do.
+    /// What the gateway of this version can do: what is the operator's is no business of its own.
     pub const GATEWAY: Self = Self {
         program: "the gateway",
-        engines: &[TargetEngine::Postgres, TargetEngine::Mysql],
-        default_engine: None,
-        voters: 1,
-        lanes: 1,
-        features: IN_A_POD,
+        features: &[
+            IN_A_CLUSTER,
+            &[(Feature::DeleteData, Support::Works), (Feature::GatewayTls, Support::Works)],
+        ],
+        ..Self::OPERATOR
     };
 
     /// What the operator of this version can do, for the gateway that it starts too.
     pub const OPERATOR: Self = Self {
         program: "the operator",
-        features: &[
-            (Feature::AdoptNever, Support::Works),
-            (Feature::ApproveEveryStep, Support::Works),
-            (Feature::ApproveSlowSteps, Support::Works),
-            (Feature::PlanWithoutApplying, Support::Works),
-            (Feature::PodEnrichment, Support::Works),
-            (Feature::ReadLocally, Support::NoEffect("there is one source to read from")),
-            (Feature::SidecarSettings, Support::Works),
-            (Feature::Suspend, Support::Works),
-            (Feature::UnreplicatedBytes, Support::NoEffect("with one copy nothing waits for replication")),
-        ],
-        ..Self::GATEWAY
+        engines: &[TargetEngine::Postgres, TargetEngine::Mysql],
+        default_engine: None,
+        voters: 1,
+        lanes: 1,
+        features: &[IN_A_CLUSTER],
     };
 
     /// What happens to a field that asks for `feature`.
     pub fn support(&self, feature: Feature) -> Support {
-        let row = self.features.iter().find(|(listed, _)| *listed == feature);
+        let row = self.features.iter().copied().flatten().find(|(listed, _)| *listed == feature);
         row.map_or(Support::Refused, |(_, support)| *support)
     }
 }
 
-/// What processes in pods make of features. What belongs to the operator works there: here it is nobody's business.
-const IN_A_POD: &[(Feature, Support)] = &[
+/// What happens to some features.
+type Features = &'static [(Feature, Support)];
+
+/// What every process in a cluster makes of features.
+const IN_A_CLUSTER: Features = &[
     (Feature::AdoptNever, Support::Works),
     (Feature::ApproveEveryStep, Support::Works),
     (Feature::ApproveSlowSteps, Support::Works),
-    (Feature::DeleteData, Support::Works),
-    (Feature::GatewayTls, Support::Works),
     (Feature::PlanWithoutApplying, Support::Works),
     (Feature::PodEnrichment, Support::Works),
     (Feature::ReadLocally, Support::NoEffect("there is one source to read from")),

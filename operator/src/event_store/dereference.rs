@@ -179,7 +179,11 @@ impl Reader<'_> {
                 return Err(Refusal::new(Reason::SecretNotFound, message).into());
             }
             Err(kube::Error::Api(status)) if status.code == 403 => {
-                return Err(Refusal::new(Reason::SecretForbidden, self.forbidden(namespace)).into());
+                return Err(Refusal::new(
+                    Reason::SecretForbidden,
+                    forbidden(namespace, self.account, self.is_cluster_wide),
+                )
+                .into());
             }
             Err(error) => {
                 let what = format!("Secret {namespace}/{name}");
@@ -198,23 +202,22 @@ impl Reader<'_> {
             data: wanted.filter_map(|(key, bytes)| Some((key.parse().ok()?, bytes.0))).collect(),
         })
     }
+}
 
-    fn forbidden(&self, namespace: &NamespaceName) -> String {
-        let role = "polylog-secret-reader";
-        let (make, kind) = if self.is_cluster_wide {
-            (String::new(), "clusterrole")
-        } else {
-            let make = format!(
-                "kubectl create role {role} --namespace {namespace} --verb get --resource secrets && "
-            );
-            (make, "role")
-        };
-        format!(
-            "the operator may not read Secrets of this namespace; let it: {make}kubectl create rolebinding {role} \
-             --namespace {namespace} --{kind} {role} --serviceaccount {}",
-            self.account
-        )
-    }
+/// What lets the operator read Secrets of a namespace: its tenant's leave, by commands that are complete.
+fn forbidden(namespace: &NamespaceName, account: &str, is_cluster_wide: bool) -> String {
+    let role = "polylog-secret-reader";
+    let (make, kind) = if is_cluster_wide {
+        (String::new(), "clusterrole")
+    } else {
+        let make =
+            format!("kubectl create role {role} --namespace {namespace} --verb get --resource secrets && ");
+        (make, "role")
+    };
+    format!(
+        "the operator may not read Secrets of this namespace; let it: {make}kubectl create rolebinding {role} \
+         --namespace {namespace} --{kind} {role} --serviceaccount {account}"
+    )
 }
 
 fn list(keys: &BTreeSet<String>) -> String {
@@ -229,6 +232,18 @@ fn in_namespace(key: &ObjectKey, name: &ObjectName) -> ObjectKey {
 mod tests {
     use super::*;
     use crate::event_store::testing;
+
+    #[test]
+    fn the_role_that_lets_secrets_be_read_is_the_clusters_or_the_tenants() {
+        let namespace: NamespaceName = "shop".parse().expect("a name");
+        let told = |is_cluster_wide| forbidden(&namespace, "ops:polylog-operator", is_cluster_wide);
+        assert!(told(true).contains("let it: kubectl create rolebinding"), "{}", told(true));
+        assert!(
+            told(true).ends_with("--clusterrole polylog-secret-reader --serviceaccount ops:polylog-operator")
+        );
+        assert!(told(false).contains("let it: kubectl create role polylog-secret-reader --namespace shop"));
+        assert!(told(false).ends_with("--role polylog-secret-reader --serviceaccount ops:polylog-operator"));
+    }
 
     #[test]
     fn every_reference_is_found_with_its_key_and_no_other() {

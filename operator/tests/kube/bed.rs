@@ -5,7 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     sync::LazyLock,
     time::{Duration, Instant},
 };
@@ -29,16 +29,7 @@ pub static CLUSTER: LazyLock<Kubernetes> = LazyLock::new(|| {
 pub static POSTGRES: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::start);
 
 fn kubectl_on(cluster: &Kubernetes, arguments: &[&str], input: &str) -> String {
-    let mut child = cluster
-        .kubectl()
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("kubectl");
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
-    let output = child.wait_with_output().expect("its end");
+    let output = cluster.run_kubectl(arguments, input);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "kubectl {arguments:?}: {errors}");
     String::from_utf8_lossy(&output.stdout).into_owned()

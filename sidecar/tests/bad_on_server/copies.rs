@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use tonic::Code as Status;
 
 use super::{Served, servers::BadServer};
-use crate::support::process::{Dev, folder, refused};
+use crate::support::{
+    mounted::until,
+    process::{Dev, folder, refused},
+};
 
 pub async fn another_stores_database<S: BadServer>(shared: &LazyLock<S>) {
     let (served, other) = (Served::new(&**shared).await, Served::new(&**shared).await);
@@ -25,6 +28,14 @@ pub async fn an_older_copy_in_the_place_of_the_database<S: BadServer>(shared: &L
     served.recovers("copy").await;
     let later = served.running.client.append("Payment-1", "Paid", "3").await;
     let token = later["token"].as_str().unwrap();
+    let last_seen = served.folder.path().join(".polylog/shop.payments/last-seen.json");
+    // it is written down once a second: what was shown after that, a later start cannot miss
+    until("it is written down how far the log came", || async {
+        let seen = std::fs::read(&last_seen).ok()?;
+        let seen: serde_json::Value = serde_json::from_slice(&seen).unwrap();
+        (seen["position"] == later["lastPosition"]).then_some(())
+    })
+    .await;
     let kept = shared.replace(&served.place, &copy, &served.user);
     let events = served.count("true");
     served.refuses("older copy", "wrong_store", 409, Status::FailedPrecondition, "the log went back").await;
@@ -45,7 +56,6 @@ pub async fn an_older_copy_in_the_place_of_the_database<S: BadServer>(shared: &L
     served.refuses("forked", "wrong_store", 409, Status::FailedPrecondition, "the log went back").await;
 
     // nor does one start that has written down how far it came
-    let last_seen = served.folder.path().join(".polylog/shop.payments/last-seen.json");
     let folder_of_third = folder(&manifests);
     let copied = folder_of_third.path().join(".polylog/shop.payments");
     std::fs::create_dir_all(&copied).unwrap();

@@ -1,7 +1,7 @@
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, Command, Output, Stdio},
 };
 
 /// A Kubernetes cluster of its own, in namespaces of its own: `tests/kube` of the repository starts it, and ends it when
@@ -74,6 +74,20 @@ impl Kubernetes {
         let mut command = Command::new(self.folder.join("bin/kubectl"));
         command.arg("--kubeconfig").arg(self.kubeconfig()).arg("--request-timeout=60s");
         command
+    }
+
+    /// Runs kubectl as the administrator, with something to read.
+    pub fn run_kubectl(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = self
+            .kubectl()
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+        child.wait_with_output().expect("its end")
     }
 
     /// Opens a port of this machine's loopback to the cluster: the API server calls a webhook at
