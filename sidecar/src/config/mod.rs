@@ -9,8 +9,8 @@ mod settings;
 
 pub(crate) use apart::load_apart;
 pub use args::{DevArgs, InvalidPlacement, PlacementParser, SourcePlacement, Target};
-pub(crate) use databases::mysql_database;
 pub use databases::{DatabaseConnection, DeclaredDatabase, ServerEngine, declared_database};
+pub(crate) use databases::{mysql_table_prefix, mysql_tables};
 pub use declared::{At, SourceAt, declared_sources};
 pub(crate) use manifests::check;
 pub use manifests::{ConfigError, Declared, load};

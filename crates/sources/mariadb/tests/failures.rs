@@ -262,8 +262,8 @@ async fn rights_and_passwords_that_are_taken_away_are_named_and_work_again_when_
     store.primary().await.close().await;
     store.execute("CREATE USER clerk@'%' IDENTIFIED BY 'one'");
     let account = polylog_source_mariadb::provision::Account { user: "clerk".into(), host: "%".into() };
-    let database = store.config().database;
-    for grant in polylog_source_mariadb::provision::grants(&database, &account, &Default::default()) {
+    let tables = store.config().tables;
+    for grant in polylog_source_mariadb::provision::grants(&tables, &account, &Default::default()) {
         store.execute(&grant);
     }
     let url = SERVER.url_as("clerk", "one", &store.database);
@@ -281,7 +281,7 @@ async fn rights_and_passwords_that_are_taken_away_are_named_and_work_again_when_
         assert!(is_rights, "{answer:?}");
     }
     let named = append(&source, &store.identity, batch()).await.expect_err("a refusal").to_string();
-    assert!(named.contains(&format!("GRANT INSERT ON {database}.polylog_events")), "{named}");
+    assert!(named.contains(&format!("GRANT INSERT ON {}.polylog_events", tables.database)), "{named}");
     store.execute("GRANT INSERT ON polylog_events TO clerk@'%'");
     append(&source, &store.identity, batch()).await.expect("an append");
 
