@@ -1,4 +1,4 @@
-# Without its database an application gets the documented codes, and stays in its Service.
+# Without its database an application gets the documented codes, each after its deadline of 5 s, and stays in its Service.
 
 endpoints() { shop get endpointslices --selector kubernetes.io/service-name=checkout --output 'jsonpath={.items[*].endpoints[*].conditions.ready}'; }
 restarts() { shop get pods --selector 'app in (follow, checkout)' --output 'jsonpath={.items[*].status..restartCount}'; }
@@ -6,7 +6,7 @@ is "true true" endpoints || fail "endpoints before: $(endpoints)"
 restarts=$(restarts)
 mark=$(now)
 database stop --mode fast >/dev/null
-soon 60 "requests are refused" each_told "$mark" 20 ' failed (append|read) 503 source_unavailable'
+soon 60 "requests are refused" each_told "$mark" 2 ' failed (append|read) 503 source_unavailable'
 # what was under way when it went may be written or not
 others=$(failed "$mark" | grep -v -e ' 503 source_unavailable$' -e ' append 504 outcome_unknown$' || true)
 [ -z "$others" ] || fail "other answers without a database: $others"
