@@ -8,6 +8,7 @@ mod history;
 mod kill;
 mod load;
 mod memory;
+mod scale;
 mod stop;
 mod subscriber;
 mod with_server;
@@ -31,6 +32,8 @@ enum Command {
     WithServer(with_server::Args),
     /// Measures the sidecar's resident memory: idle, and under load with a stalled subscriber.
     Memory(memory::Args),
+    /// Measures the operator with many EventStores and pods.
+    Scale(scale::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -41,5 +44,6 @@ fn main() -> anyhow::Result<()> {
         Command::HistoryClients(args) => history::run_clients(&args),
         Command::WithServer(args) => with_server::run(&args),
         Command::Memory(args) => memory::run(&args),
+        Command::Scale(args) => scale::run(&args),
     }
 }

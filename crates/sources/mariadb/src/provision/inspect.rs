@@ -96,7 +96,7 @@ async fn granted(worker: &Worker) -> Result<Granted, EngineError> {
     Ok(granted)
 }
 
-async fn identity(connection: &mut MySqlConnection) -> Result<Option<Identity>, EngineError> {
+pub(super) async fn identity(connection: &mut MySqlConnection) -> Result<Option<Identity>, EngineError> {
     let head = schema::HEAD.name;
     // the format first: the other columns are what it says
     let format = format!("SELECT format FROM {head} WHERE lane = 0");
@@ -118,7 +118,7 @@ async fn identity(connection: &mut MySqlConnection) -> Result<Option<Identity>, 
     }))
 }
 
-async fn events(connection: &mut MySqlConnection) -> Result<u64, EngineError> {
+pub(super) async fn events(connection: &mut MySqlConnection) -> Result<u64, EngineError> {
     let last = format!("SELECT coalesce(max(position), 0) FROM {}", schema::EVENTS.name);
     number(&sqlx::query(AssertSqlSafe(last)).fetch_one(connection).await?, 0)
 }
