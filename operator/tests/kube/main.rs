@@ -3,9 +3,12 @@
 
 mod bed;
 mod crash;
+mod deletion;
 mod election;
+mod namespaces;
 mod objects;
 mod plans;
+mod pods;
 mod refusals;
 mod rights;
 mod stores;

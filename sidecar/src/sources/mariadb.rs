@@ -84,6 +84,13 @@ impl MariadbPlace {
         provision::apply(self.provisioning(), &self.place().await?, plan, approval).await
     }
 
+    /// Drops the tables of a log. Who worked there does not matter any more.
+    pub(super) async fn wipe(&self, log: LogId) -> Result<Vec<&'static str>, Failure> {
+        let (tables, create_database) = (self.data.tables.clone(), self.create_database);
+        let place = Place { tables, create_database, worker: None };
+        provision::wipe(self.provisioning(), &place, log).await
+    }
+
     /// What the database is to be, and the steps to there.
     pub(super) async fn plan(&self, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
         self.plan_at(&self.place().await?, wanted, known).await

@@ -9,6 +9,7 @@ mod kill;
 mod load;
 mod memory;
 mod steady;
+mod scale;
 mod stop;
 mod subscriber;
 mod with_server;
@@ -34,6 +35,8 @@ enum Command {
     Memory(memory::Args),
     /// An application in a pod that appends and reads for ever, and tells each request that fails.
     Steady(steady::Args),
+    /// Measures the operator with many EventStores and pods.
+    Scale(scale::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -45,5 +48,6 @@ fn main() -> anyhow::Result<()> {
         Command::WithServer(args) => with_server::run(&args),
         Command::Memory(args) => memory::run(&args),
         Command::Steady(args) => steady::run(&args),
+        Command::Scale(args) => scale::run(&args),
     }
 }

@@ -99,7 +99,7 @@ async fn granted(worker: &Worker) -> Result<Granted, EngineError> {
     Ok(granted)
 }
 
-async fn identity(
+pub(super) async fn identity(
     connection: &mut MySqlConnection,
     tables: &Tables,
 ) -> Result<Option<Identity>, EngineError> {
@@ -124,7 +124,7 @@ async fn identity(
     }))
 }
 
-async fn events(connection: &mut MySqlConnection, tables: &Tables) -> Result<u64, EngineError> {
+pub(super) async fn events(connection: &mut MySqlConnection, tables: &Tables) -> Result<u64, EngineError> {
     let last = format!("SELECT coalesce(max(position), 0) FROM {}", tables.qualified(schema::EVENTS.name));
     number(&sqlx::query(AssertSqlSafe(last)).fetch_one(connection).await?, 0)
 }
