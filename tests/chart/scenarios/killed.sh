@@ -36,3 +36,4 @@ is "$log" of_store orders .status.storeId || fail "the database has log $log, th
 ops rollout status --timeout=60s deployment/polylog-operator >/dev/null
 since "another finished it"
 go_on "$mark" "while operators are killed"
+job first orders 'append, Order-1, --expected-version, noStream, --type, Ordered'
