@@ -43,7 +43,7 @@ impl Bed {
         let programs = TempDir::new().expect("a folder");
         // the documented way to install it
         symlink(env!("CARGO_BIN_EXE_polylog"), programs.path().join("kubectl-polylog")).expect("a link");
-        let mut bed = Self { cluster, programs, webhook: Value::Null };
+        let bed = Self { cluster, programs, webhook: Value::Null };
         for namespace in ["ops", "shop"] {
             bed.kubectl(&["create", "namespace", namespace]);
         }

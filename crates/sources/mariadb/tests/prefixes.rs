@@ -56,6 +56,21 @@ async fn logs_of_one_database_do_not_see_each_other() {
 }
 
 #[tokio::test]
+async fn a_wipe_takes_the_tables_of_its_prefix_alone() {
+    let stores = three().await;
+    let wipe = async |at: usize, of: usize| {
+        provision::wipe(&stores[at].config(), &stores[at].place(), stores[of].identity.log).await
+    };
+    assert!(matches!(wipe(1, 0).await, Err(Failure::WrongStore(_))), "another prefix's log");
+    assert_eq!(wipe(1, 1).await.expect("wiped").len(), 6);
+    assert!(wipe(1, 1).await.expect("done before").is_empty());
+    assert_eq!(stores[0].execute("SHOW TABLES LIKE 'pay\\_%'"), "");
+    for store in [&stores[0], &stores[2]] {
+        assert_eq!(store.open().await.head().await.expect("a head").identity, store.identity);
+    }
+}
+
+#[tokio::test]
 async fn another_prefix_is_another_log_and_is_not_written() {
     let store = Store::new().await;
     let source = store.primary().await;
