@@ -78,7 +78,7 @@ impl<T> Group<T> {
         self.sent.batches += 1;
         let events = taken.commits.iter().map(|commit| commit.event_count()).sum::<usize>();
         self.sent.events += events as u64;
-        self.pace = Pace { took: now.duration_since(since), answered_at: Some(now), callers, events };
+        self.pace = Pace::answered(now.duration_since(since), now, callers, events);
         let commits = taken.commits.iter().zip(appended.verdicts);
         for (caller, (commit, verdict)) in taken.callers.into_iter().zip(commits) {
             let Some(caller) = caller else { continue };
