@@ -19,6 +19,11 @@ use crate::election::{Judge, Step};
 /// How long another installation's claim is taken for granted.
 const AGAIN: Duration = Duration::from_secs(30);
 
+/// How often a Lease that somebody writes at the same time is read again.
+const ROUNDS: u32 = 3;
+/// When whoever lost all of them comes back.
+const SOON: Duration = Duration::from_secs(1);
+
 /// One namespace.
 #[derive(Debug, Default)]
 struct Claim {
@@ -91,8 +96,11 @@ impl Claims {
     /// Asks for the Lease, and takes it if it is free.
     async fn attempt(&self, namespace: &str) -> Result<Tended, kube::Error> {
         let api = self.api(namespace);
-        // somebody who writes in between is seen in the second round
-        for _ in 0..2 {
+        for _ in 0..ROUNDS {
+            // another reconcile of this process may have claimed it since
+            if let Some(known) = self.known(namespace) {
+                return Ok(known);
+            }
             let found = api.get_opt(claim::NAME).await?;
             let (step, lasts) = {
                 let mut known = self.known.lock();
@@ -123,8 +131,8 @@ impl Claims {
                 Err(error) => return Err(error),
             }
         }
-        // two rounds lost: it is somebody's, whose it will be seen to be soon
-        Ok(self.taken(namespace, "another one".to_owned()))
+        // somebody wrote in between each time: whose it is will be seen soon
+        Ok(Tended::Taken { holder: String::new(), is_news: false, again: SOON })
     }
 
     async fn replace(

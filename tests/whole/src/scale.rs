@@ -151,7 +151,7 @@ impl Bed<'_> {
                 json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } }),
                 json!({
                     "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "db", "namespace": namespace },
-                    "stringData": { "url": self.postgres.url(&self.database) },
+                    "stringData": { "url": self.postgres.socket_url(&self.database) },
                 }),
             ];
             for store in 0..self.args.stores_each {
