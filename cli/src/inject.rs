@@ -53,7 +53,8 @@ pub(crate) fn run(args: InjectArgs, format: Format) -> Outcome {
 }
 
 /// EventStores that are not among the manifests, by their namespace.
-pub(crate) type FurtherStores<'a> = dyn Fn(&NamespaceName) -> Result<Vec<(String, EventStoreSpec)>, Failure> + 'a;
+pub(crate) type FurtherStores<'a> =
+    dyn Fn(&NamespaceName) -> Result<Vec<(String, EventStoreSpec)>, Failure> + 'a;
 
 /// The same, with the stores of a cluster where there is one; what names no namespace is in this one.
 pub(crate) fn write(

@@ -29,18 +29,32 @@ pub(super) fn steps(store: &Store, flags: &str) -> Vec<String> {
         let of = format!("{name} --namespace={namespace}{flags}");
         let step = match condition.reason {
             "ApprovalRequired" | "PlanWaits" => {
-                format!("read it: kubectl polylog plan {of}; approve it: kubectl polylog approve {name} {hash} --namespace={namespace}{flags}")
+                format!(
+                    "read it: kubectl polylog plan {of}; approve it: kubectl polylog approve {name} {hash} --namespace={namespace}{flags}"
+                )
             }
-            "PlanOnly" => format!("kubectl polylog plan {of} shows what is missing; nothing is carried out while provisioning.mode is PlanOnly"),
+            "PlanOnly" => format!(
+                "kubectl polylog plan {of} shows what is missing; nothing is carried out while provisioning.mode is PlanOnly"
+            ),
             "SchemaMissing" => format!("have it carried out: kubectl polylog plan {of} --sql"),
             "RestartNeeded" => format!("kubectl polylog restart {of}"),
-            "GatewayUnreachable" | "NotOpen" => format!("kubectl logs deployment/polylog-{of}; kubectl describe deployment/polylog-{of}"),
-            "SourceDown" => "see to the primary's database; appends go on by themselves once it answers".to_owned(),
-            "NotSupported" | "EngineNotSupported" => "remove the field, or install a later version".to_owned(),
+            "GatewayUnreachable" | "NotOpen" => {
+                format!("kubectl logs deployment/polylog-{of}; kubectl describe deployment/polylog-{of}")
+            }
+            "SourceDown" => {
+                "see to the primary's database; appends go on by themselves once it answers".to_owned()
+            }
+            "NotSupported" | "EngineNotSupported" => {
+                "remove the field, or install a later version".to_owned()
+            }
             "InvalidReference" | "InvalidValue" | "InvalidExpression" | "InvalidSchema" | "InvalidObject"
             | "InvalidConnection" => "correct what the message names".to_owned(),
-            "SecretNotFound" | "SecretKeyMissing" => "create the Secret, or add the key; it is noticed by itself".to_owned(),
-            "SecretForbidden" => "let the operator read Secrets of the namespace, by the command in the message".to_owned(),
+            "SecretNotFound" | "SecretKeyMissing" => {
+                "create the Secret, or add the key; it is noticed by itself".to_owned()
+            }
+            "SecretForbidden" => {
+                "let the operator read Secrets of the namespace, by the command in the message".to_owned()
+            }
             "IdentityConflict" | "ForeignTable" => {
                 "give the store a schema of its own, or the database that holds its log".to_owned()
             }

@@ -87,7 +87,10 @@ fn decide(store: &Store, hash: &str) -> Decision {
         ));
     }
     match store.provisioning_mode() {
-        "Apply" if text(&store.0, &format!("/metadata/annotations/{}", ANNOTATION.replace('/', "~1"))) == hash => {
+        "Apply"
+            if text(&store.0, &format!("/metadata/annotations/{}", ANNOTATION.replace('/', "~1")))
+                == hash =>
+        {
             Decision::Done
         }
         "Apply" => Decision::Write,

@@ -253,8 +253,11 @@ mod tests {
 
     #[test]
     fn words_of_kubectl_are_told_apart() {
-        let forbidden = "Error from server (Forbidden): eventstores.polylog.dev is forbidden: User \"ada\" cannot list";
-        assert!(matches!(failure(forbidden), KubectlError::Forbidden(words) if words.starts_with("eventstores")));
+        let forbidden =
+            "Error from server (Forbidden): eventstores.polylog.dev is forbidden: User \"ada\" cannot list";
+        assert!(
+            matches!(failure(forbidden), KubectlError::Forbidden(words) if words.starts_with("eventstores"))
+        );
         let warned = format!("Warning: old\n{forbidden}\n");
         assert!(matches!(failure(&warned), KubectlError::Forbidden(_)));
         let missing = "Error from server (NotFound): eventstores.polylog.dev \"x\" not found";

@@ -25,11 +25,7 @@ pub(super) enum Form {
 }
 
 /// Prints text for people, or the document.
-pub(super) fn print(
-    form: Form,
-    text: impl FnOnce() -> String,
-    document: impl FnOnce() -> Value,
-) -> Outcome {
+pub(super) fn print(form: Form, text: impl FnOnce() -> String, document: impl FnOnce() -> Value) -> Outcome {
     let mut out = Output::new();
     match form {
         Form::Table | Form::Wide => out.text(&text())?,

@@ -106,8 +106,12 @@ pub(super) fn nothing(store: &Store) -> String {
 fn next(store: &Store, hash: &str, flags: &str) -> String {
     let (name, namespace) = (store.name(), store.namespace());
     match store.provisioning_mode() {
-        "Apply" => format!("approve it: kubectl polylog approve {name} {hash} --namespace={namespace}{flags}"),
-        mode => format!("provisioning.mode is {mode}: the operator does not carry it out; whoever does takes --sql"),
+        "Apply" => {
+            format!("approve it: kubectl polylog approve {name} {hash} --namespace={namespace}{flags}")
+        }
+        mode => format!(
+            "provisioning.mode is {mode}: the operator does not carry it out; whoever does takes --sql"
+        ),
     }
 }
 

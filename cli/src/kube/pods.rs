@@ -85,7 +85,8 @@ impl Wanted {
         if mark.version != self.version {
             return Sidecar::Outdated(mark.version);
         }
-        let wanted = self.stores.as_ref().and_then(|stores| Mark::wanted(&self.namespace, metadata, stores).ok());
+        let wanted =
+            self.stores.as_ref().and_then(|stores| Mark::wanted(&self.namespace, metadata, stores).ok());
         match wanted.flatten() {
             Some(wanted) if wanted.mounts != mark.mounts => Sidecar::Lacking(mark.version),
             _ => Sidecar::Current(mark.version),
@@ -187,7 +188,10 @@ mod tests {
         let newer = store(Some("99.0.0"));
         assert!(judged(&newer, Some("99.0.0/00000000000000aa")).is_current());
         assert!(matches!(judged(&newer, Some(&other)), Sidecar::Outdated(_)));
-        assert!(judged(&store(None), Some(&mark.to_string())).is_current(), "an older operator does not say it");
+        assert!(
+            judged(&store(None), Some(&mark.to_string())).is_current(),
+            "an older operator does not say it"
+        );
     }
 
     #[test]
@@ -196,7 +200,8 @@ mod tests {
         let wanted = Wanted::of(&this, &[]).expect("a namespace");
         let mut leaving = pod(None, "Running");
         leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
-        let pods = read(&[pod(None, "Succeeded"), pod(None, "Failed"), leaving, pod(None, "Pending")], &wanted);
+        let pods =
+            read(&[pod(None, "Succeeded"), pod(None, "Failed"), leaving, pod(None, "Pending")], &wanted);
         assert_eq!(pods.len(), 1);
         assert_eq!(pods[0].owner, Some(("Job".into(), "j".into())));
         assert_eq!(by_sidecar(&pods), BTreeMap::from([("none".into(), 1)]));

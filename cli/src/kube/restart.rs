@@ -37,7 +37,10 @@ pub(super) fn run(kubectl: &Kubectl, args: &RestartArgs) -> Outcome {
     let scope = Scope::In(store.namespace());
     let (all, wanted) = pods::ask(kubectl, &store)?;
     if store.current_version().is_none() {
-        eprintln!("the operator does not say which version it injects; {} is taken for current", wanted.version);
+        eprintln!(
+            "the operator does not say which version it injects; {} is taken for current",
+            wanted.version
+        );
     }
     let old: Vec<&Pod> = all.iter().filter(|pod| !pod.sidecar.is_current()).collect();
     if old.is_empty() {
@@ -71,8 +74,7 @@ pub(super) fn run(kubectl: &Kubectl, args: &RestartArgs) -> Outcome {
 /// Names of owners of this kind, once each.
 fn names<'a>(pods: &[&'a Pod], kind: &str) -> Vec<&'a str> {
     let owners = pods.iter().filter_map(|pod| pod.owner.as_ref());
-    let mut names: Vec<&str> =
-        owners.filter(|owner| owner.0 == kind).map(|owner| owner.1.as_str()).collect();
+    let mut names: Vec<&str> = owners.filter(|owner| owner.0 == kind).map(|owner| owner.1.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -87,7 +89,8 @@ fn by_owner<'a>(pods: &[&'a Pod], sets: &HashMap<String, Value>) -> Owned<'a> {
         let owner = match &pod.owner {
             None => ("Pod".to_owned(), pod.name.clone()),
             Some(owner) => {
-                let above = (owner.0 == "ReplicaSet").then(|| sets.get(&owner.1).and_then(controller)).flatten();
+                let above =
+                    (owner.0 == "ReplicaSet").then(|| sets.get(&owner.1).and_then(controller)).flatten();
                 above.unwrap_or_else(|| owner.clone())
             }
         };
@@ -204,7 +207,8 @@ mod tests {
                 "metadata": { "name": name, "ownerReferences": [{ "kind": "Deployment", "name": "web", "controller": true }] },
             })
         };
-        let sets = pods::by_name(vec![set("web-1"), set("web-2"), json!({ "metadata": { "name": "alone" } })]);
+        let sets =
+            pods::by_name(vec![set("web-1"), set("web-2"), json!({ "metadata": { "name": "alone" } })]);
         let pods: Vec<&Pod> = pods.iter().collect();
         assert_eq!(names(&pods, "ReplicaSet"), ["alone", "web-1", "web-2"]);
         let owned = by_owner(&pods, &sets);
@@ -231,14 +235,14 @@ mod tests {
         assert_eq!(with("/metadata/generation", json!(4)), rolling);
         assert_eq!(with("/status/updatedReplicas", json!(1)), rolling);
         assert_eq!(with("/status/replicas", json!(3)), rolling);
-        assert!(matches!(with("/spec", json!({ "replicas": 2, "paused": true })), Act::Leave(why) if why.contains("paused")));
+        assert!(
+            matches!(with("/spec", json!({ "replicas": 2, "paused": true })), Act::Leave(why) if why.contains("paused"))
+        );
         for kind in ["Pod", "Job", "ReplicaSet", "Rollout"] {
             assert!(matches!(act(kind, None), Act::Leave(_)), "{kind}");
         }
         assert!(matches!(act("Deployment", None), Act::Leave(why) if why.contains("gone")));
-        let revisions = |current: &str| {
-            json!({ "status": { "currentRevision": current, "updateRevision": "b" }, "spec": {} })
-        };
+        let revisions = |current: &str| json!({ "status": { "currentRevision": current, "updateRevision": "b" }, "spec": {} });
         assert_eq!(act("StatefulSet", Some(&revisions("b"))), Act::Roll);
         assert_eq!(act("StatefulSet", Some(&revisions("a"))), rolling);
         let on_delete = json!({ "spec": { "updateStrategy": { "type": "OnDelete" } } });

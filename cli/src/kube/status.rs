@@ -130,7 +130,10 @@ fn detail(
         facts.add_row(vec![name.to_owned(), value]);
     };
     row("store", format!("{}/{}", store.namespace(), store.name()));
-    row("ready", format!("{} {}", store.says("Ready"), ready.map_or("", |ready| ready.reason)).trim_end().to_owned());
+    row(
+        "ready",
+        format!("{} {}", store.says("Ready"), ready.map_or("", |ready| ready.reason)).trim_end().to_owned(),
+    );
     row("available", store.says("Available").to_owned());
     row("log", status("/status/storeId"));
     row("primary", status("/status/primary"));
@@ -166,7 +169,11 @@ fn detail(
             }
             write!(text, "\n{}", rendered(&sidecars))
         }
-        Err(why) => writeln!(text, "\npods cannot be listed: {why}\nthe operator counts {} with the current sidecar", status("/status/summary/pods")),
+        Err(why) => writeln!(
+            text,
+            "\npods cannot be listed: {why}\nthe operator counts {} with the current sidecar",
+            status("/status/summary/pods")
+        ),
     };
     if let Some(waiting) = waiting {
         let _ = write!(text, "\n{waiting}");
@@ -190,9 +197,7 @@ fn document(store: &Store, pods: Option<&Result<Vec<Pod>, String>>, flags: &str)
         "steps": steps(store, flags),
     });
     if let Some(Ok(pods)) = pods {
-        let pod = |pod: &Pod| {
-            json!({ "name": pod.name, "sidecar": pod.sidecar.shown(), "isCurrent": pod.sidecar.is_current() })
-        };
+        let pod = |pod: &Pod| json!({ "name": pod.name, "sidecar": pod.sidecar.shown(), "isCurrent": pod.sidecar.is_current() });
         document["pods"] = pods.iter().map(pod).collect();
     }
     document
@@ -242,7 +247,8 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].contains("NAMESPACE") && lines[0].contains("REASON"), "{text}");
         let cells: Vec<&str> = lines[1].split_whitespace().collect();
-        let wanted = ["shop", "payments", "False", "True", "ledger", "1/1", "-", "-", "11/12", "a1b2", "-", "-", "3"];
+        let wanted =
+            ["shop", "payments", "False", "True", "ledger", "1/1", "-", "-", "11/12", "a1b2", "-", "-", "3"];
         assert_eq!(&cells[..13], wanted, "{text}");
         assert!(lines[4].contains("kubectl polylog approve payments a1b2"), "{text}");
         assert!(!overview(&[store()], false, false, "").contains("NAMESPACE"));
@@ -255,7 +261,9 @@ mod tests {
             Pod { name: "b".into(), owner: None, sidecar: Sidecar::None },
         ]);
         let text = detail(&store(), &pods, Some("plan a1b2\n"), false, "");
-        for wanted in ["shop/payments", "184211", "ledger", "0.1.0", "none", "plan a1b2", "1 step waits", "What to do"] {
+        for wanted in
+            ["shop/payments", "184211", "ledger", "0.1.0", "none", "plan a1b2", "1 step waits", "What to do"]
+        {
             assert!(text.contains(wanted), "{wanted} is not in\n{text}");
         }
         assert!(!text.contains("Replicating"), "{text}");

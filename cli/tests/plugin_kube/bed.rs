@@ -110,16 +110,27 @@ impl Bed {
     pub fn set_status(&self, kind: &str, name: &str, namespace: &str, status: &Value) {
         let patch = json!({ "status": status }).to_string();
         let namespace = format!("--namespace={namespace}");
-        self.kubectl(&["patch", kind, name, &namespace, "--subresource=status", "--type=merge", "--patch", &patch]);
+        self.kubectl(&[
+            "patch",
+            kind,
+            name,
+            &namespace,
+            "--subresource=status",
+            "--type=merge",
+            "--patch",
+            &patch,
+        ]);
     }
 
     pub fn get(&self, kind: &str, name: &str) -> Value {
-        serde_json::from_str(&self.kubectl(&["get", kind, name, "--namespace=shop", "--output=json"])).expect("JSON")
+        serde_json::from_str(&self.kubectl(&["get", kind, name, "--namespace=shop", "--output=json"]))
+            .expect("JSON")
     }
 
     pub fn list(&self, kind: &str, namespace: &str) -> Vec<Value> {
         let namespace = format!("--namespace={namespace}");
-        let list: Value = serde_json::from_str(&self.kubectl(&["get", kind, &namespace, "-o", "json"])).expect("JSON");
+        let list: Value =
+            serde_json::from_str(&self.kubectl(&["get", kind, &namespace, "-o", "json"])).expect("JSON");
         list["items"].as_array().expect("a list").clone()
     }
 

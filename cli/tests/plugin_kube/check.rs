@@ -14,7 +14,12 @@ fn checks(output: &Output) -> Vec<(String, String, String, String)> {
     let mut found = Vec::new();
     for section in sections.as_array().expect("sections") {
         for check in section["checks"].as_array().expect("checks") {
-            found.push((word(&section["about"]), word(&check["check"]), word(&check["outcome"]), word(&check["fix"])));
+            found.push((
+                word(&section["about"]),
+                word(&check["check"]),
+                word(&check["outcome"]),
+                word(&check["fix"]),
+            ));
         }
     }
     found
@@ -49,7 +54,9 @@ pub fn after_an_installation(bed: &Bed) {
     let broken = bed.polylog(&["check", "-o", "json"]);
     assert_eq!(broken.status.code(), Some(1));
     assert_eq!(outcome(&broken, "eventstores.polylog.dev").0, "passed", "{}", text(&broken.stdout));
-    for check in ["Deployment", "leader", "webhook", "webhook's certificate", "webhook's endpoints", "Secrets"] {
+    for check in
+        ["Deployment", "leader", "webhook", "webhook's certificate", "webhook's endpoints", "Secrets"]
+    {
         assert_eq!(outcome(&broken, check).0, "failed", "{check}");
     }
     assert_eq!(outcome(&broken, "ApprovalRequired").0, "warning");
@@ -64,7 +71,15 @@ pub fn after_an_installation(bed: &Bed) {
     webhook["webhooks"][0]["clientConfig"]["caBundle"] = bundle.as_str().into();
     bed.apply(&webhook);
     let secret = json!({ "data": { "tls.crt": bundle } }).to_string();
-    bed.kubectl(&["patch", "secret", "polylog-webhook", "--namespace=ops", "--type=merge", "--patch", &secret]);
+    bed.kubectl(&[
+        "patch",
+        "secret",
+        "polylog-webhook",
+        "--namespace=ops",
+        "--type=merge",
+        "--patch",
+        &secret,
+    ]);
     let now = jiff::Timestamp::now();
     bed.apply(&json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
@@ -76,7 +91,8 @@ pub fn after_an_installation(bed: &Bed) {
     for (index, pod) in pods.iter().enumerate() {
         let address = format!("10.9.0.{}", index + 1);
         let name = pod["metadata"]["name"].as_str().expect("a name");
-        let ready = json!({ "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z" });
+        let ready =
+            json!({ "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z" });
         let status = json!({
             "phase": "Running", "podIP": address, "podIPs": [{ "ip": address }], "conditions": [ready],
         });
@@ -111,7 +127,8 @@ pub fn after_an_installation(bed: &Bed) {
 
     // a second one that looks after everything
     let mut other = bed.list("deployments", "ops").remove(0);
-    other["metadata"] = json!({ "name": "second", "namespace": "shop", "labels": other["metadata"]["labels"] });
+    other["metadata"] =
+        json!({ "name": "second", "namespace": "shop", "labels": other["metadata"]["labels"] });
     other["spec"]["replicas"] = 0.into();
     bed.apply(&other);
     let overlap = bed.polylog(&["check", "-o", "json"]);

@@ -26,7 +26,13 @@ pub fn only_the_plan_that_waits_is_approved_and_only_by_who_may(bed: &Bed) {
         let to = ["auth", "can-i", "patch", "eventstores", "--namespace=shop", "--as=editor"];
         assert_eq!(bed.kubectl(&to).trim(), "yes");
         let tried = bed.try_kubectl(&[
-            "annotate", "eventstore", "payments", annotation, "--namespace=shop", "--as=editor", "--dry-run=server",
+            "annotate",
+            "eventstore",
+            "payments",
+            annotation,
+            "--namespace=shop",
+            "--as=editor",
+            "--dry-run=server",
         ]);
         (!tried.status.success()).then_some(())
     });
@@ -54,7 +60,8 @@ pub fn only_the_plan_that_waits_is_approved_and_only_by_who_may(bed: &Bed) {
     assert_eq!(approved(bed), Value::Null);
     // something else changes: the same plan still waits
     let meddling = bed.meddling("label eventstore payments --namespace=shop team=ledger");
-    let said = bed.polylog_with(&["approve", "payments", "c3c3c3c3c3c3c3c3", "--as=approver"], meddling.path());
+    let said =
+        bed.polylog_with(&["approve", "payments", "c3c3c3c3c3c3c3c3", "--as=approver"], meddling.path());
     assert_eq!(done(&said), "approved plan c3c3c3c3c3c3c3c3 of shop/payments\n");
     assert_eq!(approved(bed), "c3c3c3c3c3c3c3c3");
     let again = bed.polylog(&["approve", "payments", "c3c3c3c3c3c3c3c3", "--as=approver"]);

@@ -56,7 +56,10 @@ pub fn owners_are_rolled_and_others_are_told(bed: &Bed) {
     let said = done(&bed.polylog(&["restart", "payments", "--as=editor"]));
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines.len(), 4, "{said}");
-    assert!(said.contains("deployment/web restarted") && said.contains("statefulset/ledger restarted"), "{said}");
+    assert!(
+        said.contains("deployment/web restarted") && said.contains("statefulset/ledger restarted"),
+        "{said}"
+    );
     assert!(said.contains("job/import left alone") && said.contains("pod/debug left alone"), "{said}");
     assert!(rolled(bed, "deployment", "web") && rolled(bed, "statefulset", "ledger"));
     until("second ReplicaSet", || (bed.list("replicasets", "shop").len() == 2).then_some(()));
@@ -66,7 +69,9 @@ pub fn owners_are_rolled_and_others_are_told(bed: &Bed) {
         said.contains("deployment/web left alone").then_some(said)
     });
     assert!(again.contains("rolling out already"), "{again}");
-    for (kind, name) in [("deployment", "web"), ("statefulset", "ledger"), ("job", "import"), ("pod", "debug")] {
+    for (kind, name) in
+        [("deployment", "web"), ("statefulset", "ledger"), ("job", "import"), ("pod", "debug")]
+    {
         bed.kubectl(&["delete", kind, name, "--namespace=shop", "--wait=false", "--cascade=background"]);
     }
 }

@@ -18,11 +18,16 @@ pub fn what_each_user_sees(bed: &Bed) {
     assert!(shown.contains("184211") && shown.contains("pods cannot be listed"), "{shown}");
     let shown = done(&bed.polylog(&["status", "payments", "--as=viewer"]));
     assert!(shown.contains("no pod asks for its sidecar"), "{shown}");
-    assert!(shown.contains("kubectl polylog approve payments a1a1a1a1a1a1a1a1 --namespace=shop --as=viewer"), "{shown}");
+    assert!(
+        shown.contains("kubectl polylog approve payments a1a1a1a1a1a1a1a1 --namespace=shop --as=viewer"),
+        "{shown}"
+    );
 
-    let json: Value = serde_json::from_str(&done(&bed.polylog(&["status", "payments", "-o", "json"]))).expect("JSON");
+    let json: Value =
+        serde_json::from_str(&done(&bed.polylog(&["status", "payments", "-o", "json"]))).expect("JSON");
     assert_eq!(json["status"]["position"], 184_211);
-    let yaml: Value = serde_saphyr::from_str(&done(&bed.polylog(&["status", "-A", "-o", "yaml"]))).expect("YAML");
+    let yaml: Value =
+        serde_saphyr::from_str(&done(&bed.polylog(&["status", "-A", "-o", "yaml"]))).expect("YAML");
     assert_eq!(yaml[0]["name"], "payments");
 
     let missing = bed.polylog(&["status", "orders"]);

@@ -79,11 +79,15 @@ mod tests {
         assert_eq!(ends(""), Some(vec![]));
         let whole = ends(PEM).expect("certificates").len();
         assert_eq!(whole, 2);
-        for wrong in ["-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "-----BEGIN CERTIFICATE-----\nMI"] {
+        for wrong in [
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+            "-----BEGIN CERTIFICATE-----\nMI",
+        ] {
             assert_eq!(ends(wrong), None);
         }
         // no length leads beyond the end
-        let der = STANDARD.decode(PEM.lines().skip(1).take_while(|line| !line.starts_with('-')).collect::<String>());
+        let der = STANDARD
+            .decode(PEM.lines().skip(1).take_while(|line| !line.starts_with('-')).collect::<String>());
         let der = der.expect("base64");
         for length in 0..der.len() {
             let _ = end(&der[..length]);

@@ -67,19 +67,18 @@ const MADE: [(&str, &str, bool); 12] = [
 ];
 
 /// Whether the user may make each of it.
-pub(super) fn rights(
-    namespace: &str,
-    may: impl Fn(&Right<'_>) -> Result<bool, KubectlError>,
-) -> Vec<Line> {
+pub(super) fn rights(namespace: &str, may: impl Fn(&Right<'_>) -> Result<bool, KubectlError>) -> Vec<Line> {
     let line = |(group, resource, is_namespaced): &(&str, &str, bool)| {
         let namespace = if *is_namespaced { namespace } else { "" };
         let right = Right { verb: "create", group, resource, namespace, name: "" };
         let check = format!("create {resource}");
         match may(&right) {
             Ok(true) => Line::passed("right", check),
-            Ok(false) if *is_namespaced => {
-                Line::failed("right", format!("you may not {check}"), "have it granted, or choose another --namespace")
-            }
+            Ok(false) if *is_namespaced => Line::failed(
+                "right",
+                format!("you may not {check}"),
+                "have it granted, or choose another --namespace",
+            ),
             Ok(false) => Line::failed(
                 "right",
                 format!("you may not {check}"),

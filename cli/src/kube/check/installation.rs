@@ -75,8 +75,10 @@ pub(super) fn all(found: &Found) -> Vec<Line> {
     let mut lines = vec![Line::passed(CHECK, format!("{} installed", installations.len()))];
     for (index, one) in installations.iter().enumerate() {
         for other in installations.iter().skip(index + 1).filter(|other| one.overlaps(other)) {
-            let seen =
-                format!("{}/{} and {}/{} look after the same", one.namespace, one.name, other.namespace, other.name);
+            let seen = format!(
+                "{}/{} and {}/{} look after the same",
+                one.namespace, one.name, other.namespace, other.name
+            );
             let fix = "uninstall one of them, or give each its own watchNamespaces";
             lines.push(Line::failed("overlap", seen, fix));
         }
@@ -86,7 +88,8 @@ pub(super) fn all(found: &Found) -> Vec<Line> {
 
 impl Installation {
     fn of(deployment: Value) -> Self {
-        let container = &list(&deployment, "/spec/template/spec/containers").first().cloned().unwrap_or_default();
+        let container =
+            &list(&deployment, "/spec/template/spec/containers").first().cloned().unwrap_or_default();
         let variable = |variable: &Value| {
             Some((variable["name"].as_str()?.to_owned(), variable["value"].as_str()?.to_owned()))
         };
@@ -217,19 +220,22 @@ fn trusted(configuration: &Result<Value, KubectlError>, now: Timestamp) -> Vec<L
             return vec![Line::of_error(CHECK, error, fix)];
         }
     };
-    list(configuration, "/webhooks").iter().map(|webhook| {
-        let name = text(webhook, "/name");
-        let policy = text(webhook, "/failurePolicy");
-        let bundle = STANDARD.decode(text(webhook, "/clientConfig/caBundle")).unwrap_or_default();
-        let ends = certificate::ends(&String::from_utf8_lossy(&bundle)).unwrap_or_default();
-        match ends.iter().max() {
-            None => {
-                let fix = "the operator fills it in: look at its log";
-                Line::failed(CHECK, format!("{name}: the API server trusts nobody there (caBundle)"), fix)
+    list(configuration, "/webhooks")
+        .iter()
+        .map(|webhook| {
+            let name = text(webhook, "/name");
+            let policy = text(webhook, "/failurePolicy");
+            let bundle = STANDARD.decode(text(webhook, "/clientConfig/caBundle")).unwrap_or_default();
+            let ends = certificate::ends(&String::from_utf8_lossy(&bundle)).unwrap_or_default();
+            match ends.iter().max() {
+                None => {
+                    let fix = "the operator fills it in: look at its log";
+                    Line::failed(CHECK, format!("{name}: the API server trusts nobody there (caBundle)"), fix)
+                }
+                Some(end) => judged(CHECK, &format!("{name}, failurePolicy {policy}: authority"), *end, now),
             }
-            Some(end) => judged(CHECK, &format!("{name}, failurePolicy {policy}: authority"), *end, now),
-        }
-    }).collect()
+        })
+        .collect()
 }
 
 /// Whether anybody answers behind the webhook's Service. Pure.

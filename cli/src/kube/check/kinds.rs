@@ -54,7 +54,8 @@ pub(super) fn after(found: &Found) -> Vec<Line> {
     let lines = |found: &BTreeMap<String, Value>| {
         let line = |(name, ours): (String, Value)| match found.get(&name) {
             None => {
-                let fix = "install the chart; with watchNamespaces or crds.install=false an administrator makes it";
+                let fix =
+                    "install the chart; with watchNamespaces or crds.install=false an administrator makes it";
                 Line::failed(name, "not there", fix)
             }
             Some(theirs) if !is_established(theirs) => {

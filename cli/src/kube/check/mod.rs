@@ -69,7 +69,9 @@ pub(super) fn run(kubectl: &Kubectl, args: &CheckArgs) -> Outcome {
 /// Before an installation.
 fn before(kubectl: &Kubectl, sections: &mut Vec<Section>) -> Result<(), Failure> {
     let namespace = kubectl.namespace()?;
-    sections[0].lines.push(cluster::namespace(&namespace, kubectl.get("namespaces", &namespace, Scope::Given)));
+    sections[0]
+        .lines
+        .push(cluster::namespace(&namespace, kubectl.get("namespaces", &namespace, Scope::Given)));
     sections.push(Section {
         title: format!("your rights, to install into namespace {namespace}"),
         lines: cluster::rights(&namespace, |right| kubectl.may(right, None)),

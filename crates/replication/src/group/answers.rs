@@ -102,6 +102,15 @@ impl<T> Group<T> {
                 self.primary = None;
                 self.refuse_taken(Failure::WrongStore(reason.to_string()).into());
             }
+            // reads go on; appends do once this process is a newer one
+            Refusal::NewerFormat { found, known } => {
+                self.primary = None;
+                self.refuse_taken(Failure::FormatTooNew { found, known }.into());
+            }
+            Refusal::NewerConfig(_) => {
+                self.primary = None;
+                self.refuse_taken(AppendError::TooOld(reason.to_string()));
+            }
             Refusal::AfterConfig
             | Refusal::TermJump
             | Refusal::Entries(_)
