@@ -16,8 +16,9 @@ pub(crate) const APPROVE_PLAN: &str = "polylog.dev/approve-plan";
 pub(crate) const FORCE_DELETE: &str = "polylog.dev/force-delete";
 /// Keeps a deleted EventStore until its databases are wiped.
 pub(crate) const FINALIZER: &str = "polylog.dev/wipe";
-/// Annotation with the form of what a ConfigMap holds.
-pub(crate) const FORMAT: (&str, &str) = ("polylog.dev/format", "1");
+/// Annotation with the form of what a ConfigMap holds: the one that this version's sidecars read.
+pub(crate) const FORMAT: (&str, &str) =
+    (polylog_sidecar::config::MANIFEST_FORMAT_ANNOTATION, polylog_sidecar::config::MANIFEST_FORMAT);
 
 /// Port of the gateway's API.
 pub(crate) const API_PORT: u16 = 7300;

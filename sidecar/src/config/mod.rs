@@ -7,6 +7,11 @@ mod declared;
 mod manifests;
 mod settings;
 
+/// Annotation of a mounted EventStore with the number of its form.
+pub const MANIFEST_FORMAT_ANNOTATION: &str = "polylog.dev/format";
+/// The form that this version reads.
+pub const MANIFEST_FORMAT: &str = "1";
+
 pub(crate) use apart::load_apart;
 pub use args::{DevArgs, InvalidPlacement, PlacementParser, SourcePlacement, Target};
 pub use databases::{DatabaseConnection, DeclaredDatabase, ServerEngine, declared_database};
