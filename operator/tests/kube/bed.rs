@@ -1,4 +1,4 @@
-//! One API server and one PostgreSQL server for all tests; a namespace, and an operator that watches it, for each.
+//! One API server and one server of each kind of database for all tests; a namespace, and an operator that watches it, for each.
 
 use std::{
     fs::File,
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polylog_test_bed::{Kubernetes, PostgresServer, Tier};
+use polylog_test_bed::{Kubernetes, MariadbServer, PostgresServer, Tier};
 use serde_json::{Value, json};
 
 /// How long something may take on a machine that is busy.
@@ -27,6 +27,8 @@ pub static CLUSTER: LazyLock<Kubernetes> = LazyLock::new(|| {
 });
 
 pub static POSTGRES: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::start);
+
+pub static MARIADB: LazyLock<MariadbServer> = LazyLock::new(MariadbServer::start);
 
 fn kubectl_on(cluster: &Kubernetes, arguments: &[&str], input: &str) -> String {
     let output = cluster.run_kubectl(arguments, input);
