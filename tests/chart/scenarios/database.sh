@@ -4,7 +4,7 @@ install_database() {
   port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   chmod 755 "$work"
   install --directory --owner postgres "$work/data"
-  as_postgres initdb --pgdata "$work/data" --auth-local trust --auth-host scram-sha-256 --no-sync >/dev/null
+  as_postgres initdb --pgdata "$work/data" --encoding UTF8 --locale C.UTF-8 --auth-local trust --auth-host scram-sha-256 --no-sync >/dev/null
   start_database
   as_postgres createdb --host "$work/data" --port "$port" payments
   sql "CREATE ROLE ledger_one LOGIN PASSWORD 'one'; GRANT CREATE ON DATABASE payments TO ledger_one"
