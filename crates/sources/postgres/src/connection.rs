@@ -43,11 +43,7 @@ pub(crate) struct Handle {
 
 impl Handle {
     pub(crate) fn new(config: PostgresConfig) -> Self {
-        Self {
-            config,
-            history: History::default(),
-            standing: Standing::default(),
-        }
+        Self { config, history: History::default(), standing: Standing::default() }
     }
 
     /// How long the server waits.

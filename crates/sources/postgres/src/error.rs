@@ -1,6 +1,6 @@
 use polylog_log::{Failure, RefusedReason};
-use polylog_source_servers::{faults::Stop, outcome::Fault};
 pub(crate) use polylog_source_servers::patience::Patience;
+use polylog_source_servers::{faults::Stop, outcome::Fault};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// What can go wrong inside the engine, before it is known what that means for the operation.
