@@ -11,7 +11,13 @@ use kube::{
 use parking_lot::RwLock;
 
 use crate::{
-    OperatorArgs, election::Leadership, event_store::Guarded, metrics::Metrics, objects::Objects, pods::Pods,
+    OperatorArgs,
+    election::Leadership,
+    entrance::{self, Pairs},
+    event_store::Guarded,
+    metrics::Metrics,
+    objects::Objects,
+    pods::Pods,
 };
 
 /// What every controller uses.
@@ -21,6 +27,10 @@ pub(crate) struct Context {
     pub(crate) leadership: Leadership,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) objects: Objects,
+    /// What gateways are given so that other pods can come in.
+    pub(crate) entrance: entrance::Known,
+    /// The certificates of gateways.
+    pub(crate) pairs: Pairs,
     pub(crate) pods: Pods,
     pub(crate) recorder: Recorder,
     /// The EventStores of every scope: what one holds, none of another may take.

@@ -16,7 +16,7 @@ pub(crate) const APPROVE_PLAN: &str = "polylog.dev/approve-plan";
 pub(crate) const FORMAT: (&str, &str) = ("polylog.dev/format", "1");
 
 /// Port of the gateway's API.
-pub(crate) const API_PORT: u16 = 7300;
+pub(crate) const API_PORT: u16 = polylog_injection::names::GATEWAY_PORT;
 /// Port of its probes and metrics.
 pub(crate) const HEALTH_PORT: u16 = 7301;
 

@@ -102,6 +102,13 @@ impl Memory {
         self.0.lock().insert(key, remembered);
     }
 
+    /// Everything is looked at again when it is reconciled next.
+    pub(crate) fn look_again(&self) {
+        for remembered in self.0.lock().values_mut() {
+            remembered.next = None;
+        }
+    }
+
     pub(crate) fn forget(&self, key: &ObjectKey) {
         self.0.lock().remove(key);
     }

@@ -4,6 +4,7 @@
 mod bed;
 mod crash;
 mod election;
+mod entrance;
 mod objects;
 mod plans;
 mod refusals;
