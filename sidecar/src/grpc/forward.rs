@@ -110,10 +110,10 @@ pub(super) async fn call(
         hurry(&mut request, attempts.left());
         let Sent::Answered(answer) = attempts.send(&request).await? else { continue };
         let Some(problem) = refusal(answer.headers()) else {
-            if doubt == Doubt::Never {
+            if lane == Lane::Streams {
                 break answer;
             }
-            // an append whose answer breaks off is not answered
+            // what breaks off is not answered
             let (parts, body) = answer.into_parts();
             let Some(whole) = attempts.whole(body).await? else { continue };
             return Ok(Response::from_parts(parts, Body::new(whole)));

@@ -63,10 +63,10 @@ pub(super) async fn request(
         hurry(request.headers_mut(), attempts.left());
         let Sent::Answered(answer) = attempts.send(&request).await? else { continue };
         if !needs_a_look(answer.status(), attempts.is_in_doubt()) {
-            if !writes {
+            if lane == Lane::Streams {
                 break (answer, attempts.ends);
             }
-            // an append whose answer breaks off is not answered
+            // what breaks off is not answered
             let (parts, body) = answer.into_parts();
             let Some(whole) = attempts.whole(body).await? else { continue };
             return Ok(Response::from_parts(parts, Body::new(whole)));
