@@ -19,11 +19,12 @@ use crate::{
     entrance, event_store,
     health::Health,
     metrics::Metrics,
+    namespaces::Namespaces,
     objects::Objects,
     pods::Pods,
     projection,
     scope::Scope,
-    strategy,
+    strategy, unknown,
     webhook::{Installation, Webhook},
 };
 
@@ -159,6 +160,7 @@ fn control(
         client: client.clone(),
         leadership,
         metrics,
+        namespaces: Namespaces::new(args, client.clone()),
         objects: Objects::default(),
         entrance,
         pairs: entrance::Pairs::default(),
@@ -170,7 +172,21 @@ fn control(
     let (until, own, secret) = (stop.clone(), args.namespace.clone(), args.authority_secret.clone());
     let keeping = entrance::keep(client.clone(), own, secret, told);
     tasks.spawn(async move { until.run_until_cancelled(keeping).await });
+    let (claims, until) = (context.clone(), stop.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = claims.namespaces.keep() => {}
+            () = until.cancelled() => {}
+        }
+    });
     let scopes = Scope::of(&args.watch_namespaces).into_iter();
+    let (pods, until) = (context.clone(), stop.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = unknown::tell(pods) => {}
+            () = until.cancelled() => {}
+        }
+    });
     // each is known to the context before the first one reconciles
     let controllers: Vec<_> = scopes
         .map(|scope| {

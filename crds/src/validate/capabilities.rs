@@ -191,7 +191,7 @@ impl Capabilities {
         default_engine: None,
         voters: 1,
         lanes: 1,
-        features: &[IN_A_CLUSTER],
+        features: &[IN_A_CLUSTER, &[(Feature::DeleteData, Support::Works)]],
     };
 
     /// What happens to a field that asks for `feature`.

@@ -3,10 +3,14 @@
 
 mod bed;
 mod crash;
+mod deletion;
 mod election;
 mod entrance;
+mod mariadb;
+mod namespaces;
 mod objects;
 mod plans;
+mod pods;
 mod refusals;
 mod rights;
 mod stores;

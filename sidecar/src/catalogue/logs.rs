@@ -122,6 +122,11 @@ log_events! {
         "Look at the folder's disk and rights";
     "manifest_warning", Warn, ["store"], "0.1.0",
         "The mounted manifests ask for something that has no effect here", "Read the message";
+    "namespace_claimed", Info, ["namespace"], "0.1.0",
+        "This installation of the operator looks after a namespace from now on", "Nothing";
+    "namespace_taken", Warn, ["namespace", "holder"], "0.1.0",
+        "Another installation of the operator looks after a namespace; this one leaves it alone",
+        "Change `watchNamespaces` of one; if the other is gone, delete the Lease `polylog-installation` there";
     "no_primary", Warn, ["error"], "0.1.0",
         "No source can be appended to at the moment; it is tried again",
         "Look at the source: its callers get the code";
@@ -173,10 +178,15 @@ log_events! {
         "Requests to a store go on to its gateway: it has `delivery: Gateway`", "Nothing";
     "store_not_served", Error, ["place", "reason"], "0.1.0",
         "What is mounted for a store cannot be read, so it is not served", "Correct what `reason` names";
+    "store_not_wiped", Warn, ["store"], "0.1.0",
+        "A deleted EventStore with `deletionPolicy: Delete` was let go by annotation; its tables stay",
+        "Drop them if nobody needs them";
     "store_opened", Info, ["store", "source", "log"], "0.1.0",
         "A mounted store is open", "Nothing";
     "store_removed", Info, ["store"], "0.1.0",
         "A store is no longer mounted: new work is refused, what was taken is finished", "Nothing";
+    "store_wiped", Info, ["store", "tables"], "0.1.0",
+        "A deleted EventStore with `deletionPolicy: Delete` was drained, and its tables were dropped", "Nothing";
     "tail_unreadable", Warn, ["store", "error"], "0.1.0",
         "The end of the log cannot be read for subscribers; it is tried again",
         "Look at the source if it comes often";
@@ -210,4 +220,7 @@ log_events! {
         "The webhook's certificates have changed", "Nothing";
     "webhook_started", Info, ["port"], "0.1.0",
         "The webhook's port is open", "Nothing";
+    "wipe_waits", Info, ["store", "wait"], "0.1.0",
+        "A deleted EventStore with `deletionPolicy: Delete` is not wiped yet, or waits for something else now",
+        "Its conditions say for what";
 }

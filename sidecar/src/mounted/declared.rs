@@ -89,6 +89,7 @@ fn read(place: &Place, files: &ManifestFiles, capabilities: &Capabilities) -> Re
             return Err(format!("{place}/eventstore.yaml holds {} EventStores, not one", found.len()));
         }
     };
+    check_format(place, manifests.stores[&key].json())?;
     if let Place::Further(folder) = place
         && *folder != format!("{}.{}", key.namespace, key.name)
     {
@@ -108,6 +109,19 @@ fn read(place: &Place, files: &ManifestFiles, capabilities: &Capabilities) -> Re
     let gateway_tls = spec.gateway.as_ref().is_some_and(|gateway| gateway.tls_secret_ref.is_some());
     let by_gateway = spec.delivery == Some(Delivery::Gateway);
     Ok(Mounted { log: log(&manifests, &key)?, store, gateway_pool, gateway_tls, by_gateway, warnings })
+}
+
+/// A form that this version does not know may mean something else with the same fields. One without a number is older
+/// than the number.
+fn check_format(place: &Place, store: &serde_json::Value) -> Result<(), String> {
+    let format = &store["metadata"]["annotations"][config::MANIFEST_FORMAT_ANNOTATION];
+    match format.as_str() {
+        None | Some(config::MANIFEST_FORMAT) => Ok(()),
+        Some(other) => Err(format!(
+            "{place}/eventstore.yaml is of form {other}, and this version reads {}: update the sidecar",
+            config::MANIFEST_FORMAT
+        )),
+    }
 }
 
 fn schemas_name(spec: &EventStoreSpec) -> Option<&ObjectName> {
@@ -176,6 +190,26 @@ spec:
         );
         files.schemas.insert("Paid.txt".into(), Vec::new());
         assert!(refusal(&files, &Place::Own).contains("Paid.txt"));
+    }
+
+    /// As an operator of this version writes it.
+    const RECORDED: &str = include_str!("../../../tests/formats/eventstore-1.yaml");
+
+    #[test]
+    fn what_an_operator_of_another_version_mounts_is_read_or_refused_by_name() {
+        let own = &Place::Own;
+        let this = read(own, &of(RECORDED), &Capabilities::SIDECAR).expect("this version's");
+        // before there was a number, and before the log was told
+        let (number, id) =
+            ("polylog.dev/format: \"1\"", "status:\n  storeId: 0198f2c0-0000-4000-8000-000000000001");
+        assert!(RECORDED.contains(number) && RECORDED.contains(id), "{RECORDED}");
+        let older = RECORDED.replace(number, "team: pay").replace(id, "");
+        let older = read(own, &of(&older), &Capabilities::SIDECAR).expect("an older one's");
+        assert_eq!((older.store, older.log), (this.store, None));
+        let newer = refusal(&of(&RECORDED.replace(number, "polylog.dev/format: \"2\"")), own);
+        assert!(newer.contains("form 2") && newer.contains("update the sidecar"), "{newer}");
+        let field = refusal(&of(&RECORDED.replace("spec:\n", "spec:\n  quota: 5\n")), own);
+        assert!(field.contains("quota"), "{field}");
     }
 
     #[test]
