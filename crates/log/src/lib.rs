@@ -37,7 +37,7 @@ pub use digest::{Chain, DataDigest, Digest, Fingerprint};
 pub use entry::{Entry, EntryError, Point};
 pub use event::{Event, JSON, NewEvent};
 pub use fail_points::{FailPoints, Fault};
-pub use head::{Cut, FORMAT, Head, Identity, Watermarks};
+pub use head::{Cut, FORMAT, Head, IS_RAISED, Identity, Watermarks};
 pub use ids::{CommitId, DatabaseId, EventId, Incarnation, LogId, Nonce};
 pub use lease::{Lease, LeaseAnswer, LeaseSwap, LeaseWatch};
 pub use limits::{LimitExceeded, Limits};

@@ -9,8 +9,8 @@ mod settings;
 
 /// Annotation of a mounted EventStore with the number of its form.
 pub const MANIFEST_FORMAT_ANNOTATION: &str = "polylog.dev/format";
-/// The form that this version reads.
-pub const MANIFEST_FORMAT: &str = "1";
+/// The form that this version writes; it reads older ones too.
+pub const MANIFEST_FORMAT: &str = if polylog_log::IS_RAISED { "2" } else { "1" };
 
 pub(crate) use apart::load_apart;
 pub use args::{DevArgs, InvalidPlacement, PlacementParser, SourcePlacement, Target};

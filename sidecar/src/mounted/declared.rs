@@ -111,15 +111,15 @@ fn read(place: &Place, files: &ManifestFiles, capabilities: &Capabilities) -> Re
     Ok(Mounted { log: log(&manifests, &key)?, store, gateway_pool, gateway_tls, by_gateway, warnings })
 }
 
-/// A form that this version does not know may mean something else with the same fields. One without a number is older
-/// than the number.
+/// A newer form may mean something else with the same fields. One without a number is older than the numbers.
 fn check_format(place: &Place, store: &serde_json::Value) -> Result<(), String> {
-    let format = &store["metadata"]["annotations"][config::MANIFEST_FORMAT_ANNOTATION];
-    match format.as_str() {
-        None | Some(config::MANIFEST_FORMAT) => Ok(()),
+    let known = config::MANIFEST_FORMAT;
+    let number = |text: &str| text.parse::<u32>().ok();
+    match store["metadata"]["annotations"][config::MANIFEST_FORMAT_ANNOTATION].as_str() {
+        None => Ok(()),
+        Some(found) if number(found).is_some_and(|found| Some(found) <= number(known)) => Ok(()),
         Some(other) => Err(format!(
-            "{place}/eventstore.yaml is of form {other}, and this version reads {}: update the sidecar",
-            config::MANIFEST_FORMAT
+            "{place}/eventstore.yaml is of form {other}, and this version reads {known}: update the sidecar"
         )),
     }
 }
@@ -205,7 +205,11 @@ spec:
         assert!(RECORDED.contains(number) && RECORDED.contains(id), "{RECORDED}");
         let older = RECORDED.replace(number, "team: pay").replace(id, "");
         let older = read(own, &of(&older), &Capabilities::SIDECAR).expect("an older one's");
-        assert_eq!((older.store, older.log), (this.store, None));
+        assert_eq!((&older.store, older.log), (&this.store, None));
+        let lower = RECORDED.replace(number, "polylog.dev/format: \"0\"");
+        assert_eq!(read(own, &of(&lower), &Capabilities::SIDECAR).expect("an older one's").store, this.store);
+        let odd = refusal(&of(&RECORDED.replace(number, "polylog.dev/format: next")), own);
+        assert!(odd.contains("form next"), "{odd}");
         let newer = refusal(&of(&RECORDED.replace(number, "polylog.dev/format: \"2\"")), own);
         assert!(newer.contains("form 2") && newer.contains("update the sidecar"), "{newer}");
         let field = refusal(&of(&RECORDED.replace("spec:\n", "spec:\n  quota: 5\n")), own);

@@ -23,7 +23,7 @@ STORE
 # call <name> <account> <annotations>: a Job of the namespace `reports` that appends to `shop/invoices`
 call() {
   printf -- '---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: %s, namespace: reports}\nspec:\n  backoffLimit: 0\n  template:\n' "$1"
-  pod "$1" own Never polylog 'append, "Invoice-'"$1"'", --store, shop/invoices, --type, Billed' |
+  pod "$1" own Never polylog 'append, "Invoice-'"$1"'", --store, shop/invoices, --expected-version, noStream, --type, Billed, --data, "1"' |
     sed "s|^    metadata: {|&annotations: {$3}, |; s|^    spec:|&\n      serviceAccountName: $2|"
 }
 reports() { kubectl --namespace reports "$@"; }
@@ -84,7 +84,7 @@ is 401 answered "$(token reports granted other)" $stream || fail "another audien
 is 401 answered none $stream || fail "no token: $(cat "$work/answer")"
 strange=$(token reports stranger polylog)
 is 403 answered "$strange" $stream || fail "a stranger reads: $(cat "$work/answer")"
-is 403 answered "$strange" $stream --json '{"events": [{"type": "Billed"}]}' || fail "a stranger appends: $(cat "$work/answer")"
+is 403 answered "$strange" $stream --json '{"expectedVersion": "any", "events": [{"type": "Billed", "data": 1}]}' || fail "a stranger appends: $(cat "$work/answer")"
 is 404 inside curl --silent --max-time 10 --output /dev/null --write-out '%{http_code}' "http://$gateway:7301$stream" ||
   fail "the port of metrics answers for the log"
 since "of another namespace, granted or refused"
