@@ -16,6 +16,8 @@ mod group;
 mod heads;
 mod log_reads;
 mod options;
+#[cfg(test)]
+mod quorum;
 mod reads;
 mod recent;
 mod shared;

@@ -1,0 +1,110 @@
+//! Who holds the log of a term's primary, as far as this process was told.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use polylog_log::{Acks, ConfigPoint, Head, Point, Position, SourceName, Term, Watermarks};
+
+/// What is counted under one term, and for it alone: a source that has not heard of the term may still promise another.
+#[derive(Debug, Clone)]
+pub(crate) struct Evidence {
+    term: Term,
+    primary: SourceName,
+    config: ConfigPoint,
+    tail: Point,
+    held: BTreeMap<SourceName, Point>,
+}
+
+impl Evidence {
+    /// Begins with a head that shows `primary` opened; nobody else counts yet.
+    pub(crate) fn new(primary: SourceName, head: &Head) -> Self {
+        let held = BTreeMap::from([(primary.clone(), head.tail)]);
+        Self { term: head.term, primary, config: head.config.clone(), tail: head.tail, held }
+    }
+
+    pub(crate) fn term(&self) -> Term {
+        self.term
+    }
+
+    pub(crate) fn primary(&self) -> &SourceName {
+        &self.primary
+    }
+
+    /// The newest configuration seen in the primary's log.
+    pub(crate) fn config(&self) -> &ConfigPoint {
+        &self.config
+    }
+
+    /// The primary's tail, as far as it was seen.
+    pub(crate) fn tail(&self) -> Point {
+        self.tail
+    }
+
+    /// Takes a head of the primary that shows it still leads the term.
+    pub(crate) fn leads(&mut self, head: &Head) {
+        if head.tail.position >= self.tail.position {
+            (self.tail, self.config) = (head.tail, head.config.clone());
+            self.held.insert(self.primary.clone(), head.tail);
+        }
+    }
+
+    /// Takes that `source` stands under the term and holds the primary's log up to `point`.
+    pub(crate) fn holds(&mut self, source: &SourceName, point: Point) {
+        let held = self.held.entry(source.clone()).or_insert(point);
+        if point.position > held.position {
+            *held = point;
+        }
+    }
+
+    /// How far the voter holds the log.
+    pub(crate) fn held_by(&self, source: &SourceName) -> Position {
+        self.held.get(source).map_or(Position::ZERO, |point| point.position)
+    }
+
+    /// Everything up to here is committed: a majority of the voters holds it, and an entry of this very term after it.
+    /// Without the latter a later term could still remove it.
+    pub(crate) fn committed(&self) -> Position {
+        let voters = self.config.config.voters.len();
+        match self.held_by_so_many(Acks::Majority.required(voters)) {
+            Some(point) if point.term == self.term => point.position,
+            _ => Position::ZERO,
+        }
+    }
+
+    /// Everything up to here has the ack level.
+    pub(crate) fn reached(&self, acks: Acks) -> Position {
+        let config = &self.config.config;
+        let (voters, majority) = (config.voters.len(), Acks::Majority.required(config.voters.len()));
+        let required = acks.required(voters);
+        let by_count = self.held_by_so_many(required).map_or(Position::ZERO, |point| point.position);
+        match acks {
+            Acks::Count(_) if required < majority => by_count,
+            Acks::Count(_) => by_count.min(self.committed()),
+            Acks::Majority => self.committed(),
+            Acks::All => self.held_in_sync().min(self.committed()),
+        }
+    }
+
+    /// Both watermarks of the log's own configuration.
+    pub(crate) fn watermarks(&self) -> Watermarks {
+        Watermarks { stable: self.committed(), acked: self.reached(self.config.config.acks) }
+    }
+
+    /// Where the required number of voters stands; the primary is one of them.
+    fn held_by_so_many(&self, required: usize) -> Option<Point> {
+        let voters = self.config.config.voters.iter();
+        let mut held: Vec<Point> = voters.filter_map(|voter| self.held.get(&voter.name)).copied().collect();
+        held.sort_by_key(|point| Reverse(point.position));
+        held.get(required.checked_sub(1)?).copied()
+    }
+
+    /// How far every voter in sync holds the log. A set counts once the entry that brought it is committed: the set before
+    /// it may have been larger.
+    fn held_in_sync(&self) -> Position {
+        let config = &self.config.config;
+        if self.committed() < self.config.position || config.in_sync.len() < usize::from(config.min_in_sync) {
+            return Position::ZERO;
+        }
+        let held = config.in_sync.iter().map(|name| self.held_by(name));
+        held.min().unwrap_or(Position::ZERO)
+    }
+}

@@ -1,0 +1,17 @@
+//! One log over several voters, without I/O: who holds what, whom to copy to, and who becomes primary.
+//!
+//! Time and randomness come in as arguments; requests go out as values and their answers come back, so that a simulator
+//! can lose, delay and repeat them.
+
+mod copying;
+mod election;
+mod evidence;
+mod known;
+pub(crate) mod peer;
+mod request;
+
+pub(crate) use peer::{Peer, PeerOptions};
+pub(crate) use request::{Answer, Operation, Request};
+
+#[cfg(test)]
+mod simulation;
