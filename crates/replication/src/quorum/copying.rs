@@ -1,5 +1,6 @@
 //! Brings one source's log to that of another, step by step: find where they part, cut what lost, copy the rest.
 
+use super::rules::{Rule, Rules};
 use polylog_log::{
     Apply, Entry, Head, LogId, LogPage, OperationError, Point, Position, ReadLog, Refusal, SourceName, Term,
     Truncate, Watermarks,
@@ -71,6 +72,7 @@ struct Search {
 /// The copying of one log to one destination, under one term.
 #[derive(Debug, Clone)]
 pub(crate) struct Copying {
+    rules: Rules,
     log: LogId,
     term: Term,
     from: From,
@@ -82,8 +84,8 @@ pub(crate) struct Copying {
 }
 
 impl Copying {
-    pub(crate) fn new(log: LogId, term: Term, from: From, destination: SourceName) -> Self {
-        Self { log, term, from, destination, tail: None, common: None, state: State::Unknown }
+    pub(crate) fn new(log: LogId, term: Term, from: From, destination: SourceName, rules: Rules) -> Self {
+        Self { rules, log, term, from, destination, tail: None, common: None, state: State::Unknown }
     }
 
     pub(crate) fn destination(&self) -> &SourceName {
@@ -160,7 +162,7 @@ impl Copying {
             From::Primary => page.head.is_primary() && page.head.term == self.term,
             From::Tail(tail) => page.head.term <= self.term && page.head.tail == tail,
         };
-        if !is_right {
+        if !is_right && self.rules.on(Rule::CopiedFromPrimary) {
             return self.stop(Stop::Fenced);
         }
         let Some(tail) = self.tail else { return };

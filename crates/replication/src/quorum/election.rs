@@ -15,6 +15,7 @@ use polylog_log::{
 use super::{
     copying::{Copying, From, Step},
     request::Operation,
+    rules::{Rule, Rules},
 };
 
 /// Who must have promised.
@@ -51,6 +52,7 @@ enum Phase {
 /// One attempt. At most one request per source is under way.
 #[derive(Debug)]
 pub(crate) struct Attempt {
+    rules: Rules,
     log: LogId,
     term: Term,
     nonce: Nonce,
@@ -83,8 +85,10 @@ impl Attempt {
         mode: Mode,
         patient_until: Instant,
         gives_up_at: Instant,
+        rules: Rules,
     ) -> Self {
         Self {
+            rules,
             log,
             term,
             nonce,
@@ -145,13 +149,19 @@ impl Attempt {
     }
 
     fn choose(&mut self, now: Instant, ready: &[(SourceName, Identity)]) {
-        let best = self.grants.iter().max_by_key(|(_, head)| (head.tail.term, head.tail.position));
+        let by_term = self.rules.on(Rule::BestByTerm);
+        let rank = |head: &Head| match (head.tail.term.get(), head.tail.position.get()) {
+            (term, position) if by_term => (term, position),
+            (term, position) => (position, term),
+        };
+        let best = self.grants.iter().max_by_key(|(_, head)| rank(head));
         let Some((best, head)) = best else { return };
         let config = &head.config.config;
         let voters: Vec<&SourceName> = config.voters.iter().map(|voter| &voter.name).collect();
         let granted = |name: &&SourceName| self.is_granted(config, name);
         let grants = voters.iter().copied().filter(granted).count();
         let is_enough = match &self.mode {
+            Mode::Majority if !self.rules.on(Rule::MajorityPromises) => grants > 0,
             Mode::Majority => grants >= Acks::Majority.required(voters.len()),
             Mode::Switch { from, .. } => {
                 grants >= Acks::Majority.required(voters.len()) && self.grants.contains_key(from)
@@ -177,12 +187,14 @@ impl Attempt {
             Mode::Forced { .. } => voters.iter().filter(|name| !granted(name)).map(|name| (*name).clone()).collect(),
             Mode::Majority | Mode::Switch { .. } | Mode::First => Vec::new(),
         };
-        let chosen = Chosen { best: best.clone(), tail: head.tail, primary: primary.clone(), missing };
-        self.phase = if self.grants[primary].tail == head.tail {
+        let levels = self.rules.on(Rule::Levelled);
+        let tail = if levels { head.tail } else { self.grants[primary].tail };
+        let chosen = Chosen { best: best.clone(), tail, primary: primary.clone(), missing };
+        self.phase = if self.grants[primary].tail == tail {
             Phase::Opening
         } else {
             let mut copying =
-                Copying::new(self.log, self.term, From::Tail(head.tail), chosen.primary.clone());
+                Copying::new(self.log, self.term, From::Tail(head.tail), chosen.primary.clone(), self.rules);
             copying.at(&self.grants[primary]);
             Phase::Levelling(Box::new(copying))
         };

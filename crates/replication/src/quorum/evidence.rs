@@ -2,11 +2,13 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
+use super::rules::{Rule, Rules};
 use polylog_log::{Acks, ConfigPoint, Head, Point, Position, SourceName, Term, Watermarks};
 
 /// What is counted under one term, and for it alone: a source that has not heard of the term may still promise another.
 #[derive(Debug, Clone)]
 pub(crate) struct Evidence {
+    rules: Rules,
     term: Term,
     primary: SourceName,
     config: ConfigPoint,
@@ -16,9 +18,9 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     /// Begins with a head that shows `primary` opened; nobody else counts yet.
-    pub(crate) fn new(primary: SourceName, head: &Head) -> Self {
+    pub(crate) fn new(primary: SourceName, head: &Head, rules: Rules) -> Self {
         let held = BTreeMap::from([(primary.clone(), head.tail)]);
-        Self { term: head.term, primary, config: head.config.clone(), tail: head.tail, held }
+        Self { rules, term: head.term, primary, config: head.config.clone(), tail: head.tail, held }
     }
 
     pub(crate) fn term(&self) -> Term {
@@ -65,7 +67,7 @@ impl Evidence {
     pub(crate) fn committed(&self) -> Position {
         let voters = self.config.config.voters.len();
         match self.held_by_so_many(Acks::Majority.required(voters)) {
-            Some(point) if point.term == self.term => point.position,
+            Some(point) if point.term == self.term || !self.rules.on(Rule::CommitOwnTerm) => point.position,
             _ => Position::ZERO,
         }
     }

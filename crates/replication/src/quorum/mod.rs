@@ -9,9 +9,11 @@ mod evidence;
 mod known;
 pub(crate) mod peer;
 mod request;
+mod rules;
 
 pub(crate) use peer::{Peer, PeerOptions};
 pub(crate) use request::{Answer, Operation, Request};
+pub(crate) use rules::{Rule, Rules};
 
 #[cfg(test)]
 mod simulation;

@@ -17,6 +17,7 @@ use super::{
     evidence::Evidence,
     known::Sources,
     request::{Operation, Request},
+    rules::Rules,
 };
 use crate::{
     AppendError, QueueBounds,
@@ -36,6 +37,7 @@ pub(crate) struct PeerOptions {
     /// Without a sign of life of the primary for this long, another is elected.
     pub(crate) failover_after: Duration,
     pub(crate) queue: QueueBounds,
+    pub(crate) rules: Rules,
 }
 
 /// How long more promises are waited for than a majority.

@@ -7,7 +7,7 @@ use polylog_log::{Appended, Failure, OperationError, Point, SourceName, Term, Ve
 use super::{Peer, Purpose, UnderWay, Unacked};
 use crate::{
     AppendError,
-    quorum::{evidence::Evidence, request::Answer},
+    quorum::{evidence::Evidence, request::Answer, rules::Rule},
     verdict::may_still_land,
 };
 
@@ -60,7 +60,7 @@ impl<T> Peer<T> {
         let held = copying.common();
         let head = self.sources.get(to).and_then(|known| known.head.as_ref());
         if let (Some(held), Some(head)) = (held, head)
-            && head.term == lead.evidence.term()
+            && (head.term == lead.evidence.term() || !self.options.rules.on(Rule::CountUnderTerm))
             && head.tail == held
         {
             lead.evidence.holds(to, held);
@@ -97,6 +97,10 @@ impl<T> Peer<T> {
                 continue;
             }
             caller.may_be_written |= matches!(verdict, Verdict::Committed(_) | Verdict::Duplicate(_));
+            if matches!(verdict, Verdict::Duplicate(_)) && !self.options.rules.on(Rule::DuplicatesWait) {
+                self.outcomes.push((caller.handle, Ok(verdict)));
+                continue;
+            }
             let point = rests_on(&verdict);
             self.unacked.push_back(Unacked { caller, verdict, point, term });
         }

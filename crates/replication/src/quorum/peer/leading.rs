@@ -33,7 +33,7 @@ impl<T> Peer<T> {
             }
             Some(lead) if lead.evidence.term() >= head.term => {}
             _ => {
-                let evidence = Evidence::new(source.clone(), head);
+                let evidence = Evidence::new(source.clone(), head, self.options.rules);
                 self.lead = Some(Lead { evidence, copies: BTreeMap::new() });
             }
         }

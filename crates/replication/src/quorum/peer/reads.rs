@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Instant};
 use polylog_log::{Acks, Head, Point, SourceName};
 
 use super::{Barrier, Lead, Peer};
+use crate::quorum::rules::Rule;
 
 impl<T> Peer<T> {
     /// Asks for a position up to which a strong read must see everything.
@@ -45,6 +46,9 @@ impl<T> Peer<T> {
             let holds = |name: &SourceName| {
                 barrier.fresh.contains(name) && evidence.held_by(name) >= tail.position
             };
+            if !self.options.rules.on(Rule::FreshProof) {
+                return Some(tail).filter(|_| term == evidence.term());
+            }
             let count = voters.iter().filter(|voter| holds(&voter.name)).count();
             let is_committed = evidence.committed() >= tail.position;
             (term == evidence.term() && count >= majority && is_committed).then_some(tail)

@@ -18,6 +18,7 @@ use crate::{
         copying::{Copying, From, Step},
         election::{Attempt, Mode, Outcome},
         request::{Operation, Request},
+        rules::Rule,
     },
 };
 
@@ -39,10 +40,11 @@ impl<T> Peer<T> {
             let attempt = Attempt::new(
                 self.options.log,
                 term,
-                nonce_of(random),
+                nonce_of(if self.options.rules.on(Rule::FreshNonce) { random } else { 7 }),
                 mode,
                 now + PATIENCE,
                 now + LONGEST_ATTEMPT,
+                self.options.rules,
             );
             self.attempt = Some(attempt);
         }
@@ -180,11 +182,11 @@ impl<T> Peer<T> {
     fn copy(&mut self, to: &SourceName, cap: Position, watermarks: Watermarks) -> Option<(SourceName, Operation)> {
         let lead = self.lead.as_mut()?;
         let (term, primary) = (lead.evidence.term(), lead.evidence.primary().clone());
-        let log = self.options.log;
+        let (log, rules) = (self.options.log, self.options.rules);
         let copying = lead
             .copies
             .entry(to.clone())
-            .or_insert_with(|| Copying::new(log, term, From::Primary, to.clone()));
+            .or_insert_with(|| Copying::new(log, term, From::Primary, to.clone(), rules));
         match copying.next(cap, watermarks) {
             Step::Ask => Some((to.clone(), Operation::Head)),
             Step::ReadOrigin(read) => Some((primary, Operation::ReadLog(read))),

@@ -19,10 +19,11 @@ pub(super) struct SimSource {
     streams: HashMap<StreamName, StreamHead>,
     ids: HashMap<EventId, (StreamName, Position)>,
     pub(super) clock: i64,
+    rules: Rules,
 }
 
 impl SimSource {
-    pub(super) fn new(identity: Identity, config: Config) -> Self {
+    pub(super) fn new(identity: Identity, config: Config, rules: Rules) -> Self {
         let head = Head::empty(identity, config);
         let implicit = head.config.clone();
         Self {
@@ -34,6 +35,7 @@ impl SimSource {
             streams: HashMap::new(),
             ids: HashMap::new(),
             clock: 0,
+            rules,
         }
     }
 
@@ -83,7 +85,7 @@ impl SimSource {
                     watermarks: append.watermarks,
                     clock,
                 };
-                let decided = self.head.admit(of, operation, Rules::ALL);
+                let decided = self.head.admit(of, operation, self.rules);
                 Answer::Appended(self.carry_out(decided).map(|verdicts| Appended {
                     verdicts,
                     head: self.head.clone(),
@@ -115,7 +117,7 @@ impl SimSource {
     }
 
     fn change(&mut self, of: &Identity, operation: Contract<'_>) -> Answer {
-        let decided = self.head.admit(of, operation, Rules::ALL);
+        let decided = self.head.admit(of, operation, self.rules);
         Answer::Changed(self.carry_out(decided).map(|_| self.head.clone()))
     }
 

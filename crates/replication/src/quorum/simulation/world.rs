@@ -16,13 +16,10 @@ use uuid::Uuid;
 use super::source::SimSource;
 use crate::{
     AppendError, QueueBounds,
-    quorum::{Answer, Operation, Peer, PeerOptions, Request, peer::lost},
+    quorum::{Answer, Operation, Peer, PeerOptions, Request, Rule, Rules, peer::lost},
 };
 
 pub(super) const LOG: LogId = LogId::from_bytes([1; 16]);
-/// When a process stops waiting for an answer.
-const TIMEOUT: Duration = Duration::from_millis(400);
-
 /// What a run is made of.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
@@ -33,6 +30,16 @@ pub(super) struct Plan {
     /// Time with faults; what follows is without.
     pub(super) stormy: Duration,
     pub(super) calm: Duration,
+    /// Longest time between two faults, in ms.
+    pub(super) fault_every: u64,
+    pub(super) failover_after: Duration,
+    /// When a process stops waiting for an answer.
+    pub(super) timeout: Duration,
+    /// How long a request may wander before it is executed, in ms.
+    pub(super) wander: u64,
+    /// A rule that is switched off.
+    pub(super) off: Option<Rule>,
+    pub(super) sources_without: polylog_log::Rules,
 }
 
 impl Plan {
@@ -43,7 +50,27 @@ impl Plan {
             clients: 4,
             acks: Acks::Majority,
             stormy: Duration::from_secs(20),
-            calm: Duration::from_secs(25),
+            calm: Duration::from_secs(15),
+            fault_every: 3_000,
+            failover_after: Duration::from_millis(600),
+            timeout: Duration::from_millis(400),
+            wander: 6_000,
+            off: None,
+            sources_without: polylog_log::Rules::ALL,
+        }
+    }
+
+    /// Everything fails all the time.
+    pub(super) fn fierce() -> Self {
+        Self {
+            peers: 3,
+            fault_every: 250,
+            failover_after: Duration::from_millis(80),
+            timeout: Duration::from_millis(60),
+            wander: 1_500,
+            stormy: Duration::from_secs(12),
+            calm: Duration::from_secs(8),
+            ..Self::majority()
         }
     }
 }
@@ -113,7 +140,7 @@ impl World {
         config.order = members.iter().map(|member| member.name.clone()).collect();
         config.in_sync = if plan.acks == Acks::All { config.order.clone() } else { Vec::new() };
         (config.voters, config.acks, config.failover) = (members, plan.acks, Failover::Automatic);
-        let sources = (0..plan.sources).map(|index| (name(index), SimSource::new(identity(index), config.clone())));
+        let sources = (0..plan.sources).map(|index| (name(index), SimSource::new(identity(index), config.clone(), plan.sources_without)));
         let began = Instant::now();
         let mut world = Self {
             random: StdRng::seed_from_u64(seed),
@@ -153,8 +180,9 @@ impl World {
             log: LOG,
             // the last one is a sidecar
             has_duties: index + 1 < self.plan.peers || self.plan.peers == 1,
-            failover_after: Duration::from_millis(600),
+            failover_after: self.plan.failover_after,
             queue: QueueBounds::default(),
+            rules: Rules { off: self.plan.off },
         };
         Peer::new(options, (0..self.plan.sources).map(|index| (name(index), identity(index))))
     }
@@ -241,16 +269,16 @@ impl World {
             (false, false, false, false)
         };
         let unanswered = lost(&request.operation);
-        self.after(TIMEOUT, Happening::Answer { peer, life, id, answer: unanswered });
+        self.after(self.plan.timeout, Happening::Answer { peer, life, id, answer: unanswered });
         if is_cut || lost_before {
             return;
         }
         let mut delay = self.delay();
         if late {
-            delay += Duration::from_millis(self.random.random_range(0..6_000));
+            delay += Duration::from_millis(self.random.random_range(0..self.plan.wander));
         }
         if twice {
-            let again = delay + Duration::from_millis(self.random.random_range(0..4_000));
+            let again = delay + Duration::from_millis(self.random.random_range(0..self.plan.wander));
             self.after(again, Happening::Execute { peer, life, request: request.clone(), answers: false });
         }
         self.after(delay, Happening::Execute { peer, life, request, answers: !lost_after });
@@ -387,7 +415,16 @@ impl World {
             self.cut.clear();
             return;
         }
-        let source = name(self.random.random_range(0..self.plan.sources));
+        let mut source = name(self.random.random_range(0..self.plan.sources));
+        if self.chance(0.4)
+            && let Some((primary, _)) = self
+                .sources
+                .iter()
+                .filter(|(_, source)| source.head.is_primary())
+                .max_by_key(|(_, source)| source.head.term)
+        {
+            source = primary.clone();
+        }
         let peer = self.random.random_range(0..self.plan.peers);
         match self.random.random_range(0..10) {
             0..3 => {
@@ -395,7 +432,7 @@ impl World {
                 self.down.insert(source);
             }
             3..6 => {
-                self.say(|| format!("---- all sources are up: {:?}", self_down(&source)));
+                self.say(|| "---- all sources are up".into());
                 self.down.clear();
             }
             6 => {
@@ -417,7 +454,7 @@ impl World {
                 }
             }
         }
-        let next = Duration::from_millis(self.random.random_range(100..3_000));
+        let next = Duration::from_millis(self.random.random_range(self.plan.fault_every / 20..self.plan.fault_every));
         let left = (self.began + self.plan.stormy).saturating_duration_since(self.now);
         self.after(next.min(left + Duration::from_millis(1)), Happening::Fault);
     }
@@ -449,10 +486,6 @@ impl World {
         }
         Ok(())
     }
-}
-
-fn self_down(source: &SourceName) -> String {
-    source.to_string()
 }
 
 fn brief(operation: &Operation) -> String {
