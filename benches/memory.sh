@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/lib/tools.sh
 cargo build --release --workspace --bin polylog-whole-tests >&2
-PATH=$target/release:$PATH tests/whole/memory.sh benches/results
+PATH=$target/release:$PATH tests/whole/memory.sh shipped benches/results

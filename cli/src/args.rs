@@ -64,11 +64,22 @@ pub(crate) enum Command {
     Check(commands::check::CheckArgs),
     /// Write the sidecar into manifests, as the operator's webhook does into pods
     Inject(InjectArgs),
+    /// EventStores in a cluster: as `kubectl polylog`
+    Kube(KubeArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
         shell: Shell,
     },
+}
+
+/// Read by a parser of its own, with kubectl's options.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct KubeArgs {
+    /// As for `kubectl polylog`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<std::ffi::OsString>,
 }
 
 /// Commands that talk to a sidecar.

@@ -6,7 +6,7 @@ mod known;
 use std::{fs, io::Read, path::PathBuf};
 
 use clap::Args;
-use polylog_crds::values::NamespaceName;
+use polylog_crds::{event_store::EventStoreSpec, values::NamespaceName};
 use polylog_injection::{Existing, Injection, Settings, inject, pod_template};
 use serde_json::Value;
 
@@ -19,15 +19,22 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct InjectArgs {
+    #[command(flatten)]
+    manifests: ManifestArgs,
+    /// Namespace of what names none
+    #[arg(short, long, default_value = "default")]
+    namespace: NamespaceName,
+}
+
+/// What is to get a sidecar, and which.
+#[derive(Debug, Args)]
+pub(crate) struct ManifestArgs {
     /// Manifests whose pods get a sidecar where they have the label polylog.dev/eventstore; - is standard input
     #[arg(short, long = "filename", value_name = "FILE", required = true)]
     files: Vec<Place>,
     /// Folders or files with the EventStores, where they are not among the manifests
     #[arg(long, value_name = "PATH")]
     stores: Vec<PathBuf>,
-    /// Namespace of what names none
-    #[arg(short, long, default_value = "default")]
-    namespace: NamespaceName,
     /// Image of the sidecar
     #[arg(long, default_value = Settings::IMAGE)]
     image: String,
@@ -42,12 +49,28 @@ pub(crate) fn run(args: InjectArgs, format: Format) -> Outcome {
     if !matches!(format, Format::Table) {
         return Err(Failure::Usage("inject writes manifests, as YAML: it has no --output".to_owned()));
     }
+    write(args.manifests, args.namespace, None)
+}
+
+/// EventStores that are not among the manifests, by their namespace.
+pub(crate) type FurtherStores<'a> =
+    dyn Fn(&NamespaceName) -> Result<Vec<(String, EventStoreSpec)>, Failure> + 'a;
+
+/// The same, with the stores of a cluster where there is one; what names no namespace is in this one.
+pub(crate) fn write(
+    args: ManifestArgs,
+    namespace: NamespaceName,
+    further: Option<&FurtherStores<'_>>,
+) -> Outcome {
     let mut documents = Vec::new();
     for place in &args.files {
         let (name, text) = read(place)?;
         documents.extend(documents::read(&name, &text)?);
     }
-    let mut known = Known::new(args.namespace);
+    let mut known = Known::new(namespace);
+    if let Some(further) = further {
+        known.add_further(&mut documents, further)?;
+    }
     known.add_documents(&documents)?;
     for path in &args.stores {
         known.add_path(path)?;

@@ -7,6 +7,7 @@ mod exit;
 mod export;
 mod import;
 mod inject;
+mod kube;
 mod output;
 mod progress;
 
@@ -18,6 +19,9 @@ use futures::{FutureExt, future::LocalBoxFuture};
 use crate::args::{Arguments, Command, Online};
 
 fn main() -> ExitCode {
+    if let Some(arguments) = kube::called(std::env::args_os()) {
+        return kube::run(arguments);
+    }
     let Arguments { connection, output, command } = Arguments::parse();
     let outcome = match command {
         Command::Completions { shell } => commands::completions::print(shell),
@@ -27,6 +31,8 @@ fn main() -> ExitCode {
         Command::Grants(args) => commands::grants::run(&args, output),
         Command::Check(args) => commands::check::run(&args, output),
         Command::Inject(args) => inject::run(args, output),
+        // only where an option stands before it
+        Command::Kube(args) => return kube::run(args.arguments),
         Command::Online(command) => online(command, &connection, output),
     };
     exit::code(outcome, output)

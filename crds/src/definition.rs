@@ -56,7 +56,7 @@ pub fn to_template(definition: &CustomResourceDefinition) -> Result<String, serd
     let (comment, head) = head.split_once('\n').expect("the first line is a comment");
     Ok(format!(
         "{comment}\n\
-         {{{{- if and .Values.crds.install (not .Values.watchNamespaces) }}}}\n\
+         {{{{- if and .Values.crds.install (not (include \"polylog.isListed\" .)) }}}}\n\
          {head}metadata:\n  \
            labels:\n    \
              {{{{- include \"polylog.labels\" . | nindent 4 }}}}\n  \

@@ -54,9 +54,11 @@ impl Refusal {
     /// Where something is wrong. `rules` are left out: where the structure is wrong we judge none, and it does judge some.
     fn places(&self, rules: &[String]) -> BTreeSet<String> {
         let is_of_its_own = |message: &str| {
-            // that is not a place, but a remark on all others; and a second word on a number that may be a text
+            // that is not a place, but a remark on all others; and second words on a number that may be a text, or that
+            // is no integer (since 1.36)
             message.contains("rules were not checked")
                 || message.contains("must validate at least one schema (anyOf)")
+                || message.contains("Checked value must be of type integer")
         };
         let causes = self.causes.iter().filter(|(_, message)| !is_of_its_own(message));
         let causes = causes.filter(|(_, message)| !rules.iter().any(|rule| message.contains(rule)));

@@ -12,6 +12,9 @@ pub struct OperatorArgs {
     /// Namespaces to watch, separated by commas; every namespace if absent
     #[arg(long, env = "POLYLOG_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACES")]
     pub watch_namespaces: Vec<NamespaceName>,
+    /// Watch the namespaces that have the label polylog.dev/enabled, now or later
+    #[arg(long, env = "POLYLOG_WATCH_LABELLED", conflicts_with = "watch_namespaces")]
+    pub watch_labelled: bool,
     /// Namespace of this process, for its Lease
     #[arg(long, env = "POLYLOG_NAMESPACE", value_name = "NAMESPACE")]
     pub namespace: NamespaceName,
@@ -67,6 +70,9 @@ mod tests {
         let listed = required.into_iter().chain(["--watch-namespaces=shop,reports"]);
         let args = OperatorArgs::try_parse_from(listed).expect("right");
         assert_eq!(args.watch_namespaces.len(), 2);
+        let labelled = required.into_iter().chain(["--watch-labelled"]);
+        assert!(OperatorArgs::try_parse_from(labelled.clone()).expect("right").watch_labelled);
+        assert!(OperatorArgs::try_parse_from(labelled.chain(["--watch-namespaces=shop"])).is_err());
         for wrong in ["--watch-namespaces=Shop", "--drift-seconds=0", "--drift-seconds=1m"] {
             assert!(OperatorArgs::try_parse_from(required.into_iter().chain([wrong])).is_err(), "{wrong}");
         }

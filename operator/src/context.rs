@@ -3,15 +3,23 @@ use std::sync::Arc;
 use kube::{
     Client, Resource,
     runtime::{
+        controller::Action,
         events::{Event, EventType, Recorder},
         reflector::Store,
     },
 };
 
 use parking_lot::RwLock;
+use polylog_crds::values::NamespaceName;
 
 use crate::{
-    OperatorArgs, election::Leadership, event_store::Guarded, metrics::Metrics, objects::Objects, pods::Pods,
+    OperatorArgs,
+    election::Leadership,
+    event_store::Guarded,
+    metrics::Metrics,
+    namespaces::{Namespaces, Tended},
+    objects::Objects,
+    pods::Pods,
 };
 
 /// What every controller uses.
@@ -20,6 +28,7 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) leadership: Leadership,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) namespaces: Namespaces,
     pub(crate) objects: Objects,
     pub(crate) pods: Pods,
     pub(crate) recorder: Recorder,
@@ -34,6 +43,29 @@ impl Context {
     /// `namespace:name` of the operator's service account.
     pub(crate) fn account(&self) -> String {
         format!("{}:{}", self.args.namespace, self.args.service_account)
+    }
+
+    /// Whether an object's namespace is looked after here; `None` if so, else when to come back. That another installation
+    /// has it, is told once, about the first object that asks.
+    ///
+    /// # Errors
+    /// What the API server says; try again.
+    pub(crate) async fn leave<K: Resource<DynamicType = ()>>(
+        &self,
+        namespace: &NamespaceName,
+        object: &K,
+    ) -> Result<Option<Action>, kube::Error> {
+        match self.namespaces.tend(namespace).await? {
+            Tended::Ours => Ok(None),
+            Tended::Unlabelled => Ok(Some(Action::await_change())),
+            Tended::Taken { holder, is_news, again } => {
+                if is_news {
+                    let note = self.namespaces.note_of(namespace, &holder);
+                    self.tell(object, false, "NamespaceTaken", "Claim", &note).await;
+                }
+                Ok(Some(Action::requeue(again)))
+            }
+        }
     }
 
     /// Tells something about an object to whoever looks at it. An event that is lost is only news: what it says stands in

@@ -12,8 +12,13 @@ pub(crate) const GATEWAY: (&str, &str) = ("app.kubernetes.io/name", "polylog-gat
 pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
 /// Annotation that approves a plan, by its hash.
 pub(crate) const APPROVE_PLAN: &str = "polylog.dev/approve-plan";
-/// Annotation with the form of what a ConfigMap holds.
-pub(crate) const FORMAT: (&str, &str) = ("polylog.dev/format", "1");
+/// Annotation that lets a deleted EventStore go before its databases are wiped.
+pub(crate) const FORCE_DELETE: &str = "polylog.dev/force-delete";
+/// Keeps a deleted EventStore until its databases are wiped.
+pub(crate) const FINALIZER: &str = "polylog.dev/wipe";
+/// Annotation with the form of what a ConfigMap holds: the one that this version's sidecars read.
+pub(crate) const FORMAT: (&str, &str) =
+    (polylog_sidecar::config::MANIFEST_FORMAT_ANNOTATION, polylog_sidecar::config::MANIFEST_FORMAT);
 
 /// Port of the gateway's API.
 pub(crate) const API_PORT: u16 = 7300;

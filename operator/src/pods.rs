@@ -1,6 +1,6 @@
 //! Pods with a sidecar, counted from their metadata alone.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod as KubePod;
@@ -15,6 +15,8 @@ use polylog_injection::{
     names::{INJECTED_ANNOTATION as INJECTED, MORE_STORES_ANNOTATION, STORE_LABEL},
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::fresh_pods::{FreshPod, FreshPods};
 
 /// The pods of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +45,8 @@ struct Pod {
 /// Every pod that wants a sidecar, as little of it as counting needs.
 #[derive(Debug, Default)]
 pub(crate) struct Pods {
+    /// Those that nobody looked at yet.
+    pub(crate) fresh: FreshPods,
     index: RwLock<Index>,
 }
 
@@ -56,6 +60,10 @@ struct Index {
 }
 
 impl Index {
+    fn wants(&self, namespace: &str, pod: &str, store: &str) -> bool {
+        self.pods.get(&(namespace.to_owned(), pod.to_owned())).is_some_and(|wanted| wanted == store)
+    }
+
     fn put(&mut self, namespace: String, pod: String, store: String, noted: Pod) {
         self.remove(&namespace, &pod);
         self.stores.entry((namespace.clone(), store.clone())).or_default().insert(pod.clone(), noted);
@@ -98,6 +106,15 @@ impl Pods {
                     more: pod.annotations().get(MORE_STORES_ANNOTATION).map(|more| more.as_str().into()),
                 };
                 if let Some(store) = pod.labels().get(STORE_LABEL) {
+                    if !index.wants(&namespace, &pod.name_any(), store) {
+                        self.fresh.put(FreshPod {
+                            namespace: namespace.clone(),
+                            name: pod.name_any(),
+                            store: store.clone(),
+                            uid: pod.uid().unwrap_or_default(),
+                            seen: Instant::now(),
+                        });
+                    }
                     index.put(namespace, pod.name_any(), store.clone(), noted);
                 }
             }
@@ -108,6 +125,11 @@ impl Pods {
             watcher::Event::Init => *index = Index::default(),
             watcher::Event::InitDone => {}
         }
+    }
+
+    /// Whether a pod is there and wants this store.
+    pub(crate) fn wants(&self, namespace: &str, pod: &str, store: &str) -> bool {
+        self.index.read().wants(namespace, pod, store)
     }
 
     /// The pods of a store, judged by this version; `wanted` says what would be mounted now into a pod that asks for these

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     context::Context,
     event_store::key,
-    kinds::{conditions_differ, keep_times, now, retry},
+    kinds::{conditions_differ, in_labelled, keep_times, now, retry},
     scope::Scope,
 };
 
@@ -31,7 +31,8 @@ const FIELD_MANAGER: &str = "polylog-operator-projection-status";
 
 /// Reconciles the projections of a scope until `stop` is cancelled.
 pub(crate) async fn control(context: Arc<Context>, scope: Scope, stop: CancellationToken) {
-    Controller::new(scope.api::<Guarded>(&context.client), watcher::Config::default())
+    let controller = Controller::new(scope.api::<Guarded>(&context.client), watcher::Config::default());
+    in_labelled(controller, &context)
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile, |_, error, _| retry(error), context.clone())
         .for_each(|outcome| {
@@ -43,6 +44,9 @@ pub(crate) async fn control(context: Arc<Context>, scope: Scope, stop: Cancellat
 
 async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, kube::Error> {
     let Some(key) = key(object.meta()) else { return Ok(Action::await_change()) };
+    if let Some(later) = context.leave(&key.namespace, &*object).await? {
+        return Ok(later);
+    }
     let previous = object.0.as_ref().ok().and_then(|projection| projection.status.as_ref());
     let (reason, message) = match &object.0 {
         Ok(projection) => refusal(&key, projection),

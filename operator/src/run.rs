@@ -16,11 +16,12 @@ use crate::{
     event_store,
     health::Health,
     metrics::Metrics,
+    namespaces::Namespaces,
     objects::Objects,
     pods::Pods,
     projection,
     scope::Scope,
-    strategy,
+    strategy, unknown,
     webhook::{Installation, Webhook},
 };
 
@@ -155,13 +156,28 @@ fn control(
         client: client.clone(),
         leadership,
         metrics,
+        namespaces: Namespaces::new(args, client.clone()),
         objects: Objects::default(),
         pods: Pods::default(),
         recorder: Recorder::new(client.clone(), reporter),
         stores: RwLock::default(),
     });
     let tasks = TaskTracker::new();
+    let (claims, until) = (context.clone(), stop.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = claims.namespaces.keep() => {}
+            () = until.cancelled() => {}
+        }
+    });
     let scopes = Scope::of(&args.watch_namespaces).into_iter();
+    let (pods, until) = (context.clone(), stop.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = unknown::tell(pods) => {}
+            () = until.cancelled() => {}
+        }
+    });
     // each is known to the context before the first one reconciles
     let controllers: Vec<_> = scopes
         .map(|scope| {

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     context::Context,
     event_store::{Guarded, key},
-    kinds::{conditions_differ, retry},
+    kinds::{conditions_differ, in_labelled, retry},
     scope::Scope,
 };
 
@@ -53,7 +53,7 @@ pub(crate) async fn control(
     let controller = Controller::new(scope.api::<GuardedStrategy>(client), watcher::Config::default());
     let known = controller.store();
     let strategies = Arc::new(Strategies { context: context.clone(), stores });
-    controller
+    in_labelled(controller, &context)
         // a store may have stopped using one: all of its namespace are looked at
         .watches(scope.api::<Guarded>(client), watcher::Config::default(), move |store| {
             let namespace = store.namespace();
@@ -71,6 +71,9 @@ pub(crate) async fn control(
 
 async fn reconcile(object: Arc<GuardedStrategy>, strategies: Arc<Strategies>) -> Result<Action, kube::Error> {
     let Some(key) = key(object.meta()) else { return Ok(Action::await_change()) };
+    if let Some(later) = strategies.context.leave(&key.namespace, &*object).await? {
+        return Ok(later);
+    }
     if let Err(error) = strategies.stores.wait_until_ready().await {
         tracing::debug!(%error, "event stores are no longer watched");
         return Ok(Action::await_change());

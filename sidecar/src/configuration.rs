@@ -10,6 +10,8 @@ use polylog_api::ConfigurationStatus;
 pub(crate) enum Obstacle {
     /// The manifests cannot be served: the old ones are in force.
     Manifests,
+    /// Certificate or keys for other pods cannot be used: the old ones are.
+    Entrance,
     /// The database cannot be reached as mounted: the old connection is in use, or the store is not open yet.
     Connection,
     /// What the log says was not brought to what is mounted.
@@ -21,7 +23,7 @@ pub(crate) enum Obstacle {
 impl Obstacle {
     fn state(self) -> &'static str {
         match self {
-            Obstacle::Manifests | Obstacle::Connection => "Refused",
+            Obstacle::Manifests | Obstacle::Connection | Obstacle::Entrance => "Refused",
             Obstacle::Log => "Differs",
             Obstacle::Restart => "RestartNeeded",
         }

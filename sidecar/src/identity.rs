@@ -1,6 +1,6 @@
 //! Who calls, and from where.
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 /// Who makes a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,6 +37,17 @@ impl std::str::FromStr for ServiceAccount {
     }
 }
 
+/// In front of a service account's namespace and name in a token.
+const PREFIX: &str = "system:serviceaccount:";
+
+impl ServiceAccount {
+    /// The account that a token's subject names; `None` = it is none of a service account.
+    pub(crate) fn of_subject(subject: &str) -> Option<Self> {
+        let (namespace, name) = subject.strip_prefix(PREFIX)?.split_once(':')?;
+        format!("{namespace}/{name}").parse().ok()
+    }
+}
+
 impl fmt::Display for ServiceAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
@@ -61,6 +72,29 @@ pub struct Workload {
     pub namespace: Option<String>,
 }
 
+/// Who is at the other end of a request, and where it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Who.
+    pub subject: Subject,
+    /// Where.
+    pub workload: Workload,
+    /// Until when that is known; `None` = as long as the process lives.
+    pub good_until: Option<SystemTime>,
+}
+
+impl Peer {
+    /// Somebody who is known for as long as the process lives.
+    pub fn always(subject: Subject, workload: Workload) -> Self {
+        Self { subject, workload, good_until: None }
+    }
+
+    /// Whether it is still known who this is.
+    pub(crate) fn is_good(&self) -> bool {
+        self.good_until.is_none_or(|end| SystemTime::now() < end)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +105,10 @@ mod tests {
         assert_eq!(account.to_string(), "shop/checkout");
         for bad in ["", "shop", "/x", "x/", "a/b/c"] {
             assert!(bad.parse::<ServiceAccount>().is_err(), "{bad}");
+        }
+        assert_eq!(ServiceAccount::of_subject("system:serviceaccount:shop:checkout"), Some(account));
+        for bad in ["", "jane", "system:serviceaccount:shop", "system:serviceaccount::x", "system:node:a:b"] {
+            assert_eq!(ServiceAccount::of_subject(bad), None, "{bad}");
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod config;
 mod configuration;
 mod drain;
+mod entrance;
 mod filter;
 mod grpc;
 mod hosted;

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use polylog_sidecar::{
     config::DevArgs,
     logging, openapi,
-    roles::{self, ClusterArgs, ClusterRole, Exit},
+    roles::{self, ClusterArgs, Exit, GatewayArgs},
 };
 
 /// Serves event stores on localhost
@@ -24,7 +24,7 @@ enum Role {
     /// Beside an application in its pod, from what is mounted there
     Sidecar(ClusterArgs),
     /// One Deployment per EventStore: opens its log, and writes $config and $policy
-    Gateway(ClusterArgs),
+    Gateway(GatewayArgs),
     /// Prints the description of the HTTP interface
     Openapi,
 }
@@ -47,8 +47,8 @@ fn main() -> ExitCode {
                 _ => ExitCode::SUCCESS,
             }
         }
-        Role::Sidecar(args) => ended(roles::block_on(roles::cluster(ClusterRole::Sidecar, args))),
-        Role::Gateway(args) => ended(roles::block_on(roles::cluster(ClusterRole::Gateway, args))),
+        Role::Sidecar(args) => ended(roles::block_on(roles::sidecar(args))),
+        Role::Gateway(args) => ended(roles::block_on(roles::gateway(args))),
     }
 }
 

@@ -7,9 +7,10 @@ use polylog_replication::SourceState;
 use crate::{
     configuration::Configurations,
     drain::Drain,
+    entrance::Entrance,
     hosted::{Hosted, Waiting},
     http::{Bounds, Guard, Room, body},
-    identity::{Subject, Workload},
+    identity::{Peer, Subject, Workload},
     metrics::Metrics,
     sources::code_of,
 };
@@ -19,7 +20,8 @@ pub struct Server {
     stores: ArcSwap<BTreeMap<String, Served>>,
     /// The store of the short path.
     default_store: ArcSwapOption<String>,
-    caller: ArcSwap<Caller>,
+    /// Whoever calls on loopback.
+    own: ArcSwap<Peer>,
     /// Which hosts and origins are answered.
     pub guard: Guard,
     /// Whether the process is about to stop.
@@ -28,6 +30,8 @@ pub struct Server {
     pub metrics: Metrics,
     /// What became of mounted configurations.
     pub(crate) configurations: Configurations,
+    /// How other pods come in.
+    pub(crate) entrance: Arc<Entrance>,
     readiness: Readiness,
     room: Room,
 }
@@ -39,11 +43,6 @@ pub(crate) enum Served {
     Open(Arc<Hosted>),
     /// It cannot be opened yet.
     Waiting(Arc<Waiting>),
-}
-
-struct Caller {
-    subject: Subject,
-    workload: Workload,
 }
 
 /// What the process calls ready.
@@ -63,7 +62,7 @@ impl Server {
             _ => None,
         };
         let served = |hosted: Hosted| (hosted.name.clone(), Served::Open(Arc::new(hosted)));
-        let server = Self::of(Readiness::Appends, Caller { subject, workload: Workload::default() }, bounds);
+        let server = Self::of(Readiness::Appends, Peer::always(subject, Workload::default()), bounds);
         server.default_store.store(default_store.or(only).map(Arc::new));
         server.stores.store(Arc::new(stores.into_iter().map(served).collect()));
         server
@@ -72,19 +71,20 @@ impl Server {
     /// A server without stores, which are put in and taken out while it runs; not ready before it is configured.
     pub(crate) fn in_a_cluster(bounds: Bounds) -> Self {
         let reason = ArcSwapOption::from_pointee("the configuration is not read yet".to_owned());
-        let caller = Caller { subject: Subject::Local, workload: Workload::default() };
-        Self::of(Readiness::Configured(reason), caller, bounds)
+        let nobody_yet = Peer::always(Subject::Local, Workload::default());
+        Self::of(Readiness::Configured(reason), nobody_yet, bounds)
     }
 
-    fn of(readiness: Readiness, caller: Caller, bounds: Bounds) -> Self {
+    fn of(readiness: Readiness, own: Peer, bounds: Bounds) -> Self {
         Self {
             stores: ArcSwap::default(),
             default_store: ArcSwapOption::empty(),
-            caller: ArcSwap::from_pointee(caller),
+            own: ArcSwap::from_pointee(own),
             guard: Guard::default(),
             drain: Drain::default(),
             metrics: Metrics::new(),
             configurations: Configurations::default(),
+            entrance: Arc::default(),
             readiness,
             room: Room::new(bounds),
         }
@@ -96,14 +96,9 @@ impl Server {
         Self { metrics, ..self }
     }
 
-    /// Who calls.
-    pub fn subject(&self) -> Subject {
-        self.caller.load().subject.clone()
-    }
-
-    /// Where the caller runs.
-    pub fn workload(&self) -> Workload {
-        self.caller.load().workload.clone()
+    /// Whoever calls on loopback.
+    pub(crate) fn own(&self) -> Arc<Peer> {
+        self.own.load_full()
     }
 
     /// The store of the short path.
@@ -155,9 +150,9 @@ impl Server {
         });
     }
 
-    /// Takes over who calls from where, and the store of the short path.
-    pub(crate) fn identify(&self, subject: Subject, workload: Workload, default_store: Option<String>) {
-        self.caller.store(Arc::new(Caller { subject, workload }));
+    /// Takes over who calls on loopback, and the store of the short path.
+    pub(crate) fn identify(&self, own: Peer, default_store: Option<String>) {
+        self.own.store(Arc::new(own));
         self.default_store.store(default_store.map(Arc::new));
     }
 

@@ -93,8 +93,25 @@ async fn a_declared_connection_is_used_when_asked_for() {
     let other = folder(&format!("{other}{secrets}"));
     refused(other.path(), "ledger=declared", 2, &["database other", "mysql.database is declared"]);
     let prefixed = store.replace("database: declared", "database: declared, tablePrefix: pl_");
-    let prefixed = folder(&format!("{prefixed}{secrets}"));
-    refused(prefixed.path(), "ledger=declared", 2, &["mysql.tablePrefix is not in this version"]);
+    let folder_of_prefix = folder(&format!("{prefixed}{secrets}"));
+    let beside = Dev::start(folder_of_prefix.path(), "ledger=declared");
+    assert!(beside.banner.contains("database declared, table prefix pl_"), "{}", beside.banner);
+    beside.client.append("Payment-1", "Paid", "1").await;
+    beside.client.append("Payment-1", "Paid", "2").await;
+    drop(beside);
+    for (table, stored) in [("polylog_events", "1"), ("pl_polylog_events", "2")] {
+        let count = format!("SELECT count(*) FROM {table} WHERE stream = 'Payment-1'");
+        assert_eq!(SERVER.execute("declared", &count), stored, "{table}");
+    }
+    // another prefix is another log: none, or somebody else's
+    for (prefix, words) in [("tablePrefix: px_", "holds no log"), ("tablePrefix: ''", "holds log")] {
+        let moved = prefixed.replace("tablePrefix: pl_", prefix);
+        std::fs::write(folder_of_prefix.path().join("store.yaml"), format!("{moved}{secrets}")).unwrap();
+        refused(folder_of_prefix.path(), "ledger=declared", 1, &["wrong_store", words]);
+    }
+    assert_eq!(SERVER.execute("declared", "SHOW TABLES LIKE 'px%'"), "");
+    let upper = folder(&format!("{}{secrets}", prefixed.replace("pl_", "PL_")));
+    refused(upper.path(), "ledger=declared", 2, &["tablePrefix"]);
     let encrypted = store.replace("auth:", "tls: {mode: Require}, auth:");
     let encrypted = folder(&format!("{encrypted}{secrets}"));
     refused(encrypted.path(), "ledger=declared", 1, &["source_refused", "TLS"]);

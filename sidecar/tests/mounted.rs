@@ -172,11 +172,7 @@ async fn an_address_of_mariadb_names_the_declared_database_or_none() {
     assert_eq!(serving.until_configuration("Refused").await["code"], "source_unavailable");
     for (manifest, url, words) in [
         (store("payments"), "mysql://127.0.0.1:1/other", "the address names the database other"),
-        (
-            store("payments, tablePrefix: x_"),
-            "mysql://127.0.0.1:1",
-            "mysql.tablePrefix is not in this version",
-        ),
+        (store("payments, tablePrefix: X_"), "mysql://127.0.0.1:1", "tablePrefix"),
         (store("mysql"), "mysql://127.0.0.1:1", "none of the server's own"),
         (store("payments"), "postgres://127.0.0.1:1/payments", "it must begin with mysql://"),
     ] {

@@ -1,6 +1,7 @@
 //! Traces through a process of its own, to a collector in this test.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod otlp_receiver;
 mod support;
 
 use std::{
@@ -8,7 +9,7 @@ use std::{
     io::{BufRead, BufReader},
     net::TcpListener,
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -19,17 +20,23 @@ use opentelemetry_proto::tonic::{
     },
     trace::v1::{Span, span::SpanKind, status::StatusCode},
 };
+use otlp_receiver::Receiver;
 use parking_lot::Mutex;
 use polylog_api::proto::polylog::v1::expected::Kind;
 use support::{Client, Remote, remote};
 use tempfile::TempDir;
-use tonic::transport::{Identity, ServerTlsConfig};
+use tonic::{
+    codec::CompressionEncoding,
+    transport::{Identity, ServerTlsConfig},
+};
 
 /// A collector that keeps what it gets.
 #[derive(Clone, Default)]
 struct Collector {
     spans: Arc<Mutex<Vec<Span>>>,
     service: Arc<Mutex<String>>,
+    /// How the last message over gRPC was compressed.
+    compression: Arc<Mutex<Option<String>>>,
 }
 
 #[tonic::async_trait]
@@ -38,7 +45,16 @@ impl TraceService for Collector {
         &self,
         request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
-        for resource_spans in request.into_inner().resource_spans {
+        let compression = request.metadata().get("grpc-encoding").map(|it| it.to_str().unwrap().to_owned());
+        *self.compression.lock() = compression;
+        self.keep(request.into_inner());
+        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+impl Collector {
+    fn keep(&self, request: ExportTraceServiceRequest) {
+        for resource_spans in request.resource_spans {
             for attribute in resource_spans.resource.unwrap_or_default().attributes {
                 if attribute.key == "service.name" {
                     *self.service.lock() = format!("{:?}", attribute.value);
@@ -48,18 +64,15 @@ impl TraceService for Collector {
                 self.spans.lock().extend(scope.spans);
             }
         }
-        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
     }
-}
 
-impl Collector {
     /// A collector and its address.
     async fn start() -> (Self, String) {
         let collector = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let incoming = tonic::transport::server::TcpIncoming::from(listener);
-        let service = TraceServiceServer::new(collector.clone());
+        let service = TraceServiceServer::new(collector.clone()).accept_compressed(CompressionEncoding::Gzip);
         let server = tonic::transport::Server::builder().add_service(service);
         tokio::spawn(server.serve_with_incoming(incoming));
         (collector, address)
@@ -210,7 +223,11 @@ fn only_link(span: &Span) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn grpc_takes_its_trace_from_metadata() {
     let (collector, address) = Collector::start().await;
-    let dev = Dev::start(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &address), ("OTEL_SERVICE_NAME", "till")]);
+    let dev = Dev::start(&[
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &address),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_SERVICE_NAME", "till"),
+    ]);
     let mut request = tonic::Request::new(remote::commit("a", Kind::Any(true), &[("T", "1")]));
     request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{CALLER}-01").parse().unwrap());
     dev.remote.events().append(request).await.unwrap();
@@ -228,6 +245,69 @@ async fn grpc_takes_its_trace_from_metadata() {
     // what the caller did wrong is no error of the server
     assert_ne!(second.status.as_ref().map(|status| status.code), Some(StatusCode::Error as i32));
     assert!(collector.service.lock().contains("till"), "{}", collector.service.lock());
+    assert_eq!(collector.compression.lock().as_deref(), Some("gzip"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_over_http_gets_its_messages_compressed_over_one_connection() {
+    let (receiver, port) = Receiver::start().await;
+    let dev = Dev::start(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://127.0.0.1:{port}")),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=shop"),
+    ]);
+    let parent = format!("00-{TRACE}-{CALLER}-01");
+    let headers = [("content-type", "application/json"), ("traceparent", &*parent)];
+    dev.client.send(http::Method::POST, "/v1/streams/a", &headers, BODY).await.ok();
+    receiver.collector.wait_for("append", 1).await;
+    let request = only(receiver.collector.named("append"));
+    assert_eq!((hex(&request.trace_id), hex(&request.parent_span_id)), (TRACE.into(), CALLER.into()));
+    dev.client.post("/v1/streams/b", BODY).await.ok();
+    receiver.collector.wait_for("append", 2).await;
+    assert!(receiver.collector.service.lock().contains("polylog"));
+    assert!(receiver.paths.lock().iter().all(|path| path == "/v1/traces"), "{:?}", receiver.paths.lock());
+    let headers = receiver.headers.lock().clone();
+    let host = format!("127.0.0.1:{port}");
+    for (name, value) in [
+        ("content-type", "application/x-protobuf"),
+        ("content-encoding", "gzip"),
+        ("x-tenant", "shop"),
+        ("host", &host),
+    ] {
+        assert_eq!(headers.get(name).unwrap(), value);
+    }
+    assert_eq!(receiver.connections.load(Ordering::Relaxed), 1, "it is kept");
+    assert!(Dev::traced(&dev.admin, "exported").await >= 2);
+    assert_eq!(Dev::traced(&dev.admin, "failed").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_over_https_is_trusted_by_its_authority_alone() {
+    let (receiver, port, certificate) = Receiver::start_with_tls().await;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, certificate).unwrap();
+    let address = format!("https://localhost:{port}/tenants/shop/spans");
+    let endpoint = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &*address);
+    let protocol = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf");
+    let authority = ("OTEL_EXPORTER_OTLP_CERTIFICATE", path.to_str().unwrap());
+    let trusting = Dev::start(&[endpoint, protocol, authority]);
+    for count in 1..=2 {
+        trusting.client.post("/v1/streams/a", BODY).await.ok();
+        receiver.collector.wait_for("append", count).await;
+    }
+    assert!(receiver.connections.load(Ordering::Relaxed) >= 2, "each was closed, and another one made");
+    assert!(receiver.paths.lock().iter().all(|path| path == "/tenants/shop/spans"));
+    assert!(receiver.headers.lock().get("content-encoding").is_none());
+    let other = Dev::start(&[endpoint, protocol]);
+    other.client.post("/v1/streams/a", BODY).await.ok();
+    let begin = Instant::now();
+    while Dev::traced(&other.admin, "failed").await == 0 {
+        assert!(begin.elapsed() < Duration::from_secs(30), "nothing fails");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(Dev::traced(&other.admin, "exported").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,10 +392,10 @@ fn what_this_version_cannot_do_is_refused_at_the_start() {
     let ended = Command::new(env!("CARGO_BIN_EXE_polylog-sidecar"))
         .args(["dev", "--ephemeral"])
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
-        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
         .output()
         .unwrap();
     assert_eq!(ended.status.code(), Some(2));
     let said = String::from_utf8(ended.stderr).unwrap();
-    assert!(said.contains("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"), "{said}");
+    assert!(said.contains("OTEL_EXPORTER_OTLP_PROTOCOL=http/json"), "{said}");
 }

@@ -16,7 +16,7 @@ start_api_server() {
     --kubelet-certificate-authority="$keys/authority.crt" --kubelet-preferred-address-types=InternalIP \
     --enable-aggregator-routing=true --profiling=false
   # a socket with a path is reached from every network namespace: the host's way in
-  start api-bridge socat "UNIX-LISTEN:$bed/api.socket,fork,unlink-early" TCP:127.0.0.1:6443
+  start api-bridge socat "UNIX-LISTEN:$bed/api.socket,fork,unlink-early" TCP:127.0.0.1:6443,nodelay
   until_ready kube-apiserver 60 from_api_server /readyz
 }
 

@@ -9,7 +9,7 @@ trap 'tests/kube/down "$bed"; rm -rf "$work"' EXIT
 
 tests/kube/up --tier node "$bed"
 kubectl() { "$bed/bin/kubectl" --kubeconfig "$bed/kubeconfig" "$@"; }
-for program in polylog polylog-sidecar; do
+for program in polylog polylog-sidecar polylog-operator; do
   for time in first second; do
     images/archive --name "localhost/$program:test" --output "$work/$program.$time" "$target/release/$program"
   done
@@ -77,6 +77,21 @@ spec:
       imagePullPolicy: Never
       args: [--url, 'http://kubernetes.default.svc.cluster.local:443', status]
       securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: operator}
+spec:
+  # without an account it finds no cluster, and says so
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: operator
+      image: localhost/polylog-operator:test
+      imagePullPolicy: Never
+      args: [--namespace=ops, --pod=operator, --sidecar-image=localhost/polylog-sidecar:test]
+      securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
 END
 said() { kubectl -n images describe pod "$1"; kubectl -n images logs "$1" --all-containers; } >&2
 kubectl -n images wait --for=jsonpath='{.status.phase}=Succeeded' pod/laptop --timeout=60s || { said laptop; exit 1; }
@@ -84,3 +99,5 @@ kubectl -n images logs laptop -c append | grep 'Payment-p1 version 1'
 kubectl -n images wait --for=condition=Ready pod/sidecar --timeout=60s || { said sidecar; exit 1; }
 kubectl -n images wait --for=jsonpath='{.status.phase}=Failed' pod/names --timeout=60s || { said names; exit 1; }
 kubectl -n images logs names | grep 'HTTP request to an HTTPS server'
+kubectl -n images wait --for=jsonpath='{.status.phase}=Failed' pod/operator --timeout=60s || { said operator; exit 1; }
+kubectl -n images logs operator | grep 'no API server'

@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
-# Resident memory of the shipped binaries, `polylog dev` and the roles of a cluster: idle, and while 128 clients append
-# and 100 subscribers follow, one of them stalled.
+# Resident memory of `polylog dev` and of the roles of a cluster: idle, and while 128 clients append and 100 subscribers
+# follow, one of them stalled.
 #
-#   tests/whole/memory.sh [folder for the figures, as JSON]
+#   tests/whole/memory.sh release            of the build that the other tests use, which has more code
+#   tests/whole/memory.sh shipped [folder]   of the binaries as they are shipped; leaves the figures there, as JSON
 # shellcheck disable=SC2086  # the arguments of a role are several
 set -euo pipefail
 . tests/lib/tools.sh
 need_postgres
-need_shipped_binaries
-figures=${1:+--figures=$1}
-for role in "" "--role=sidecar --idle=25" "--role=gateway --idle=25"; do
-  echo "${role:-dev}"
-  polylog-whole-tests memory --binary "$shipped/polylog" --role-binary "$shipped/polylog-sidecar" $role $figures
+case $1 in
+  release) binaries=$target/release more=2 ;;
+  shipped) need_shipped_binaries; binaries=$shipped more=0 ;;
+esac
+figures=${2:+--figures=$2}
+for role in "--idle=$((22 + more))" "--role=sidecar --idle=$((25 + more))" "--role=gateway --idle=$((25 + more))"; do
+  echo "$role"
+  polylog-whole-tests memory --binary "$binaries/polylog" --role-binary "$binaries/polylog-sidecar" $role $figures
 done

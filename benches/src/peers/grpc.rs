@@ -12,7 +12,7 @@ use http::Request;
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::{net::TcpStream, task::JoinSet};
 
-use super::messages::Template;
+use super::{messages::Template, together::Together};
 use crate::load::{Load, Measured, STREAMS};
 
 /// Connections at most; as many calls share one as there are more clients.
@@ -118,7 +118,7 @@ async fn connect(port: u16, connections: &mut JoinSet<()>) -> Result<SendRequest
     stream.set_nodelay(true)?;
     let mut builder = Builder::new();
     builder.initial_window_size(WINDOW).initial_connection_window_size(WINDOW);
-    let (sender, connection) = builder.handshake(stream).await?;
+    let (sender, connection) = builder.handshake(Together(stream)).await?;
     // what breaks a connection is what breaks the calls on it
     connections.spawn(async move { drop(connection.await) });
     Ok(sender)

@@ -14,6 +14,7 @@ mod results;
 mod rounds;
 mod servers;
 mod slow_disk;
+mod together;
 mod umadb;
 
 use std::{

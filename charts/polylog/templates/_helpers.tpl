@@ -53,6 +53,32 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   namespace: {{ .Release.Namespace }}
 {{- end -}}
 
+{{/* Whether a list of namespaces is looked after; else all of them are, or those with the label. */}}
+{{- define "polylog.isListed" -}}
+{{- if and (kindIs "slice" .Values.watchNamespaces) .Values.watchNamespaces }}true{{ end -}}
+{{- end -}}
+
+{{- define "polylog.isLabelled" -}}
+{{- if kindIs "string" .Values.watchNamespaces }}true{{ end -}}
+{{- end -}}
+
+{{/* The namespaces that are looked after, as admission selects them; nothing for all. */}}
+{{- define "polylog.namespaceSelector" -}}
+{{- if include "polylog.isListed" . -}}
+namespaceSelector:
+  matchExpressions:
+    - key: kubernetes.io/metadata.name
+      operator: In
+      values:
+        {{- toYaml .Values.watchNamespaces | nindent 8 }}
+{{- else if include "polylog.isLabelled" . -}}
+namespaceSelector:
+  matchExpressions:
+    - {key: polylog.dev/enabled, operator: Exists}
+    - {key: polylog.dev/enabled, operator: NotIn, values: ["false"]}
+{{- end -}}
+{{- end -}}
+
 {{/* What the operator may do where it looks after EventStores. */}}
 {{- define "polylog.watchedRules" -}}
 - apiGroups: [polylog.dev]
@@ -82,4 +108,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+# the claim on the namespace, so that no two installations look after it; a name cannot be demanded of what is created
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [polylog-installation]
+  verbs: [get, update]
 {{- end -}}

@@ -1,13 +1,13 @@
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use polylog_crds::{
     manifests::{self, Manifests, ObjectKey},
     values::NamespaceName,
 };
-use polylog_injection::{Store, Stores};
+use polylog_injection::{Store, Stores, names::STORE_LABEL, pod_template};
 use serde_json::Value;
 
-use super::documents::Document;
+use super::{FurtherStores, documents::Document, objects};
 use crate::exit::Failure;
 
 /// The EventStores that the files hold.
@@ -36,6 +36,33 @@ impl Known {
                 namespace.parse().map_err(|error| format!("metadata.namespace: {error}"))
             }
         }
+    }
+
+    /// Those that somebody else knows, of every namespace with a pod that wants a sidecar. To be added first: what is
+    /// added later wins.
+    pub(super) fn add_further(
+        &mut self,
+        documents: &mut [Document],
+        further: &FurtherStores<'_>,
+    ) -> Result<(), Failure> {
+        let mut namespaces = BTreeSet::new();
+        for document in documents {
+            for object in objects(&mut document.value) {
+                let namespace = self.namespace_of(object).map_err(Failure::Usage)?;
+                let asks = |template: &mut Value| template["metadata"]["labels"].get(STORE_LABEL).is_some();
+                if pod_template(object).is_some_and(asks) {
+                    namespaces.insert(namespace);
+                }
+            }
+        }
+        for namespace in namespaces {
+            for (name, spec) in further(&namespace)? {
+                let store = Store::new(&name, &spec);
+                let name = name.parse().map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+                self.stores.insert(ObjectKey { namespace: namespace.clone(), name }, store);
+            }
+        }
+        Ok(())
     }
 
     /// Those among the documents.

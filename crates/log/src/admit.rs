@@ -1,5 +1,5 @@
 use crate::{
-    Commit, ConfigPoint, ConfigVersion, Cut, Entry, EntryError, Facts, Head, Identity, Nonce, Point,
+    Commit, ConfigPoint, ConfigVersion, Cut, Entry, EntryError, FORMAT, Facts, Head, Identity, Nonce, Point,
     Position, Rule, Rules, SourceName, Term, TermOpened, Timestamp, Verdict, Watermarks,
     sequence::{Sequencer, config_of},
 };
@@ -109,6 +109,17 @@ pub enum Refusal {
     /// The database belongs to another log, is another database, or was adopted again: stop counting it.
     #[error("this database holds another log, or is not the one that was adopted")]
     WrongStore,
+    /// A newer version has written the head: read on, write nothing. Update this one.
+    #[error("stored format {found} needs a newer version (this one knows up to {known})")]
+    NewerFormat {
+        /// What the head says.
+        found: u32,
+        /// The newest this version knows.
+        known: u32,
+    },
+    /// A newer version has written the configuration in force: read on, write nothing. Update this one.
+    #[error("configuration {} in the log has fields that this version does not know", .0.0)]
+    NewerConfig(ConfigVersion),
     /// The own term is higher, or this source is not the primary of the term: read the heads again.
     #[error("the source stands under another term, or is not its primary")]
     Fenced,
@@ -144,6 +155,7 @@ impl Head {
         if rules.on(Rule::Identity) && *of != self.identity {
             return Err(Refusal::WrongStore);
         }
+        self.is_known()?;
         let mut effect = match operation {
             Operation::Promise { term, nonce } => self.promise(term, nonce, rules),
             Operation::Open(opening) => self.open(opening, rules),
@@ -155,6 +167,17 @@ impl Head {
         }?;
         effect.head.revision = self.revision + 1;
         Ok(effect)
+    }
+
+    /// Whether this version knows all that a writer has to know. Every operation asks, whatever the rules.
+    fn is_known(&self) -> Result<(), Refusal> {
+        if self.format > FORMAT {
+            return Err(Refusal::NewerFormat { found: self.format, known: FORMAT });
+        }
+        if self.config.config.is_newer {
+            return Err(Refusal::NewerConfig(self.config.config.version));
+        }
+        Ok(())
     }
 
     fn rises_to(&self, term: Term, rules: Rules) -> Result<(), Refusal> {

@@ -11,7 +11,6 @@ pub struct ConfigVersion(pub u32);
 
 /// A source as the log knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Member {
     /// Its name in the manifests.
     pub name: SourceName,
@@ -107,7 +106,7 @@ pub enum Divergence {
 
 /// What travels in the log as `$config`: every append is made under one of them, by number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Config {
     /// Its number; grows by one.
     pub version: ConfigVersion,
@@ -132,9 +131,24 @@ pub struct Config {
     /// Appends are refused while more events than this are in the primary alone; absent = never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_unreplicated_events: Option<u64>,
+    /// It has fields that this version does not know, so a newer one wrote it. What is read under it stays readable;
+    /// nothing may be written under it here.
+    #[serde(skip)]
+    pub is_newer: bool,
 }
 
 impl Config {
+    /// From the content of a `$config`.
+    ///
+    /// # Errors
+    /// Not a configuration, or one with a value that only a newer format may have.
+    pub fn parse(content: &[u8]) -> Result<Self, serde_json::Error> {
+        let whole: serde_json::Value = serde_json::from_slice(content)?;
+        let mut config: Self = serde_json::from_slice(content)?;
+        config.is_newer = has_more(&whole, &serde_json::to_value(&config)?);
+        Ok(config)
+    }
+
     /// The configuration number zero, of a log that is not open yet.
     pub fn implicit(voter: Member) -> Self {
         Self {
@@ -148,12 +162,30 @@ impl Config {
             failover: Failover::Manual,
             divergence: Divergence::Quarantine,
             max_unreplicated_events: None,
+            is_newer: false,
         }
     }
 
     /// Whether acknowledged events can be in a tail that loses.
     pub fn is_lossy(&self) -> bool {
         self.acks.required(self.voters.len()) < Acks::Majority.required(self.voters.len())
+    }
+}
+
+/// Whether a document has a field, somewhere, that another one lacks. An empty one is as good as none.
+fn has_more(document: &serde_json::Value, known: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match (document, known) {
+        (Value::Object(fields), Value::Object(known)) => {
+            fields.iter().any(|(name, value)| match known.get(name) {
+                Some(known) => has_more(value, known),
+                None => !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty()),
+            })
+        }
+        (Value::Array(items), Value::Array(known)) => {
+            items.iter().zip(known).any(|(item, known)| has_more(item, known))
+        }
+        _ => false,
     }
 }
 

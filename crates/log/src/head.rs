@@ -2,7 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ConfigPoint, DatabaseId, Incarnation, LogId, Nonce, Point, Position, Term, Timestamp};
 
-/// The stored format that this version writes.
+/// The stored format that this version writes. A version that knows n reads n + 1 too, and writes nothing into it: what a
+/// newer format adds must not change what an older one reads.
 pub const FORMAT: u32 = 1;
 
 /// Which log a database holds, which database it is, and which adoption of it.

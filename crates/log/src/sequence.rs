@@ -290,7 +290,7 @@ impl<'a> Sequencer<'a> {
 /// The configuration that an entry puts in force, if it holds one.
 pub(crate) fn config_of(entry: &Entry) -> Option<ConfigPoint> {
     let event = entry.events.iter().find(|event| event.event_type.as_str() == system::CONFIG)?;
-    let config: Config = serde_json::from_slice(event.data.as_deref()?).ok()?;
+    let config = Config::parse(event.data.as_deref()?).ok()?;
     Some(ConfigPoint { position: event.position, config: Arc::new(config) })
 }
 

@@ -68,6 +68,9 @@ impl Election {
         if !self.may_open {
             return Decision::Wait;
         }
+        if head.format > FORMAT {
+            return Decision::Refuse(Failure::FormatTooNew { found: head.format, known: FORMAT }.into());
+        }
         if let Some((term, nonce)) = self.own
             && (head.term, head.grant) == (term, Some(nonce))
         {
@@ -93,9 +96,6 @@ impl Election {
         if head.identity != self.of {
             let found = format!("log {}, database {}", head.identity.log, head.identity.database);
             return Some(Failure::WrongStore(found).into());
-        }
-        if head.format > FORMAT {
-            return Some(Failure::FormatTooNew { found: head.format, known: FORMAT }.into());
         }
         match &config.voters[..] {
             [voter] if voter.database == self.of.database && voter.incarnation == self.of.incarnation => None,

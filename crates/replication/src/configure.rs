@@ -68,6 +68,7 @@ impl DesiredConfig {
             divergence: self.divergence,
             order,
             max_unreplicated_events: self.max_unreplicated_events,
+            is_newer: false,
         };
         let is_first = current.version.0 == 0;
         (is_first || desired != **current)

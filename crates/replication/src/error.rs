@@ -119,6 +119,9 @@ pub enum AppendError {
     /// `not_supported`: the log's configuration needs more than this version can do. Update this process.
     #[error("{0}")]
     NotSupported(String),
+    /// `sidecar_too_old`: the log's configuration was written by a newer version. Update this process.
+    #[error("{0}")]
+    TooOld(String),
     /// `draining`: this process is about to stop. Send it to another one, or again later.
     #[error("this process takes no more appends: it is about to stop")]
     Draining,

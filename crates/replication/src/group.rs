@@ -4,6 +4,7 @@
 
 mod answers;
 mod batches;
+mod gather;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::{
 
 use polylog_log::{Commit, ConfigVersion, Term, Verdict};
 
+use self::gather::Pace;
 use crate::{AppendError, QueueBounds, backoff::Backoff};
 
 /// Most events in a batch of more than one commit; also most commits.
@@ -114,17 +116,6 @@ pub(crate) struct Group<T> {
     is_draining: bool,
     sent: Sent,
     outcomes: Vec<(T, Outcome)>,
-}
-
-/// What the last answered batch says about the next one.
-#[derive(Clone, Copy, Default)]
-struct Pace {
-    took: Duration,
-    answered_at: Option<Instant>,
-    /// How many callers there were: those just answered and those that waited meanwhile.
-    callers: usize,
-    /// How many events it had.
-    events: usize,
 }
 
 impl<T> Group<T> {

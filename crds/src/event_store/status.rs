@@ -206,6 +206,10 @@ pub struct PodsStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub oldest_version: Option<String>,
+    /// The version of the sidecars that are injected now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub current_version: Option<String>,
 }
 
 /// The provisioning plan.

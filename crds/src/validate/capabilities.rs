@@ -175,19 +175,15 @@ impl Capabilities {
     };
 
     /// What the sidecar in a pod of this version can do: what is the operator's or the gateway's is no business of its own.
-    pub const SIDECAR: Self = Self {
-        program: "the sidecar",
-        features: &[
-            IN_A_CLUSTER,
-            &[(Feature::DeleteData, Support::Works), (Feature::GatewayTls, Support::Works)],
-        ],
-        ..Self::OPERATOR
-    };
+    pub const SIDECAR: Self = Self { program: "the sidecar", ..Self::GATEWAY };
 
     /// What the gateway of this version can do: what is the operator's is no business of its own.
     pub const GATEWAY: Self = Self {
         program: "the gateway",
-        features: &[IN_A_CLUSTER, &[(Feature::DeleteData, Support::Works)]],
+        features: &[
+            IN_A_CLUSTER,
+            &[(Feature::DeleteData, Support::Works), (Feature::GatewayTls, Support::Works)],
+        ],
         ..Self::OPERATOR
     };
 
@@ -198,7 +194,7 @@ impl Capabilities {
         default_engine: None,
         voters: 1,
         lanes: 1,
-        features: &[IN_A_CLUSTER],
+        features: &[IN_A_CLUSTER, &[(Feature::DeleteData, Support::Works)]],
     };
 
     /// What happens to a field that asks for `feature`.

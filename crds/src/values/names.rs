@@ -60,8 +60,8 @@ text_type!(
     MongodbDatabase, max 63, pattern r"^[A-Za-z0-9_-]+$"
 );
 text_type!(
-    /// Text in front of table names.
-    TablePrefix, max 20, pattern r"^[A-Za-z0-9_]*$"
+    /// Text in front of table names: in lower case, as some servers keep them.
+    TablePrefix, max 20, pattern r"^([a-z_][a-z0-9_]*)?$"
 );
 text_type!(
     /// Text in front of collection names.
@@ -132,7 +132,7 @@ mod tests {
         accepts::<PostgresSchema>(&["payments", "_x1"], &["", "1x", "a-b"]);
         accepts::<MysqlDatabase>(&["pay-ments"], &["", "a b", "a`b"]);
         accepts::<MongodbDatabase>(&["payments"], &["", "a.b", "a$b"]);
-        accepts::<TablePrefix>(&["", "pl_"], &["a-b"]);
+        accepts::<TablePrefix>(&["", "pl_", "_2"], &["a-b", "2pl_", "PL_"]);
         accepts::<CollectionPrefix>(&["", "pl."], &["a b"]);
         accepts::<IndexName>(&["shop-payments"], &["", "Shop", "_x"]);
         accepts::<IndexPattern>(&["events", "events-*"], &["*", "a*b"]);

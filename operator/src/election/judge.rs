@@ -8,7 +8,7 @@ use super::LEASE;
 
 /// What to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// There is no Lease: create it.
     Create,
     /// It is ours: write it again.
@@ -21,13 +21,13 @@ pub(super) enum Step {
 
 /// What was seen of the Lease, and since when on this process's clock.
 #[derive(Debug, Default)]
-pub(super) struct Judge {
+pub(crate) struct Judge {
     seen: Option<(String, Instant)>,
 }
 
 impl Judge {
     /// What `me` does about the Lease that was read at `now`.
-    pub(super) fn decide(&mut self, me: &str, lease: Option<&Lease>, now: Instant) -> Step {
+    pub(crate) fn decide(&mut self, me: &str, lease: Option<&Lease>, now: Instant) -> Step {
         let Some(lease) = lease else {
             self.seen = None;
             return Step::Create;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use judge::{Judge, Step};
 pub(crate) use lease::Candidate;
 pub use lease::ElectionError;
 

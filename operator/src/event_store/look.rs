@@ -8,7 +8,7 @@ use super::{
     EventStores, Guarded,
     build::{Built, Kind, Owner, Wanted, build, plan_map},
     dereference::{DereferenceError, Reader},
-    namespaced,
+    finalizer, namespaced,
     provision::{Approvals, Provisioning, new_log},
     reconcile::ReconcileError,
     refusal::Refusal,
@@ -43,12 +43,7 @@ impl EventStores {
         let strategy = self.strategy(key, store).await?;
         let strategy_generation = strategy.as_ref().and_then(|strategy| strategy.metadata.generation);
         let account = self.context.account();
-        let reader = Reader {
-            client: &self.context.client,
-            account: &account,
-            is_cluster_wide: self.context.args.watch_namespaces.is_empty(),
-        };
-        let found = match reader.dereference(key, store, strategy.clone()).await {
+        let found = match self.reader(&account).dereference(key, store, strategy.clone()).await {
             Ok(found) => found,
             Err(DereferenceError::Refused(refusal)) => return Ok(Look::refused(refusal)),
             Err(error @ DereferenceError::Api { .. }) => return Err(error.into()),
@@ -57,6 +52,10 @@ impl EventStores {
             Ok(validated) => validated,
             Err(refusal) => return Ok(Look::refused(refusal)),
         };
+        if finalizer::is_wanted(store) {
+            // before anything of it is written that would be left behind
+            self.finalize(key, store.meta(), true).await?;
+        }
         let uid = store.meta().uid.clone().unwrap_or_default();
         let all = self.all().await;
         let progress = if found.is_blind {
@@ -116,7 +115,17 @@ impl EventStores {
         })
     }
 
-    async fn strategy(
+    /// Reads what a store refers to, as the operator's `account`.
+    pub(super) fn reader<'a>(&'a self, account: &'a str) -> Reader<'a> {
+        Reader {
+            client: &self.context.client,
+            account,
+            is_cluster_wide: self.context.args.watch_namespaces.is_empty(),
+        }
+    }
+
+    /// Its strategy, as far as there is one.
+    pub(super) async fn strategy(
         &self,
         key: &ObjectKey,
         store: &EventStore,
@@ -127,7 +136,7 @@ impl EventStores {
     }
 
     /// Every EventStore that this operator sees, once each scope was read.
-    async fn all(&self) -> Vec<Store<Guarded>> {
+    pub(super) async fn all(&self) -> Vec<Store<Guarded>> {
         let all = self.context.stores.read().clone();
         for stores in &all {
             if let Err(error) = stores.wait_until_ready().await {
@@ -158,7 +167,7 @@ impl EventStores {
 }
 
 /// The other EventStore that a log belongs to, if one of them knows it or would begin it.
-fn holder_of(all: &[Store<Guarded>], log: LogId, uid: &str) -> Option<ObjectKey> {
+pub(super) fn holder_of(all: &[Store<Guarded>], log: LogId, uid: &str) -> Option<ObjectKey> {
     let text = log.to_string();
     let is_holder = |store: &Guarded| {
         let (Some(other), Ok(store)) = (store.meta().uid.as_deref(), &store.0) else { return false };

@@ -43,8 +43,14 @@ pub(crate) struct Remembered {
     pub(crate) status: Option<(Instant, EventStoreStatus)>,
     /// The log that was found in a database.
     pub(crate) log: Option<LogId>,
+    /// It is to be asked whatever it said before.
+    pub(crate) should_ask: bool,
     /// The plan whose waiting was told.
     pub(crate) told: Option<String>,
+    /// Of a deleted store: its gateway was told to end.
+    pub(crate) gateway_is_ended: bool,
+    /// Of a deleted store: how often in a row it could not be wiped yet.
+    pub(crate) waits: u32,
 }
 
 impl Remembered {
@@ -67,7 +73,8 @@ impl Remembered {
 
     /// Whether its last answer is too old. A little before its time, since that is when it is looked at.
     pub(crate) fn should_ask_gateway(&self) -> bool {
-        self.gateway.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= self.gateway_wait() / 2)
+        self.should_ask
+            || self.gateway.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= self.gateway_wait() / 2)
     }
 
     /// Notes what the gateway said.
@@ -75,6 +82,7 @@ impl Remembered {
         let is_open = matches!(seen, Seen::Answered { is_open: true, .. });
         self.unopened = if is_open { 0 } else { self.unopened.saturating_add(1) };
         self.gateway = Some((asked, seen));
+        self.should_ask = false;
     }
 }
 
@@ -89,21 +97,57 @@ pub(crate) fn spread(time: Duration, share: f64) -> Duration {
     time.mul_f64(0.9 + 0.2 * share.clamp(0.0, 1.0))
 }
 
+/// What something that was seen asks of the next reconcile of a store, also of one that is under way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// Everything is looked at again.
+    pub(crate) look: bool,
+    /// The gateway is asked.
+    pub(crate) ask: bool,
+}
+
 /// What is remembered of every store.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(Mutex<HashMap<ObjectKey, Remembered>>);
+pub(crate) struct Memory {
+    stores: Mutex<HashMap<ObjectKey, Remembered>>,
+    /// Apart, since a reconcile that is under way writes back what it read.
+    wishes: Mutex<HashMap<ObjectKey, Wish>>,
+}
 
 impl Memory {
+    /// What is remembered, with what was wished since.
     pub(crate) fn get(&self, key: &ObjectKey) -> Remembered {
-        self.0.lock().get(key).cloned().unwrap_or_default()
+        let wish = self.wishes.lock().remove(key).unwrap_or_default();
+        let mut stores = self.stores.lock();
+        if wish == Wish::default() {
+            return stores.get(key).cloned().unwrap_or_default();
+        }
+        let remembered = stores.entry(key.clone()).or_default();
+        if wish.look {
+            remembered.next = None;
+        }
+        if wish.ask {
+            remembered.should_ask = true;
+            remembered.unopened = 0;
+        }
+        remembered.clone()
     }
 
     pub(crate) fn put(&self, key: ObjectKey, remembered: Remembered) {
-        self.0.lock().insert(key, remembered);
+        self.stores.lock().insert(key, remembered);
+    }
+
+    /// Adds to what the next reconcile does.
+    pub(crate) fn wish(&self, key: ObjectKey, wish: Wish) {
+        let mut wishes = self.wishes.lock();
+        let wished = wishes.entry(key).or_default();
+        wished.look |= wish.look;
+        wished.ask |= wish.ask;
     }
 
     pub(crate) fn forget(&self, key: &ObjectKey) {
-        self.0.lock().remove(key);
+        self.stores.lock().remove(key);
+        self.wishes.lock().remove(key);
     }
 }
 
@@ -139,6 +183,28 @@ mod tests {
         remembered.gateway_said(now, open);
         assert_eq!((remembered.gateway_wait(), remembered.unopened), (EVERY, 0));
         assert!(!remembered.should_ask_gateway());
+    }
+
+    #[test]
+    fn a_wish_during_a_reconcile_is_not_lost() {
+        let memory = Memory::default();
+        let key = ObjectKey {
+            namespace: "shop".parse().expect("a name"),
+            name: "payments".parse().expect("a name"),
+        };
+        let asked = (Instant::now(), Seen::Nothing(String::new()));
+        let under_way = Remembered { gateway: Some(asked), unopened: 6, ..memory.get(&key) };
+        assert!(!under_way.should_ask_gateway());
+        memory.wish(key.clone(), Wish { ask: true, ..Wish::default() });
+        memory.wish(key.clone(), Wish { look: true, ..Wish::default() });
+        memory.put(key.clone(), Remembered { next: Some(Instant::now()), ..under_way });
+        let next = memory.get(&key);
+        assert!(next.should_ask_gateway() && next.next.is_none() && next.unopened == 0);
+        let mut asked = next;
+        asked.gateway_said(Instant::now(), Seen::Nothing(String::new()));
+        assert!(!asked.should_ask_gateway());
+        memory.put(key.clone(), asked);
+        assert!(!memory.get(&key).should_ask_gateway(), "once");
     }
 
     #[test]

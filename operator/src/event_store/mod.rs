@@ -2,9 +2,13 @@
 
 pub(crate) mod build;
 mod conditions;
+mod deletion;
 mod dereference;
+mod drain;
+mod finalizer;
 mod gateway;
 mod look;
+mod made;
 mod memory;
 pub(crate) mod provision;
 mod reconcile;
@@ -14,6 +18,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 mod validate;
+mod wait;
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,8 +43,13 @@ use kube::{
 use polylog_crds::{EventStore, ReplicationStrategy, manifests::ObjectKey};
 use tokio_util::sync::CancellationToken;
 
-use self::{build::Kind, gateway::Gateways, memory::Memory};
-use crate::{context::Context, names, scope::Scope};
+use self::{
+    build::Kind,
+    gateway::Gateways,
+    made::Made,
+    memory::{Memory, Wish},
+};
+use crate::{context::Context, kinds::in_labelled, names, objects::Sight, scope::Scope};
 
 /// An EventStore as it stands in the cluster, whether this version can read it or not.
 pub(crate) type Guarded = DeserializeGuard<EventStore>;
@@ -75,7 +85,7 @@ pub(crate) fn control(
         gateways: Gateways::new(),
     });
     let users = event_stores.clone();
-    let controller = controller.watches(
+    let controller = in_labelled(controller, &context).watches(
         scope.api::<PartialObjectMeta<ReplicationStrategy>>(client),
         watcher::Config::default(),
         move |strategy| users.users_of(&strategy),
@@ -85,8 +95,8 @@ pub(crate) fn control(
     let controller = owns::<Service>(controller, &event_stores, &scope, Kind::Service);
     let controller = owns::<NetworkPolicy>(controller, &event_stores, &scope, Kind::NetworkPolicy);
     let controller =
-        owns::<PodDisruptionBudget>(controller, &event_stores, &scope, Kind::PodDisruptionBudget);
-    let controller = owns::<Deployment>(controller, &event_stores, &scope, Kind::Deployment);
+        owns_with_status::<PodDisruptionBudget>(controller, &event_stores, &scope, Kind::PodDisruptionBudget);
+    let controller = owns_with_status::<Deployment>(controller, &event_stores, &scope, Kind::Deployment);
     let reconciling = controller
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile::reconcile, failed, event_stores.clone())
@@ -112,10 +122,37 @@ where
     let context = event_stores.context.clone();
     controller.watches(api, watcher::Config::default().labels(names::MANAGED), move |object| {
         let namespace = object.namespace()?;
-        let version = object.metadata.resource_version.as_deref();
-        let is_changed = context.objects.see(kind, &namespace, &object.name_any(), version);
+        let is_changed =
+            context.objects.see(kind, &namespace, &object.name_any(), &Sight::of(&object.metadata));
         let store = object.labels().get(names::INSTANCE)?;
         is_changed.then(|| ObjectRef::new(store).within(&namespace))
+    })
+}
+
+/// The same for a kind whose status others write all the time: only what it is to be counts, and whether it serves now.
+fn owns_with_status<K>(
+    controller: Controller<Guarded>,
+    event_stores: &Arc<EventStores>,
+    scope: &Scope,
+    kind: Kind,
+) -> Controller<Guarded>
+where
+    K: Clone + std::fmt::Debug + Send + 'static,
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+{
+    let api = scope.api::<Made<K>>(&event_stores.context.client);
+    let event_stores = event_stores.clone();
+    controller.watches(api, watcher::Config::default().labels(names::MANAGED), move |object| {
+        let namespace = object.namespace()?;
+        let (name, sight) = (object.name_any(), object.sight());
+        let was_ready = event_stores.context.objects.is_ready(kind, &namespace, &name);
+        let is_changed = event_stores.context.objects.see(kind, &namespace, &name, &sight);
+        let store = object.labels().get(names::INSTANCE)?;
+        let is_news = was_ready.is_some_and(|was_ready| was_ready != sight.is_ready);
+        if is_news && let (Ok(namespace), Ok(name)) = (namespace.parse(), store.parse()) {
+            event_stores.memory.wish(ObjectKey { namespace, name }, Wish { ask: true, ..Wish::default() });
+        }
+        (is_changed || is_news).then(|| ObjectRef::new(store).within(&namespace))
     })
 }
 
@@ -132,8 +169,7 @@ impl EventStores {
         users
             .inspect(|store| {
                 if let Some(key) = key(store.meta()) {
-                    let remembered = self.memory.get(&key);
-                    self.memory.put(key, memory::Remembered { next: None, ..remembered });
+                    self.memory.wish(key, Wish { look: true, ..Wish::default() });
                 }
             })
             .map(|store| ObjectRef::from_obj(&*store))

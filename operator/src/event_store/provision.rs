@@ -65,6 +65,11 @@ pub(crate) struct Approvals {
 }
 
 impl Approvals {
+    /// Nobody approves anything.
+    pub(crate) fn none() -> Self {
+        Self { mode: ProvisioningMode::Apply, automatic: ApprovedClass::None, hash: None }
+    }
+
     /// What may be carried out of this plan.
     pub(crate) fn of(&self, store: &StorePlan, plan: &Plan) -> Approval {
         if self.mode != ProvisioningMode::Apply {
@@ -183,7 +188,7 @@ impl Provisioning<'_> {
         Ok(progress)
     }
 
-    fn provisioner(&self, source: &ResolvedSource) -> Result<Provisioner, Refusal> {
+    pub(super) fn provisioner(&self, source: &ResolvedSource) -> Result<Provisioner, Refusal> {
         let invalid = |error: polylog_sidecar::config::ConfigError| {
             Refusal::new(Reason::InvalidConnection, error.to_string())
         };

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     EventStores, Guarded,
     dereference::DereferenceError,
+    finalizer,
     gateway::Seen,
     key,
     look::approval,
@@ -34,7 +35,15 @@ pub(super) async fn reconcile(
     stores: Arc<EventStores>,
 ) -> Result<Action, ReconcileError> {
     let Some(key) = key(object.meta()) else { return Ok(Action::await_change()) };
+    if let Some(later) = stores.context.leave(&key.namespace, &*object).await? {
+        // what comes back later is looked at anew
+        stores.memory.forget(&key);
+        return Ok(later);
+    }
     let now = Instant::now();
+    if object.meta().deletion_timestamp.is_some() {
+        return stores.delete(&key, &object).await;
+    }
     let store = match &object.0 {
         Ok(store) => store,
         Err(invalid) => {
@@ -46,6 +55,9 @@ pub(super) async fn reconcile(
     };
     if store.spec.suspend == Some(true) {
         return stores.report_suspended(&key, store).await;
+    }
+    if !finalizer::is_wanted(store) {
+        stores.finalize(&key, object.meta(), false).await?;
     }
     let mut remembered = stores.memory.get(&key);
     let inputs = Inputs {
@@ -112,7 +124,7 @@ impl EventStores {
 }
 
 /// What an earlier process wrote down.
-fn told_log(store: &EventStore) -> Option<LogId> {
+pub(super) fn told_log(store: &EventStore) -> Option<LogId> {
     let id = store.status.as_ref()?.store_id.as_deref()?;
     Uuid::try_parse(id).ok().map(LogId::new)
 }

@@ -108,9 +108,12 @@ impl Reason {
     fn next_step(self) -> &'static str {
         match self {
             Reason::IdentityConflict => {
-                "nothing was changed; give the store a schema of its own, or the database that holds its log"
+                "nothing was changed; give the store a schema of its own (in MariaDB a database or a tablePrefix), or the \
+                 database that holds its log"
             }
-            Reason::ForeignTable => "nothing was changed; give the log a schema of its own",
+            Reason::ForeignTable => {
+                "nothing was changed; give the log a schema of its own (in MariaDB a database or a tablePrefix)"
+            }
             Reason::Unauthorized => "correct the user or the password in the Secret",
             Reason::InsufficientRights => {
                 "grant it (polylog grants prints the statements), or give a provisioningConnection that may"

@@ -177,7 +177,11 @@ impl EventStores {
         Ok(Action::await_change())
     }
 
-    async fn write(&self, key: &ObjectKey, status: &EventStoreStatus) -> Result<(), ReconcileError> {
+    pub(super) async fn write(
+        &self,
+        key: &ObjectKey,
+        status: &EventStoreStatus,
+    ) -> Result<(), ReconcileError> {
         let api: Api<Guarded> = super::namespaced(&self.context, key);
         let content = json!({
             "apiVersion": "polylog.dev/v1alpha1",

@@ -168,6 +168,7 @@ fn pods(counts: &PodCounts) -> PodsStatus {
         outdated: counts.outdated,
         restart_needed: counts.restart_needed,
         oldest_version: counts.oldest_version.clone(),
+        current_version: Some(polylog_injection::Settings::VERSION.to_owned()),
     }
 }
 

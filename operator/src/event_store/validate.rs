@@ -1,10 +1,10 @@
 //! What the definitions' rules cannot say. Pure.
 
 use polylog_crds::{
-    event_store::EventStoreSpec,
+    event_store::{DeletionPolicy, EventStoreSpec, ProvisioningMode},
     manifests::ObjectKey,
     resolve::ResolvedStore,
-    validate::{Capabilities, Finding, Kind, Severity, validate},
+    validate::{Capabilities, Finding, FindingCode, Kind, Severity, validate},
 };
 
 use super::{
@@ -36,6 +36,9 @@ pub(crate) fn validated(key: &ObjectKey, found: &Dereferenced) -> Result<Validat
     if let Some(affinity) = found.manifests.stores.get(key).and_then(|store| affinity(&store.object.spec)) {
         return Err(affinity);
     }
+    if let Some(deletion) = found.manifests.stores.get(key).and_then(|store| deletion(&store.object.spec)) {
+        return Err(deletion);
+    }
     let store = ResolvedStore::resolve(&found.manifests, key, capabilities.voters)
         .ok_or_else(|| Refusal::new(Reason::InvalidObject, "the EventStore has no usable name"))?;
     Ok(Validated { store, warnings: warned.into_iter().map(|finding| told(key, finding)).collect() })
@@ -47,7 +50,18 @@ fn affinity(spec: &EventStoreSpec) -> Option<Refusal> {
     let given = serde_json::Value::Object(template.affinity.as_ref()?.0.clone());
     let error = serde_json::from_value::<k8s_openapi::api::core::v1::Affinity>(given).err()?;
     let message = format!("spec.gateway.podTemplate.affinity is none: {error}");
-    Some(Refusal::new(Reason::Found(polylog_crds::validate::FindingCode::InvalidValue), message))
+    Some(Refusal::new(Reason::Found(FindingCode::InvalidValue), message))
+}
+
+/// Whoever may not change a database cannot wipe it.
+fn deletion(spec: &EventStoreSpec) -> Option<Refusal> {
+    let mode = spec.provisioning.as_ref()?.mode.filter(|mode| *mode != ProvisioningMode::Apply)?;
+    let message = format!(
+        "spec.deletionPolicy: Delete needs provisioning.mode Apply: with {mode:?} the operator changes no database; set \
+         Retain, and drop the tables yourself"
+    );
+    let is_asked = spec.deletion_policy == Some(DeletionPolicy::Delete);
+    is_asked.then(|| Refusal::new(Reason::Found(FindingCode::InvalidValue), message))
 }
 
 /// The object is named only where it is another one.
@@ -92,6 +106,9 @@ mod tests {
         assert_eq!(strategy.reason.to_string(), "InvalidReference");
         let engine = refusal(&testing::PAYMENTS.replace("postgres: {schema", "mongodb: {database"));
         assert_eq!(engine.reason.to_string(), "EngineNotSupported");
+        let external =
+            format!("deletionPolicy: Delete\nprovisioning: {{mode: External}}\n{}", testing::PAYMENTS);
+        assert!(refusal(&external).message.contains("set Retain"));
         let gateway = "gateway: {podTemplate: {affinity: {nodeAffinity: 3}}}";
         let affinity = refusal(&format!("{gateway}\n{}", testing::PAYMENTS));
         assert!(affinity.message.contains("affinity"), "{}", affinity.message);

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use polylog_sidecar::catalogue::{WEBHOOK_DURATION, WEBHOOK_REVIEWS};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
@@ -24,21 +25,13 @@ const BOUNDS: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.5, 2.0, 5.0
 impl WebhookMetrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let reviews = Family::<Review, Counter>::default();
-        registry.register(
-            "polylog_webhook_reviews",
-            "Pods that the webhook was asked about: injected, untouched, refused, or unintelligible",
-            reviews.clone(),
-        );
+        registry.register(WEBHOOK_REVIEWS.name, WEBHOOK_REVIEWS.help, reviews.clone());
         let seconds = Histogram::new(BOUNDS);
-        registry.register(
-            "polylog_webhook_duration_seconds",
-            "Time until the webhook's answer, the wait for an EventStore that is not there yet included",
-            seconds.clone(),
-        );
+        registry.register(WEBHOOK_DURATION.name, WEBHOOK_DURATION.help, seconds.clone());
         Self { reviews, seconds }
     }
 
-    pub(super) fn reviewed(&self, outcome: &'static str, took: Duration) {
+    pub(crate) fn reviewed(&self, outcome: &'static str, took: Duration) {
         self.reviews.get_or_create(&Review { outcome }).inc();
         self.seconds.observe(took.as_secs_f64());
     }

@@ -86,6 +86,10 @@ impl Server {
 }
 
 async fn connection(acceptor: TlsAcceptor, stream: TcpStream, router: Router, stop: CancellationToken) {
+    // an answer goes out in several pieces, of which none is to wait 40 ms for the acknowledgement of the one before
+    if let Err(error) = stream.set_nodelay(true) {
+        return tracing::debug!(%error, "a connection that has ended");
+    }
     let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%error, "no TLS"),

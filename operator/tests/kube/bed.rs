@@ -1,4 +1,4 @@
-//! One API server and one PostgreSQL server for all tests; a namespace, and an operator that watches it, for each.
+//! One API server and one server of each kind of database for all tests; a namespace, and an operator that watches it, for each.
 
 use std::{
     fs::File,
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polylog_test_bed::{Kubernetes, PostgresServer, Tier};
+use polylog_test_bed::{Kubernetes, MariadbServer, PostgresServer, Tier};
 use serde_json::{Value, json};
 
 /// How long something may take on a machine that is busy.
@@ -27,6 +27,8 @@ pub static CLUSTER: LazyLock<Kubernetes> = LazyLock::new(|| {
 });
 
 pub static POSTGRES: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::start);
+
+pub static MARIADB: LazyLock<MariadbServer> = LazyLock::new(MariadbServer::start);
 
 fn kubectl_on(cluster: &Kubernetes, arguments: &[&str], input: &str) -> String {
     let output = cluster.run_kubectl(arguments, input);
@@ -60,6 +62,11 @@ impl Namespace {
             &["create", "rolebinding", role, "--clusterrole", role, "--serviceaccount", &account],
             "",
         );
+    }
+
+    /// Gives the namespace a label, or takes it away with `name-`.
+    pub fn label(&self, label: &str) {
+        kubectl_on(&CLUSTER, &["label", "namespace", &self.name, "--overwrite", label], "");
     }
 
     pub fn kubectl(&self, arguments: &[&str], input: &str) -> String {
@@ -170,7 +177,23 @@ impl Operator {
         Self::with(namespace, &names.join(","), "operator-1", drift_seconds)
     }
 
+    /// An operator that watches every namespace with the label, with the rights for that.
+    pub fn of_labelled(namespace: &Namespace) -> Self {
+        let account = format!("{}:{ACCOUNT}", namespace.name);
+        for role in ["polylog-operator", "polylog-operator-labelled", "polylog-secret-reader"] {
+            let name = format!("{role}-of-{}", namespace.name);
+            let binding =
+                ["create", "clusterrolebinding", &name, "--clusterrole", role, "--serviceaccount", &account];
+            kubectl_on(&CLUSTER, &binding, "");
+        }
+        Self::run(namespace, &["--watch-labelled"], "operator-1", 600)
+    }
+
     fn with(namespace: &Namespace, watched: &str, pod: &str, drift_seconds: u32) -> Self {
+        Self::run(namespace, &["--watch-namespaces", watched], pod, drift_seconds)
+    }
+
+    fn run(namespace: &Namespace, watched: &[&str], pod: &str, drift_seconds: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("kubeconfig");
         // as its service account, with the rights that this has
@@ -183,7 +206,8 @@ impl Operator {
         let child = Command::new(env!("CARGO_BIN_EXE_polylog-operator"))
             .env("KUBECONFIG", &config)
             .env("POLYLOG_LOG", "info,polylog_operator=debug")
-            .args(["--watch-namespaces", watched, "--namespace", &namespace.name, "--pod", pod])
+            .args(watched)
+            .args(["--namespace", &namespace.name, "--pod", pod])
             .args(["--sidecar-image", "localhost/polylog-sidecar:test", "--health-port", "0"])
             .args(["--drift-seconds", &drift_seconds.to_string()])
             .stderr(File::create(&log).expect("a file"))

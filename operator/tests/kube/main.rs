@@ -3,9 +3,13 @@
 
 mod bed;
 mod crash;
+mod deletion;
 mod election;
+mod mariadb;
+mod namespaces;
 mod objects;
 mod plans;
+mod pods;
 mod refusals;
 mod rights;
 mod stores;

@@ -2,15 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::{Kind, METRICS, Metric, Unit};
+use super::{Kind, METRICS, Metric, OPERATOR_METRICS, Unit};
 
 /// Rows of the dashboard: a title, and how the names of its metrics begin. The first that fits has it.
-const ROWS: [(&str, &[&str]); 6] = [
+const ROWS: [(&str, &[&str]); 7] = [
     ("Appends", &["polylog_append", "polylog_outcome", "polylog_schema", "polylog_position"]),
     ("Sources", &["polylog_source"]),
     ("Requests", &["polylog_http", "polylog_grpc"]),
     ("Following", &["polylog_subscriber"]),
     ("Configuration", &["polylog_configuration", "polylog_store"]),
+    ("Operator", &["polylog_operator", "polylog_webhook"]),
     ("Processes", &["polylog_", "process_"]),
 ];
 /// Grafana's grid has 24 columns.
@@ -22,7 +23,8 @@ pub fn dashboard() -> String {
     let mut panels = Vec::new();
     let mut top = 0;
     for (row, (title, _)) in ROWS.iter().enumerate() {
-        let metrics: Vec<&Metric> = METRICS.iter().filter(|metric| row_of(metric) == Some(row)).collect();
+        let metrics: Vec<&Metric> =
+            METRICS.iter().chain(OPERATOR_METRICS).filter(|metric| row_of(metric) == Some(row)).collect();
         panels.push(json!({
             "type": "row", "title": title, "collapsed": false, "panels": [],
             "gridPos": { "x": 0, "y": top, "w": 2 * WIDTH, "h": 1 },

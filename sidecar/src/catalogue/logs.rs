@@ -81,6 +81,11 @@ log_events! {
     "election_step_unknown", Warn, ["failure"], "0.1.0",
         "The source did not answer while a term was promised or opened; it is asked again",
         "Look at the source if it comes often";
+    "entrance_changed", Info, ["store", "certificate", "keys"], "0.1.0",
+        "New connections of other pods meet the certificate, and their tokens the keys, that are mounted now", "Nothing";
+    "entrance_refused", Error, ["store", "code", "reason"], "0.1.0",
+        "A certificate, or keys of the cluster, that are mounted cannot be used; the old ones stay",
+        "Correct what `reason` names";
     "folder_not_synced", Warn, ["error", "folder"], "0.1.0",
         "A new SQLite file is there, but the folder's entry may be lost with the power",
         "Use another file system";
@@ -104,6 +109,11 @@ log_events! {
         "Look at the folder's disk and rights";
     "manifest_warning", Warn, ["store"], "0.1.0",
         "The mounted manifests ask for something that has no effect here", "Read the message";
+    "namespace_claimed", Info, ["namespace"], "0.1.0",
+        "This installation of the operator looks after a namespace from now on", "Nothing";
+    "namespace_taken", Warn, ["namespace", "holder"], "0.1.0",
+        "Another installation of the operator looks after a namespace; this one leaves it alone",
+        "Change `watchNamespaces` of one; if the other is gone, delete the Lease `polylog-installation` there";
     "no_primary", Warn, ["error"], "0.1.0",
         "No source can be appended to at the moment; it is tried again",
         "Look at the source: its callers get the code";
@@ -141,7 +151,7 @@ log_events! {
     "schema_warning", Warn, ["store", "event_type", "pointer", "keyword"], "0.1.0",
         "An event was taken although its data breaks its schema (mode `Warn`)",
         "Correct the sender or the schema";
-    "serving", Info, ["role", "port", "health_port"], "0.1.0",
+    "serving", Info, ["role", "port", "pods_port", "health_port"], "0.1.0",
         "The ports are open", "Nothing";
     "silent_sessions_ended", Warn, ["ended"], "0.1.0",
         "Sessions of the same role held the log's lock, and fell silent in the middle of a statement; they were ended",
@@ -153,10 +163,15 @@ log_events! {
         "The process was asked to stop: new work is refused, what was taken is finished", "Nothing";
     "store_not_served", Error, ["place", "reason"], "0.1.0",
         "What is mounted for a store cannot be read, so it is not served", "Correct what `reason` names";
+    "store_not_wiped", Warn, ["store"], "0.1.0",
+        "A deleted EventStore with `deletionPolicy: Delete` was let go by annotation; its tables stay",
+        "Drop them if nobody needs them";
     "store_opened", Info, ["store", "source", "log"], "0.1.0",
         "A mounted store is open", "Nothing";
     "store_removed", Info, ["store"], "0.1.0",
         "A store is no longer mounted: new work is refused, what was taken is finished", "Nothing";
+    "store_wiped", Info, ["store", "tables"], "0.1.0",
+        "A deleted EventStore with `deletionPolicy: Delete` was drained, and its tables were dropped", "Nothing";
     "tail_unreadable", Warn, ["store", "error"], "0.1.0",
         "The end of the log cannot be read for subscribers; it is tried again",
         "Look at the source if it comes often";
@@ -190,4 +205,7 @@ log_events! {
         "The webhook's certificates have changed", "Nothing";
     "webhook_started", Info, ["port"], "0.1.0",
         "The webhook's port is open", "Nothing";
+    "wipe_waits", Info, ["store", "wait"], "0.1.0",
+        "A deleted EventStore with `deletionPolicy: Delete` is not wiped yet, or waits for something else now",
+        "Its conditions say for what";
 }

@@ -1,12 +1,12 @@
 //! The catalogue as the book's tables.
 
-use super::{LOG_EVENTS, METRICS};
+use super::{LOG_EVENTS, METRICS, OPERATOR_METRICS};
 
 /// The metrics, as a table in Markdown.
 pub fn metrics_table() -> String {
     let mut rows =
         vec!["| metric | type | labels | unit | meaning |".to_owned(), "|---|---|---|---|---|".to_owned()];
-    rows.extend(METRICS.iter().map(|metric| {
+    rows.extend(METRICS.iter().chain(OPERATOR_METRICS).map(|metric| {
         let unit = metric.unit.map_or("–", super::Unit::text);
         let (name, kind, labels) = (metric.sample_name(), metric.kind.text(), quoted(metric.labels));
         format!("| `{name}` | {kind} | {labels} | {unit} | {} |", metric.help)

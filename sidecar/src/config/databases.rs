@@ -10,7 +10,7 @@ use polylog_crds::{
     validate::TargetEngine,
     values::{DataKey, NamespaceName, ObjectName, SourceName},
 };
-use polylog_source_mariadb::{self as mariadb, DatabaseName, MariadbConfig};
+use polylog_source_mariadb::{self as mariadb, DatabaseName, MariadbConfig, TablePrefix, Tables};
 use polylog_source_postgres::{Address, PostgresConfig, SchemaName, Secret, TlsUse};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,8 @@ pub struct DeclaredDatabase {
     pub engine: ServerEngine,
     /// The schema of our tables; in MariaDB their database.
     pub schema: String,
+    /// Text in front of the tables' names; only in MariaDB.
+    pub table_prefix: String,
     /// Whether it may be created.
     pub create_schema: bool,
     /// How rows are read and written.
@@ -122,7 +124,7 @@ impl DatabaseConnection {
     ///
     /// # Errors
     /// The address is none of MariaDB's, or lacks something.
-    pub fn mariadb(&self, database: DatabaseName) -> Result<MariadbConfig, ConfigError> {
+    pub fn mariadb(&self, tables: Tables) -> Result<MariadbConfig, ConfigError> {
         let mut address = mariadb::Address::parse(&self.url).map_err(refused)?;
         address.username = self.username.clone();
         address.password = self.password.clone().map(Secret::new);
@@ -130,7 +132,7 @@ impl DatabaseConnection {
         let certificate = self.client_certificate.clone();
         address.client_certificate = certificate.map(|(certificate, key)| (certificate, Secret::new(key)));
         address.tls = self.tls.map(tls_use);
-        let mut config = MariadbConfig::new(address, database);
+        let mut config = MariadbConfig::new(address, tables);
         config.readers = self.readers().unwrap_or(config.readers);
         config.connect_timeout = self.connect_timeout.unwrap_or(config.connect_timeout);
         if let Some(request) = self.request_timeout {
@@ -235,22 +237,23 @@ pub(super) fn of_source(
         Target::Address(engine, _) => *engine,
         Target::Declared | Target::File(_) => source.engine.into(),
     };
-    let (engine, schema, create_schema) = if engine == TargetEngine::Mysql {
+    let (engine, schema, table_prefix, create_schema) = if engine == TargetEngine::Mysql {
         let database = database(store, source, target, &connection).map_err(placed)?;
-        let checked = DatabaseName::parse(&database).map_err(|error| placed(refused(error)))?;
+        let prefix = source.mysql.as_ref().map(mysql_table_prefix).unwrap_or_default();
+        let checked = mysql_tables(&database, prefix).map_err(placed)?;
         connections()
             .try_for_each(|connection| connection.mariadb(checked.clone()).map(drop))
             .map_err(placed)?;
-        (ServerEngine::Mariadb, database, true)
+        (ServerEngine::Mariadb, database, prefix.to_owned(), true)
     } else {
         let (schema, create_schema) = schema(store, source.postgres.as_ref());
         let checked = SchemaName::parse(&schema).map_err(refused)?;
         connections()
             .try_for_each(|connection| connection.postgres(checked.clone()).map(drop))
             .map_err(placed)?;
-        (ServerEngine::Postgres, schema, create_schema)
+        (ServerEngine::Postgres, schema, String::new(), create_schema)
     };
-    Ok(DeclaredDatabase { engine, schema, create_schema, connection, provisioning })
+    Ok(DeclaredDatabase { engine, schema, table_prefix, create_schema, connection, provisioning })
 }
 
 /// The database of MariaDB that the address names, else the manifest, else one by the store's name.
@@ -260,8 +263,7 @@ fn database(
     target: &Target,
     connection: &DatabaseConnection,
 ) -> Result<String, ConfigError> {
-    let declared = source.mysql.as_ref().map(mysql_database).transpose()?;
-    let declared = declared.map(str::to_owned);
+    let declared = source.mysql.as_ref().map(|mysql| mysql.database.as_str().to_owned());
     match (connection.mysql_database()?, declared) {
         (named, Some(declared)) if matches!(target, Target::Declared) => {
             connection.check_mysql_database(&declared)?;
@@ -273,16 +275,18 @@ fn database(
     }
 }
 
-/// The database that a manifest declares.
+/// The prefix that a manifest declares; empty without one.
+pub(crate) fn mysql_table_prefix(mysql: &Mysql) -> &str {
+    mysql.table_prefix.as_ref().map_or("", |prefix| prefix.as_str())
+}
+
+/// Tables of MariaDB.
 ///
 /// # Errors
-/// A prefix for tables, which this version does not have.
-pub(crate) fn mysql_database(mysql: &Mysql) -> Result<&str, ConfigError> {
-    if mysql.table_prefix.as_ref().is_some_and(|prefix| !prefix.as_str().is_empty()) {
-        let reason = "mysql.tablePrefix is not in this version: give the log a database of its own";
-        return Err(ConfigError::Refused(reason.into()));
-    }
-    Ok(mysql.database.as_str())
+/// One of the names cannot be used.
+pub(crate) fn mysql_tables(database: &str, prefix: &str) -> Result<Tables, ConfigError> {
+    let database = DatabaseName::parse(database).map_err(refused)?;
+    Ok(Tables { database, prefix: TablePrefix::parse(prefix).map_err(refused)? })
 }
 
 /// The schema that is declared, or one by the store's name where another engine is.

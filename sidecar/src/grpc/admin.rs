@@ -18,7 +18,7 @@ use crate::{
 pub(super) async fn get_status(mut incoming: Incoming) -> Result<Response, Problem> {
     let request = incoming.only::<admin::GetStatusRequest>().await?.message;
     let call = allowed(&incoming, &request.store)?;
-    let (shown, status) = one_store(&call.server, &call.hosted).await?;
+    let (shown, status) = one_store(&call.server, &call.caller.peer.subject, &call.hosted).await?;
     let (policy_version, policy) = call.hosted.store.read_policy().await.map_err(errors::of_read)?;
     let count = |count: usize| count as u64;
     Ok(answer::one(&admin::GetStatusResponse {
@@ -74,7 +74,7 @@ pub(super) async fn put_policy(mut incoming: Incoming) -> Result<Response, Probl
 /// The call, for an administrator.
 fn allowed(incoming: &Incoming, store: &str) -> Result<Call, Problem> {
     let call = incoming.call(store)?;
-    require_any(&call.policy, &call.caller.subject, Verb::Admin)?;
+    require_any(&call.policy, &call.caller.peer.subject, Verb::Admin)?;
     Ok(call)
 }
 

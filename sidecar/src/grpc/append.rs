@@ -23,7 +23,7 @@ pub(super) async fn append(mut incoming: Incoming) -> Result<Response, Problem> 
         .then(|| IdempotencyKey::parse(idempotency_key.as_bytes()))
         .transpose()
         .map_err(|error| invalid("idempotency_key", error))?;
-    let scope = key.as_ref().map(|_| call.caller.subject.to_string()).unwrap_or_default();
+    let scope = key.as_ref().map(|_| call.caller.peer.subject.to_string()).unwrap_or_default();
     let keyed = key.as_ref().map(|key| Keyed { scope: &scope, key });
     let log = call.hosted.store.identity().log;
     let commit = grpc::commit(appends, log, keyed, operations::new_id).map_err(Problem::from)?;

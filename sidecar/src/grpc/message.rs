@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     http::{Place, body},
+    identity::Peer,
     operations::{Call, LONGEST},
     server::Server,
 };
@@ -24,6 +25,7 @@ const TIMEOUT: &str = "grpc-timeout";
 /// A call whose messages are yet to be read.
 pub(super) struct Incoming {
     pub(super) server: Arc<Server>,
+    pub(super) peer: Arc<Peer>,
     pub(super) headers: HeaderMap,
     body: Body,
     waiting: Waiting,
@@ -41,8 +43,8 @@ pub(super) struct Received<M> {
 }
 
 impl Incoming {
-    pub(super) fn new(server: Arc<Server>, headers: HeaderMap, body: Body) -> Self {
-        Self { server, headers, body, waiting: Waiting::default(), arrived: Instant::now() }
+    pub(super) fn new(server: Arc<Server>, peer: Arc<Peer>, headers: HeaderMap, body: Body) -> Self {
+        Self { server, peer, headers, body, waiting: Waiting::default(), arrived: Instant::now() }
     }
 
     /// The only message of the call, which is a small one.
@@ -158,7 +160,7 @@ impl Incoming {
     /// The call as operations know it; an empty name is that of the default store.
     pub(super) fn call(&self, store: &str) -> Result<Call, Problem> {
         let store = (!store.is_empty()).then_some(store);
-        Call::new(self.server.clone(), store, &self.headers, self.deadline()?)
+        Call::new(self.server.clone(), self.peer.clone(), store, &self.headers, self.deadline()?)
     }
 }
 

@@ -23,7 +23,7 @@ use http::{HeaderValue, Method as HttpMethod, Request, Version, header};
 use polylog_api::{Code, Problem};
 
 use self::{message::Incoming, method::Method};
-use crate::{http::Place, operations::errors, server::Server, traces::RequestSpan};
+use crate::{entrance::admit, http::Place, operations::errors, server::Server, traces::RequestSpan};
 
 /// Whether a request is a gRPC call: whatever else comes is for HTTP to answer.
 pub(crate) fn is_call(request: &Request<Body>) -> bool {
@@ -59,9 +59,10 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Respo
 }
 
 async fn dispatch(server: Arc<Server>, request: Request<Body>) -> (&'static str, Result<Response, Problem>) {
-    if let Err(problem) = server.guard.check(request.uri(), request.headers()) {
-        return ("refused", Err(problem));
-    }
+    let peer = match admit(&server, &request) {
+        Ok(peer) => peer,
+        Err(problem) => return ("refused", Err(problem)),
+    };
     let Some(method) = Method::find(request.uri().path()) else {
         return ("refused", Err(no_such_method(request.uri().path())));
     };
@@ -71,7 +72,7 @@ async fn dispatch(server: Arc<Server>, request: Request<Body>) -> (&'static str,
         Err(problem) => return (operation, Err(problem)),
     };
     let (parts, body) = request.into_parts();
-    let call = Incoming::new(server, parts.headers, body);
+    let call = Incoming::new(server, peer, parts.headers, body);
     let outcome = match method {
         Method::Append => append::append(call).await,
         Method::ReadStream => read::stream(call).await,

@@ -9,7 +9,9 @@ use super::{
     message::Incoming,
 };
 use crate::{
+    entrance::expired,
     http::Place,
+    identity::Peer,
     operations::{any_store, errors, visible_stores},
     server::Server,
 };
@@ -20,24 +22,25 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// `ListStores`
 pub(super) async fn list(mut incoming: Incoming) -> Result<Response, Problem> {
     incoming.only::<v1::ListStoresRequest>().await?;
-    let stores = visible_stores(&incoming.server).await.into_iter().map(grpc::store).collect();
+    let stores =
+        visible_stores(&incoming.server, &incoming.peer.subject).await.into_iter().map(grpc::store).collect();
     Ok(answer::one(&v1::ListStoresResponse { stores }))
 }
 
 /// `GetStore`
 pub(super) async fn get(mut incoming: Incoming) -> Result<Response, Problem> {
     let name = name(&mut incoming).await?;
-    let status = any_store(&incoming.server, name.as_deref()).await?;
+    let status = any_store(&incoming.server, &incoming.peer.subject, name.as_deref()).await?;
     Ok(answer::one(&grpc::store(status)))
 }
 
 /// `WatchStore`
 pub(super) async fn watch(mut incoming: Incoming) -> Result<Response, Problem> {
     let name = name(&mut incoming).await?;
-    let server = incoming.server;
+    let Incoming { server, peer, .. } = incoming;
     let place = server.room().stream()?;
-    let status = any_store(&server, name.as_deref()).await?;
-    Ok(answer::many(Watching { server, name, next: Some(status.clone()), told: status, _place: place }))
+    let status = any_store(&server, &peer.subject, name.as_deref()).await?;
+    Ok(answer::many(Watching { server, peer, name, next: Some(status.clone()), told: status, _place: place }))
 }
 
 async fn name(incoming: &mut Incoming) -> Result<Option<String>, Problem> {
@@ -47,6 +50,7 @@ async fn name(incoming: &mut Incoming) -> Result<Option<String>, Problem> {
 
 struct Watching {
     server: Arc<Server>,
+    peer: Arc<Peer>,
     name: Option<String>,
     next: Option<StoreStatus>,
     told: StoreStatus,
@@ -73,7 +77,10 @@ impl Watching {
                 () = self.server.drain.begun() => return Err(errors::draining()),
                 () = tokio::time::sleep(PAUSE) => {}
             }
-            let status = any_store(&self.server, self.name.as_deref()).await?;
+            if !self.peer.is_good() {
+                return Err(expired());
+            }
+            let status = any_store(&self.server, &self.peer.subject, self.name.as_deref()).await?;
             if status != self.told {
                 return Ok(status);
             }

@@ -94,7 +94,7 @@ async fn receive(context: &mut Context, body: Body) -> Result<Received, Problem>
     let asked = asked(context, &kind)?;
     let (bytes, place) = body::read(body, &context.headers, &context.call).await?;
     let key = key(context)?;
-    Ok(Received { kind, asked, bytes, place, key, scope: context.call.caller.subject.to_string() })
+    Ok(Received { kind, asked, bytes, place, key, scope: context.call.caller.peer.subject.to_string() })
 }
 
 /// Appends what was received.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::query::{Query, invalid};
 use crate::{
     filter::Filter,
+    identity::Peer,
     operations::{AskedOptions, Call, LONGEST, View},
     policy::Verb,
     server::Server,
@@ -22,10 +23,15 @@ pub(crate) struct Context {
 
 impl Context {
     /// Reads what all requests have in common.
-    pub(crate) fn new(server: Arc<Server>, store: Option<&str>, parts: Parts) -> Result<Self, Problem> {
+    pub(crate) fn new(
+        server: Arc<Server>,
+        peer: Arc<Peer>,
+        store: Option<&str>,
+        parts: Parts,
+    ) -> Result<Self, Problem> {
         let query = Query::parse(parts.uri.query())?;
         let deadline = Instant::now() + timeout(&parts.headers)?;
-        let call = Call::new(server, store, &parts.headers, deadline)?;
+        let call = Call::new(server, peer, store, &parts.headers, deadline)?;
         Ok(Self { call, headers: parts.headers, query })
     }
 

@@ -21,15 +21,14 @@ impl Guard {
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
         self.check_host(uri, headers)?;
         self.check_origin(headers)?;
-        let length = uri.path_and_query().map_or(0, |path| path.as_str().len());
-        if length > LONGEST_URI {
-            return Err(Problem::new(
-                Code::LimitExceeded,
-                format_args!("path and query may have {LONGEST_URI} bytes, these have {length}"),
-            )
-            .next_step("use a shorter query"));
-        }
-        Ok(())
+        check_length(uri)
+    }
+
+    /// The same for requests that prove who sends them: a page does not have what they prove it with, so that the name
+    /// by which they come does not matter.
+    pub(crate) fn check_of_pods(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+        self.check_origin(headers)?;
+        check_length(uri)
     }
 
     fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
@@ -66,6 +65,15 @@ impl Guard {
         }
         Ok(())
     }
+}
+
+fn check_length(uri: &Uri) -> Result<(), Problem> {
+    let length = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    if length <= LONGEST_URI {
+        return Ok(());
+    }
+    let detail = format_args!("path and query may have {LONGEST_URI} bytes, these have {length}");
+    Err(Problem::new(Code::LimitExceeded, detail).next_step("use a shorter query"))
 }
 
 fn without_port(host: &str) -> &str {

@@ -12,7 +12,7 @@ use super::{
     route::{self, Resource, StoreResource},
     stores,
 };
-use crate::{operations::errors, server::Server, traces::RequestSpan};
+use crate::{entrance::admit, identity::Peer, operations::errors, server::Server, traces::RequestSpan};
 
 /// Answers one request; every failure becomes a problem with a code.
 pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Response {
@@ -46,9 +46,10 @@ fn without_body(response: Response) -> Response {
 }
 
 async fn dispatch(server: Arc<Server>, request: Request<Body>) -> (&'static str, Answer) {
-    if let Err(problem) = server.guard.check(request.uri(), request.headers()) {
-        return ("refused", Err(problem.into()));
-    }
+    let peer = match admit(&server, &request) {
+        Ok(peer) => peer,
+        Err(problem) => return ("refused", Err(problem.into())),
+    };
     let resource = match route::find(request.method(), request.uri().path()) {
         Ok(resource) => resource,
         Err(refused) => return ("refused", Err(refused.into())),
@@ -64,21 +65,21 @@ async fn dispatch(server: Arc<Server>, request: Request<Body>) -> (&'static str,
         (Resource::Of(_, StoreResource::Stream(_)), "POST") => "append",
         _ => resource.operation(),
     };
-    let answer = to(server, resource, request).await;
+    let answer = to(server, peer, resource, request).await;
     drop(place);
     (operation, answer)
 }
 
-async fn to(server: Arc<Server>, resource: Resource, request: Request<Body>) -> Answer {
+async fn to(server: Arc<Server>, peer: Arc<Peer>, resource: Resource, request: Request<Body>) -> Answer {
     let is_post = request.method() == http::Method::POST;
     let (parts, body) = request.into_parts();
     let (store, resource) = match resource {
         Resource::OpenApi => return Ok(crate::openapi::answer()),
-        Resource::Stores => return stores::list(&server, parts).await,
-        Resource::Store(name) => return stores::one(&server, &name, parts).await,
+        Resource::Stores => return stores::list(&server, &peer, parts).await,
+        Resource::Store(name) => return stores::one(&server, &peer, &name, parts).await,
         Resource::Of(store, resource) => (store, resource),
     };
-    let context = Context::new(server, store.as_deref(), parts)?;
+    let context = Context::new(server, peer, store.as_deref(), parts)?;
     match resource {
         StoreResource::Stream(stream) if is_post => append::to_stream(context, &stream, body).await,
         StoreResource::Stream(stream) => read::stream(context, &stream).await,

@@ -8,23 +8,35 @@ use std::{
 
 use axum::body::Body;
 use http::{Request, Response};
-use hyper::{body::Incoming, service::Service};
+use hyper::{
+    body::Incoming,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::calls::{Calls, drive};
+use super::{
+    calls::{Calls, drive},
+    door::Door,
+};
+use crate::entrance::{Transport, Visitor};
 
 /// A request's head must be there within this time; it also ends connections that nobody uses.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// After an error of accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// A TLS handshake must be done within this time.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long what is under way may go on, on a connection that is to leave.
+const LEAVE: Duration = Duration::from_secs(1);
 /// Tries to find a port that is free on both addresses.
 const PORT_TRIES: usize = 32;
 
@@ -45,10 +57,9 @@ impl<S> Answers for S where
 {
 }
 
-/// Sockets that listen on one port.
-#[derive(Debug)]
+/// Sockets that listen on one port; with others, on two: then they have the room for connections in common.
 pub struct Listeners {
-    sockets: Vec<TcpListener>,
+    sockets: Vec<(TcpListener, Door)>,
     port: u16,
 }
 
@@ -77,12 +88,12 @@ impl Listeners {
             let v4 = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), port).await?;
             let chosen = v4.local_addr().map_or(port, |address| address.port());
             match bind(IpAddr::V6(Ipv6Addr::LOCALHOST), chosen).await {
-                Ok(v6) => return Ok(Self { sockets: vec![v4, v6], port: chosen }),
+                Ok(v6) => return Ok(Self::of(vec![v4, v6], chosen)),
                 Err(BindError::Taken(_)) if port == 0 => {}
                 Err(BindError::Taken(port)) => return Err(BindError::Taken(port)),
                 Err(BindError::Refused { error, .. }) => {
                     tracing::debug!(%error, "no IPv6 loopback here: listening on 127.0.0.1 only");
-                    return Ok(Self { sockets: vec![v4], port: chosen });
+                    return Ok(Self::of(vec![v4], chosen));
                 }
             }
         }
@@ -96,16 +107,36 @@ impl Listeners {
                 tracing::debug!(%error, "no IPv6 here: listening on IPv4 only");
                 let v4 = bind(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).await?;
                 let port = v4.local_addr().map_or(port, |address| address.port());
-                return Ok(Self { sockets: vec![v4], port });
+                return Ok(Self::of(vec![v4], port));
             }
             other => other?,
         };
         let port = v6.local_addr().map_or(port, |address| address.port());
         match bind(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).await {
             // one system's sockets of IPv6 keep to it, another's take IPv4 as well
-            Ok(v4) => Ok(Self { sockets: vec![v6, v4], port }),
-            Err(_) => Ok(Self { sockets: vec![v6], port }),
+            Ok(v4) => Ok(Self::of(vec![v6, v4], port)),
+            Err(_) => Ok(Self::of(vec![v6], port)),
         }
+    }
+
+    fn of(sockets: Vec<TcpListener>, port: u16) -> Self {
+        Self { sockets: sockets.into_iter().map(|socket| (socket, Door::Open)).collect(), port }
+    }
+
+    /// The same, for others to come in by.
+    #[must_use]
+    pub(crate) fn through(mut self, door: &Door) -> Self {
+        for (_, open) in &mut self.sockets {
+            *open = door.clone();
+        }
+        self
+    }
+
+    /// Together with others; the port stays this one's.
+    #[must_use]
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.sockets.extend(others.sockets);
+        self
     }
 
     /// The port.
@@ -122,8 +153,8 @@ impl Listeners {
             tasks: TaskTracker::new(),
         };
         let places = Arc::new(Semaphore::new(connections));
-        for socket in self.sockets {
-            serving.tasks.spawn(accept(socket, service.clone(), places.clone(), serving.clone()));
+        for (socket, door) in self.sockets {
+            serving.tasks.spawn(accept(socket, door, service.clone(), places.clone(), serving.clone()));
         }
         serving
     }
@@ -160,7 +191,13 @@ impl Serving {
     }
 }
 
-async fn accept(socket: TcpListener, service: impl Answers, places: Arc<Semaphore>, serving: Serving) {
+async fn accept(
+    socket: TcpListener,
+    door: Door,
+    service: impl Answers,
+    places: Arc<Semaphore>,
+    serving: Serving,
+) {
     loop {
         let next = async {
             let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
@@ -171,8 +208,16 @@ async fn accept(socket: TcpListener, service: impl Answers, places: Arc<Semaphor
             () = serving.accepting.cancelled() => return,
         };
         match accepted {
-            Ok((stream, _)) => {
-                serving.tasks.spawn(connection(stream, service.clone(), serving.clone(), place));
+            Ok((stream, from)) => {
+                let visitor = match door.entrance(from, stream.local_addr()) {
+                    None => None,
+                    // too many who bring nothing: it is closed at once
+                    Some(entrance) => match Visitor::new(entrance, from) {
+                        Some(visitor) => Some(Arc::new(visitor)),
+                        None => continue,
+                    },
+                };
+                serving.tasks.spawn(connection(stream, visitor, service.clone(), serving.clone(), place));
             }
             Err(error) => {
                 tracing::warn!(event = "accept_failed", %error, "a connection could not be accepted");
@@ -184,6 +229,7 @@ async fn accept(socket: TcpListener, service: impl Answers, places: Arc<Semaphor
 
 async fn connection(
     stream: TcpStream,
+    visitor: Option<Arc<Visitor>>,
     service: impl Answers,
     serving: Serving,
     _place: OwnedSemaphorePermit,
@@ -192,24 +238,66 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
+    let Some(visitor) = visitor else {
+        return serve(stream, service, serving, std::future::pending()).await;
+    };
+    let Some(transport) = visitor.transport() else { return };
+    let of_visitor = visitor.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(of_visitor.clone());
+        service.call(request)
+    });
+    let leaving = async move { visitor.to_leave().await };
+    match &*transport {
+        Transport::Plain => serve(stream, service, serving, leaving).await,
+        Transport::Tls { acceptor, .. } => {
+            let handshake = tokio::select! {
+                ended = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => ended,
+                () = serving.closing.cancelled() => return,
+            };
+            match handshake {
+                Ok(Ok(stream)) => serve(stream, service, serving, leaving).await,
+                Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
+            }
+        }
+    }
+}
+
+/// Serves one connection until its end, or until it is to leave.
+async fn serve<S>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    service: S,
+    serving: Serving,
+    leaving: impl Future<Output = ()>,
+) where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+        + 'static,
+{
     let calls = Calls::default();
     let builder = builder(calls.clone());
     let served = async move {
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = serving.closing.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = connection => ended,
-                    () = serving.aborting.cancelled() => Ok(()),
-                }
+        let last = tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = serving.closing.cancelled() => None,
+            () = leaving => Some(LEAVE),
+        };
+        connection.as_mut().graceful_shutdown();
+        let patience = async {
+            match last {
+                Some(last) => tokio::time::sleep(last).await,
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            ended = connection => ended,
+            () = serving.aborting.cancelled() => Ok(()),
+            () = patience => Ok(()),
         }
     };
-    let ended = drive(served, calls).await;
-    if let Err(error) = ended {
+    if let Err(error) = drive(served, calls).await {
         tracing::debug!(error, "a connection broke");
     }
 }

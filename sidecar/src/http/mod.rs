@@ -5,6 +5,7 @@ pub(crate) mod body;
 mod calls;
 mod cloud_events;
 mod context;
+mod door;
 mod events;
 mod follow;
 mod guard;
@@ -26,6 +27,7 @@ use std::{convert::Infallible, sync::Arc};
 use axum::body::Body;
 use hyper::service::service_fn;
 
+pub(crate) use door::Door;
 pub use guard::Guard;
 pub use listen::{Answers, BindError, Listeners, Serving};
 pub(crate) use respond::full;

@@ -38,6 +38,9 @@ impl Refused {
             // whole seconds, rounded up: the header knows no smaller unit
             set(&mut response, headers::RETRY_AFTER, &wait.as_millis().div_ceil(1_000).to_string());
         }
+        if status == StatusCode::UNAUTHORIZED {
+            set(&mut response, "www-authenticate", "Bearer");
+        }
         if let Some(allow) = allow {
             set(&mut response, "allow", &allow);
         }

@@ -24,6 +24,8 @@ pub(crate) struct Mounted {
     pub(crate) log: Option<LogId>,
     /// Connections of the gateway to each source, where the manifest says so.
     pub(crate) gateway_pool: Option<u32>,
+    /// Whether other pods come to the gateway over TLS.
+    pub(crate) gateway_tls: bool,
     /// What its author should know, one line each.
     pub(crate) warnings: Vec<String>,
 }
@@ -85,6 +87,7 @@ fn read(place: &Place, files: &ManifestFiles, capabilities: &Capabilities) -> Re
             return Err(format!("{place}/eventstore.yaml holds {} EventStores, not one", found.len()));
         }
     };
+    check_format(place, manifests.stores[&key].json())?;
     if let Place::Further(folder) = place
         && *folder != format!("{}.{}", key.namespace, key.name)
     {
@@ -101,7 +104,21 @@ fn read(place: &Place, files: &ManifestFiles, capabilities: &Capabilities) -> Re
     let store = ResolvedStore::resolve(&manifests, &key, capabilities.voters)
         .ok_or_else(|| format!("{place}/eventstore.yaml holds no EventStore"))?;
     let gateway_pool = spec.gateway.as_ref().and_then(|gateway: &Gateway| gateway.pool);
-    Ok(Mounted { log: log(&manifests, &key)?, store, gateway_pool, warnings })
+    let gateway_tls = spec.gateway.as_ref().is_some_and(|gateway| gateway.tls_secret_ref.is_some());
+    Ok(Mounted { log: log(&manifests, &key)?, store, gateway_pool, gateway_tls, warnings })
+}
+
+/// A form that this version does not know may mean something else with the same fields. One without a number is older
+/// than the number.
+fn check_format(place: &Place, store: &serde_json::Value) -> Result<(), String> {
+    let format = &store["metadata"]["annotations"][config::MANIFEST_FORMAT_ANNOTATION];
+    match format.as_str() {
+        None | Some(config::MANIFEST_FORMAT) => Ok(()),
+        Some(other) => Err(format!(
+            "{place}/eventstore.yaml is of form {other}, and this version reads {}: update the sidecar",
+            config::MANIFEST_FORMAT
+        )),
+    }
 }
 
 fn schemas_name(spec: &EventStoreSpec) -> Option<&ObjectName> {
@@ -172,6 +189,26 @@ spec:
         assert!(refusal(&files, &Place::Own).contains("Paid.txt"));
     }
 
+    /// As an operator of this version writes it.
+    const RECORDED: &str = include_str!("../../../tests/formats/eventstore-1.yaml");
+
+    #[test]
+    fn what_an_operator_of_another_version_mounts_is_read_or_refused_by_name() {
+        let own = &Place::Own;
+        let this = read(own, &of(RECORDED), &Capabilities::SIDECAR).expect("this version's");
+        // before there was a number, and before the log was told
+        let (number, id) =
+            ("polylog.dev/format: \"1\"", "status:\n  storeId: 0198f2c0-0000-4000-8000-000000000001");
+        assert!(RECORDED.contains(number) && RECORDED.contains(id), "{RECORDED}");
+        let older = RECORDED.replace(number, "team: pay").replace(id, "");
+        let older = read(own, &of(&older), &Capabilities::SIDECAR).expect("an older one's");
+        assert_eq!((older.store, older.log), (this.store, None));
+        let newer = refusal(&of(&RECORDED.replace(number, "polylog.dev/format: \"2\"")), own);
+        assert!(newer.contains("form 2") && newer.contains("update the sidecar"), "{newer}");
+        let field = refusal(&of(&RECORDED.replace("spec:\n", "spec:\n  quota: 5\n")), own);
+        assert!(field.contains("quota"), "{field}");
+    }
+
     #[test]
     fn what_cannot_be_served_says_why() {
         let own = &Place::Own;
@@ -182,7 +219,7 @@ spec:
         let elsewhere = STORE.replace("postgres: {schema", "mongodb: {database");
         assert!(refusal(&of(&elsewhere), own).contains("EngineNotSupported"));
         let tls = STORE.replace("spec:", "spec:\n  gateway: {tlsSecretRef: {name: x}}");
-        assert!(refusal(&of(&tls), own).contains("spec.gateway.tlsSecretRef"));
+        assert!(read(own, &of(&tls), &Capabilities::GATEWAY).expect("it is right").gateway_tls);
         assert!(read(own, &of(&tls), &Capabilities::SIDECAR).is_ok(), "it is no business of a sidecar");
         let gateway = STORE.replace("spec:", "spec:\n  delivery: Gateway");
         assert!(refusal(&of(&gateway), own).contains("spec.delivery"));

@@ -49,6 +49,25 @@ pub(crate) struct StoreFiles {
     pub(crate) manifests: ManifestFiles,
     /// By the source's name.
     pub(crate) sources: BTreeMap<String, SourceFiles>,
+    pub(crate) entrance: EntranceFiles,
+}
+
+/// How other pods come in. Never shown.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(crate) struct EntranceFiles {
+    /// Who makes the cluster's tokens.
+    pub(crate) issuer: Option<Vec<u8>>,
+    /// With which keys.
+    pub(crate) keys: Option<Vec<u8>>,
+    pub(crate) certificate: Option<Vec<u8>>,
+    /// Of the certificate.
+    pub(crate) key: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for EntranceFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EntranceFiles")
+    }
 }
 
 /// The manifests of a store.
@@ -101,6 +120,10 @@ impl StoreFiles {
         match *path {
             ["store", "eventstore.yaml"] => self.manifests.event_store = Some(content),
             ["store", "strategy.yaml"] => self.manifests.strategy = Some(content),
+            ["store", "issuer"] => self.entrance.issuer = Some(content),
+            ["store", "jwks.json"] => self.entrance.keys = Some(content),
+            ["store", "tls.crt"] => self.entrance.certificate = Some(content),
+            ["store", "tls.key"] => self.entrance.key = Some(content),
             ["store", "schemas", name] => {
                 self.manifests.schemas.insert(name.into(), content);
             }
@@ -130,6 +153,7 @@ mod tests {
             ("store/eventstore.yaml", "a"),
             ("store/schemas/Paid.json", "{}"),
             ("store/jwks.json", "{}"),
+            ("store/tls.key", "geheim"),
             ("sources/ledger/password", "geheim"),
             ("stores/shop.audit/store/eventstore.yaml", "b"),
             ("stores/shop.audit/sources/book/url", ""),
@@ -139,6 +163,8 @@ mod tests {
         let own = &layout.stores[&Place::Own];
         assert_eq!(own.manifests.event_store.as_deref(), Some(&b"a"[..]));
         assert_eq!(own.manifests.schemas.len(), 1);
+        assert_eq!(own.entrance.keys.as_deref(), Some(&b"{}"[..]));
+        assert_eq!(own.entrance.key.as_deref(), Some(&b"geheim"[..]));
         assert_eq!(own.sources["ledger"].get("password"), Some(&b"geheim"[..]));
         let further = Place::Further("shop.audit".into());
         assert_eq!(further.store_name(), Some("audit"));

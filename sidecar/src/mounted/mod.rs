@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <root>/store/{eventstore,strategy}.yaml, store/schemas/<type>.json
+//! <root>/store/{issuer,jwks.json,tls.crt,tls.key}       how other pods come in
 //! <root>/sources/<source>/{url,username,password,ca.crt,tls.crt,tls.key}
 //! <root>/stores/<namespace>.<name>/{store,sources}/…    further stores
 //! ```
@@ -14,6 +15,6 @@ mod watch;
 
 pub(crate) use declared::{Mounted, answered, read_all};
 pub(crate) use files::Unreadable;
-pub(crate) use layout::{Layout, ManifestFiles, Place, SourceFiles, StoreFiles};
-pub(crate) use token::{Caller, InvalidToken};
+pub(crate) use layout::{EntranceFiles, Layout, ManifestFiles, Place, SourceFiles, StoreFiles};
+pub(crate) use token::{Bound, Caller, InvalidToken};
 pub(crate) use watch::{Reading, Refresh, Watch};

@@ -5,9 +5,6 @@ use serde::Deserialize;
 
 use crate::identity::{ServiceAccount, Workload};
 
-/// In front of a service account's namespace and name in a token.
-const PREFIX: &str = "system:serviceaccount:";
-
 /// As whom and where the process runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
@@ -37,15 +34,17 @@ struct Claims {
     kubernetes: Bound,
 }
 
+/// What a token is bound to.
 #[derive(Deserialize, Default)]
-struct Bound {
+pub(crate) struct Bound {
     #[serde(default)]
-    pod: Option<Named>,
+    pub(crate) pod: Option<Named>,
 }
 
+/// The pod, for example.
 #[derive(Deserialize)]
-struct Named {
-    name: String,
+pub(crate) struct Named {
+    pub(crate) name: String,
 }
 
 /// Reads from the pod's own token as whom the process runs. Whoever can write this file is the process itself, so that a
@@ -62,8 +61,7 @@ fn parse(token: &str) -> Option<Caller> {
     let payload = token.split('.').nth(1)?;
     let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
     let claims: Claims = serde_json::from_slice(&payload).ok()?;
-    let (namespace, name) = claims.sub.strip_prefix(PREFIX)?.split_once(':')?;
-    let account: ServiceAccount = format!("{namespace}/{name}").parse().ok()?;
+    let account = ServiceAccount::of_subject(&claims.sub)?;
     let pod = claims.kubernetes.pod.map(|pod| pod.name);
     let workload = Workload { pod, namespace: Some(account.namespace.clone()) };
     Some(Caller { account, workload })

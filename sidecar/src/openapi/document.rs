@@ -103,6 +103,7 @@ fn without_body(get: &Value) -> Value {
 /// What every operation may answer.
 const COMMON: &[Code] = &[
     Code::InvalidRequest,
+    Code::Unauthenticated,
     Code::AccessDenied,
     Code::ForbiddenOrigin,
     Code::StoreNotFound,

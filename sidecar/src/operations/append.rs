@@ -53,7 +53,7 @@ pub(crate) async fn append(
 /// said, so it is looked up where not all are allowed, and named in the commit, so that it cannot turn out another one.
 async fn check_access(call: &Call, commit: &mut Commit) -> Result<(), Problem> {
     let Call { hosted, policy, caller, .. } = call;
-    let scope = require_any(policy, &caller.subject, Verb::Append)?;
+    let scope = require_any(policy, &caller.peer.subject, Verb::Append)?;
     if scope.is_all() {
         return Ok(());
     }
@@ -62,7 +62,7 @@ async fn check_access(call: &Call, commit: &mut Commit) -> Result<(), Problem> {
         let recorded = read.map_err(errors::of_read)?.stream.map(|head| head.category);
         let named = append.category.clone().unwrap_or_else(|| append.stream.default_category());
         let category = recorded.unwrap_or(named);
-        check_append(&scope, &caller.subject, &category)?;
+        check_append(&scope, &caller.peer.subject, &category)?;
         append.category.get_or_insert(category);
     }
     Ok(())

@@ -8,6 +8,7 @@ use super::View;
 use crate::{
     filter::Filter,
     hosted::Hosted,
+    identity::Peer,
     pipeline::Caller,
     policy::{Policy, Verb},
     server::Server,
@@ -28,21 +29,22 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Reads what all requests have in common: the store, headers (in gRPC: metadata), until when the caller waits.
+    /// Reads what all requests have in common: who calls, the store, headers (in gRPC: metadata), until when the caller waits.
     pub(crate) fn new(
         server: Arc<Server>,
+        peer: Arc<Peer>,
         store: Option<&str>,
         headers: &HeaderMap,
         deadline: Instant,
     ) -> Result<Self, Problem> {
         let hosted = server.store(store)?;
-        let caller = Caller::of(server.subject(), server.workload(), headers)?;
+        let caller = Caller::of(peer, headers)?;
         Ok(Self { policy: hosted.policy(), server, hosted, caller, deadline })
     }
 
     /// What the caller sees through a filter; refuses one who may not do this on any category.
     pub(crate) fn view(&self, verb: Verb, filter: Filter) -> Result<View, Problem> {
         let Self { hosted, policy, caller, .. } = self;
-        View::new(hosted.clone(), policy.clone(), caller.subject.clone(), verb, filter)
+        View::new(hosted.clone(), policy.clone(), caller.peer.clone(), verb, filter)
     }
 }

@@ -53,7 +53,7 @@ async fn with_missed(call: &Call, conflict: &VersionConflict, limit: usize) -> C
 async fn missed(call: &Call, conflict: &VersionConflict, limit: usize) -> Option<(Vec<EventJson>, bool)> {
     let Call { hosted, policy, caller, .. } = call;
     let from = first_missed(conflict.expected).filter(|first| limit > 0 && *first <= conflict.actual)?;
-    let reader = Reader::new(policy, &caller.subject, Verb::Read).ok()?;
+    let reader = Reader::new(policy, &caller.peer.subject, Verb::Read).ok()?;
     let query = StreamQuery {
         stream: conflict.stream.clone(),
         from: Some(from),

@@ -45,6 +45,8 @@ pub(crate) fn of_append(error: AppendError) -> Problem {
         AppendError::Source(failure) => of_source(&failure),
         AppendError::NoPrimary => no_primary(&detail),
         AppendError::Draining => draining(),
+        AppendError::NotSupported(_) => new(Code::NotSupported).next_step("update the sidecar"),
+        AppendError::TooOld(_) => new(Code::SidecarTooOld).next_step("update the sidecar; reads go on"),
         #[allow(unreachable_patterns, reason = "the error may grow")]
         _ => new(Code::Internal),
     }

@@ -87,5 +87,5 @@ fn last_is_gone() -> Problem {
 /// The caller may not see events of this category.
 pub(crate) fn unreadable(call: &Call, category: &str) -> Problem {
     let verb = if category.starts_with('$') { Verb::Admin } else { Verb::Read };
-    denied(&call.caller.subject, verb, Some(category))
+    denied(&call.caller.peer.subject, verb, Some(category))
 }

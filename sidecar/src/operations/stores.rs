@@ -4,18 +4,19 @@ use polylog_replication::{SourceState, StoreStatus as Status};
 
 use crate::{
     hosted::{DeclaredSource, Hosted, Waiting},
+    identity::Subject,
     pipeline::denied,
     policy::Verb,
     server::{Served, Server},
 };
 
 /// The stores on which the caller has a verb.
-pub(crate) async fn visible_stores(server: &Server) -> Vec<StoreStatus> {
+pub(crate) async fn visible_stores(server: &Server, subject: &Subject) -> Vec<StoreStatus> {
     let mut stores = Vec::new();
     for served in server.served().values() {
         let status = match served {
-            Served::Open(hosted) => status(server, hosted, &hosted.store.status().await),
-            Served::Waiting(store) => waiting(server, store),
+            Served::Open(hosted) => status(server, subject, hosted, &hosted.store.status().await),
+            Served::Waiting(store) => waiting(server, subject, store),
         };
         if !status.verbs.is_empty() {
             stores.push(status);
@@ -25,29 +26,37 @@ pub(crate) async fn visible_stores(server: &Server) -> Vec<StoreStatus> {
 }
 
 /// What is known of a store that may not be open; refuses a caller who has no verb on it.
-pub(crate) async fn any_store(server: &Server, name: Option<&str>) -> Result<StoreStatus, Problem> {
+pub(crate) async fn any_store(
+    server: &Server,
+    subject: &Subject,
+    name: Option<&str>,
+) -> Result<StoreStatus, Problem> {
     let status = match server.find(name)? {
-        Served::Open(hosted) => return Ok(one_store(server, &hosted).await?.0),
-        Served::Waiting(store) => waiting(server, &store),
+        Served::Open(hosted) => return Ok(one_store(server, subject, &hosted).await?.0),
+        Served::Waiting(store) => waiting(server, subject, &store),
     };
     if status.verbs.is_empty() {
-        return Err(denied(&server.subject(), Verb::Read, None));
+        return Err(denied(subject, Verb::Read, None));
     }
     Ok(status)
 }
 
 /// One store; refuses a caller who has no verb on it.
-pub(crate) async fn one_store(server: &Server, hosted: &Hosted) -> Result<(StoreStatus, Status), Problem> {
+pub(crate) async fn one_store(
+    server: &Server,
+    subject: &Subject,
+    hosted: &Hosted,
+) -> Result<(StoreStatus, Status), Problem> {
     let seen = hosted.store.status().await;
-    let status = status(server, hosted, &seen);
+    let status = status(server, subject, hosted, &seen);
     if status.verbs.is_empty() {
-        return Err(denied(&server.subject(), Verb::Read, None));
+        return Err(denied(subject, Verb::Read, None));
     }
     Ok((status, seen))
 }
 
-fn waiting(server: &Server, store: &Waiting) -> StoreStatus {
-    let verbs = store.access.as_ref().map(|access| access.verbs(&server.subject())).unwrap_or_default();
+fn waiting(server: &Server, subject: &Subject, store: &Waiting) -> StoreStatus {
+    let verbs = store.access.as_ref().map(|access| access.verbs(subject)).unwrap_or_default();
     let problem = &store.problem;
     let source = |declared: &DeclaredSource| {
         let (state, message) = match &declared.unprovisioned {
@@ -88,8 +97,8 @@ fn unseen(declared: &DeclaredSource, state: &str, message: String) -> SourceStat
     }
 }
 
-fn status(server: &Server, hosted: &Hosted, status: &Status) -> StoreStatus {
-    let verbs = hosted.policy().access.verbs(&server.subject());
+fn status(server: &Server, subject: &Subject, hosted: &Hosted, status: &Status) -> StoreStatus {
+    let verbs = hosted.policy().access.verbs(subject);
     StoreStatus {
         name: hosted.name.clone(),
         store_id: Some(status.identity.log),

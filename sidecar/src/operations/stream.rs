@@ -22,7 +22,7 @@ pub(crate) fn check_stream(
     let category = recorded.cloned().unwrap_or_else(|| stream.default_category());
     if !view.reader().may_see_category(&category) {
         let verb = if category.is_system() { Verb::Admin } else { Verb::Read };
-        return Err(denied(&call.caller.subject, verb, Some(category.as_str())));
+        return Err(denied(&call.caller.peer.subject, verb, Some(category.as_str())));
     }
     if recorded.is_some() {
         return Ok(());

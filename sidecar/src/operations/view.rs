@@ -4,9 +4,10 @@ use polylog_api::{DataState, Framing, Problem, write_event, write_structured};
 use polylog_log::RecordedEvent;
 
 use crate::{
+    entrance::expired,
     filter::Filter,
     hosted::Hosted,
-    identity::Subject,
+    identity::Peer,
     pipeline::Reader,
     policy::{Policy, Verb},
 };
@@ -16,7 +17,7 @@ use crate::{
 pub(crate) struct View {
     hosted: Arc<Hosted>,
     policy: Arc<Policy>,
-    subject: Subject,
+    peer: Arc<Peer>,
     verb: Verb,
     reader: Reader,
     filter: Filter,
@@ -27,19 +28,22 @@ impl View {
     pub(crate) fn new(
         hosted: Arc<Hosted>,
         policy: Arc<Policy>,
-        subject: Subject,
+        peer: Arc<Peer>,
         verb: Verb,
         filter: Filter,
     ) -> Result<Self, Problem> {
-        let reader = Reader::new(&policy, &subject, verb)?;
-        Ok(Self { hosted, policy, subject, verb, reader, filter })
+        let reader = Reader::new(&policy, &peer.subject, verb)?;
+        Ok(Self { hosted, policy, peer, verb, reader, filter })
     }
 
-    /// Takes over a policy that came into force meanwhile.
+    /// Takes over a policy that came into force meanwhile; refuses a caller who is not known any more.
     pub(crate) fn refresh(&mut self) -> Result<(), Problem> {
+        if !self.peer.is_good() {
+            return Err(expired());
+        }
         let policy = self.hosted.policy();
         if !Arc::ptr_eq(&policy, &self.policy) {
-            self.reader = Reader::new(&policy, &self.subject, self.verb)?;
+            self.reader = Reader::new(&policy, &self.peer.subject, self.verb)?;
             self.policy = policy;
         }
         Ok(())

@@ -1,15 +1,15 @@
+use std::sync::Arc;
+
 use http::HeaderMap;
 use polylog_api::{Code, Problem, headers};
 
-use crate::identity::{Subject, Workload};
+use crate::identity::Peer;
 
 /// Who makes a request, and what its headers say beside the body.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    /// Who.
-    pub(crate) subject: Subject,
-    /// Where the caller runs.
-    pub(crate) workload: Workload,
+    /// Who, and where it runs.
+    pub(crate) peer: Arc<Peer>,
     /// W3C trace context.
     pub(crate) traceparent: Option<String>,
     /// For events that name none.
@@ -23,13 +23,12 @@ const LONGEST_ID: usize = 200;
 
 impl Caller {
     /// Reads the headers.
-    pub(crate) fn of(subject: Subject, workload: Workload, given: &HeaderMap) -> Result<Self, Problem> {
+    pub(crate) fn of(peer: Arc<Peer>, given: &HeaderMap) -> Result<Self, Problem> {
         // a trace context that is not well formed is ignored, as W3C asks
         let traceparent = given.get(headers::TRACEPARENT).and_then(|value| value.to_str().ok());
         let traceparent = traceparent.filter(|text| trace_id(text).is_some()).map(str::to_owned);
         Ok(Self {
-            subject,
-            workload,
+            peer,
             traceparent,
             correlation_id: id(given, headers::CORRELATION_ID)?,
             causation_id: id(given, headers::CAUSATION_ID)?,
@@ -81,6 +80,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::identity::{Subject, Workload};
 
     const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -89,7 +89,7 @@ mod tests {
         for (name, value) in pairs {
             headers.insert(*name, HeaderValue::from_bytes(value.as_bytes()).expect("a header"));
         }
-        Caller::of(Subject::Local, Workload::default(), &headers)
+        Caller::of(Arc::new(Peer::always(Subject::Local, Workload::default())), &headers)
     }
 
     #[test]

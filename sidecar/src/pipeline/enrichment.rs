@@ -33,9 +33,9 @@ fn members(enrich: &[EnrichWith], caller: &Caller) -> Vec<(&'static str, Box<Raw
     let member = |enrichment: &EnrichWith| {
         let (key, value) = match enrichment {
             EnrichWith::Trace => (metadata::TRACEPARENT, caller.traceparent.clone()),
-            EnrichWith::Pod => (metadata::POD, caller.workload.pod.clone()),
-            EnrichWith::Namespace => (metadata::NAMESPACE, caller.workload.namespace.clone()),
-            EnrichWith::ServiceAccount => (metadata::BY, Some(caller.subject.to_string())),
+            EnrichWith::Pod => (metadata::POD, caller.peer.workload.pod.clone()),
+            EnrichWith::Namespace => (metadata::NAMESPACE, caller.peer.workload.namespace.clone()),
+            EnrichWith::ServiceAccount => (metadata::BY, Some(caller.peer.subject.to_string())),
         };
         Some((key, metadata::string(&value?)))
     };
@@ -44,16 +44,19 @@ fn members(enrich: &[EnrichWith], caller: &Caller) -> Vec<(&'static str, Box<Raw
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use polylog_log::{EventId, EventType, Expected, LogId, StreamAppend, StreamName};
     use uuid::Uuid;
 
     use super::*;
-    use crate::identity::{Subject, Workload};
+    use crate::identity::{Peer, Subject, Workload};
 
     fn caller() -> Caller {
+        let subject = Subject::ServiceAccount("shop/checkout".parse().expect("an account"));
+        let workload = Workload { pod: Some("p-0".into()), namespace: None };
         Caller {
-            subject: Subject::ServiceAccount("shop/checkout".parse().expect("an account")),
-            workload: Workload { pod: Some("p-0".into()), namespace: None },
+            peer: Arc::new(Peer::always(subject, workload)),
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
             correlation_id: None,
             causation_id: Some("cause".into()),

@@ -64,3 +64,51 @@ pub struct Validation {
     #[serde(default)]
     pub unknown_types: UnknownTypes,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn whole() -> PolicyDocument {
+        let all = json!({
+            "namespace": "shop",
+            "access": [{
+                "serviceAccounts": [{ "name": "checkout" }, { "namespace": "reports", "name": "*" }],
+                "verbs": ["append", "read"], "categories": ["Payment*"],
+            }],
+            "validation": { "mode": "Enforce", "unknownTypes": "Refuse" },
+            "schemas": { "Paid": { "type": "object" } },
+            "enrich": ["Trace", "Pod"],
+            "redact": ["/card"],
+            "limits": Limits::default(),
+        });
+        serde_json::from_value(all).expect("a policy")
+    }
+
+    /// What processes of later versions must still read: `POLYLOG_GENERATE=1` writes it.
+    #[test]
+    fn a_policy_is_written_as_recorded() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/formats/policy-1.json");
+        let text = serde_json::to_string_pretty(&whole()).expect("JSON") + "\n";
+        if std::env::var_os("POLYLOG_GENERATE").is_some() {
+            std::fs::write(path, text).expect("it is written");
+        } else {
+            assert_eq!(std::fs::read_to_string(path).expect("the record"), text, "see docs/upgrades.md");
+        }
+    }
+
+    #[test]
+    fn a_policy_of_an_older_version_is_read_and_one_of_a_newer_refused() {
+        let recorded = serde_json::to_value(whole()).expect("JSON");
+        let least = json!({ "namespace": "shop", "limits": recorded["limits"] });
+        let read = |policy: &Value| PolicyDocument::parse(policy.to_string().as_bytes());
+        assert!(read(&least).is_ok());
+        for place in ["", "/access/0", "/validation"] {
+            let mut newer = recorded.clone();
+            newer.pointer_mut(place).expect("an object")["only"] = json!("at night");
+            assert!(read(&newer).is_err(), "{place}: it could forbid something");
+        }
+    }
+}

@@ -7,7 +7,7 @@ mod signals;
 
 use std::process::ExitCode;
 
-pub use cluster::{ClusterArgs, ClusterError, ClusterRole, run as cluster};
+pub use cluster::{ClusterArgs, ClusterError, ClusterRole, GatewayArgs, gateway, sidecar};
 pub use dev::{DevError, run as dev};
 
 /// Runs a role on a runtime of its own: two worker threads at most, because a sidecar must stay small beside its

@@ -2,12 +2,12 @@ use std::fmt;
 
 use polylog_log::{Applied, Approval, Check, Desired, Failure, Identity, LogId, Plan, RoleGrants};
 use polylog_source_mariadb::{
-    DatabaseName, MariadbConfig, preflight,
+    MariadbConfig, Tables, preflight,
     provision::{self, Account, Actual, Place, Worker},
 };
 
 use super::{Planned, Wanted};
-use crate::config::{ConfigError, DeclaredDatabase};
+use crate::config::{ConfigError, DeclaredDatabase, mysql_tables};
 
 /// A MariaDB database, and how it is reached.
 #[derive(Debug, Clone)]
@@ -22,10 +22,10 @@ pub struct MariadbPlace {
 impl MariadbPlace {
     /// The place that was declared.
     pub(super) fn of(declared: &DeclaredDatabase, unsafe_durability: bool) -> Result<Self, ConfigError> {
-        let database = DatabaseName::parse(&declared.schema).map_err(refused)?;
+        let tables = mysql_tables(&declared.schema, &declared.table_prefix)?;
         let allow = |config| MariadbConfig { allow_unsafe_durability: unsafe_durability, ..config };
-        let data = declared.connection.mariadb(database.clone()).map(allow)?;
-        let provisioning = declared.provisioning.as_ref().map(|connection| connection.mariadb(database));
+        let data = declared.connection.mariadb(tables.clone()).map(allow)?;
+        let provisioning = declared.provisioning.as_ref().map(|connection| connection.mariadb(tables));
         let provisioning = provisioning.transpose()?.map(allow);
         Ok(Self { data, provisioning, create_database: declared.create_schema })
     }
@@ -37,7 +37,7 @@ impl MariadbPlace {
         };
         let provisioner = account(self.provisioning())?;
         let worker = self.is_apart()?.then(|| account(&self.data)).transpose()?;
-        Ok(provision::role_grants(&self.data.database, &provisioner, worker.as_ref()))
+        Ok(provision::role_grants(&self.data.tables, &provisioner, worker.as_ref()))
     }
 
     /// Whether rows are written as another user than the one that creates tables, as far as the addresses tell.
@@ -84,6 +84,13 @@ impl MariadbPlace {
         provision::apply(self.provisioning(), &self.place().await?, plan, approval).await
     }
 
+    /// Drops the tables of a log. Who worked there does not matter any more.
+    pub(super) async fn wipe(&self, log: LogId) -> Result<Vec<&'static str>, Failure> {
+        let (tables, create_database) = (self.data.tables.clone(), self.create_database);
+        let place = Place { tables, create_database, worker: None };
+        provision::wipe(self.provisioning(), &place, log).await
+    }
+
     /// What the database is to be, and the steps to there.
     pub(super) async fn plan(&self, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
         self.plan_at(&self.place().await?, wanted, known).await
@@ -117,7 +124,7 @@ impl MariadbPlace {
                 is_another.then_some(worker)
             }
         };
-        Ok(Place { database: self.data.database.clone(), create_database: self.create_database, worker })
+        Ok(Place { tables: self.data.tables.clone(), create_database: self.create_database, worker })
     }
 }
 
@@ -127,6 +134,11 @@ fn refused(error: polylog_source_mariadb::ConfigError) -> ConfigError {
 
 impl fmt::Display for MariadbPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, database {}", self.data.address, self.data.database.as_str())
+        let Tables { database, prefix } = &self.data.tables;
+        write!(f, "{}, database {}", self.data.address, database.as_str())?;
+        match prefix.as_str() {
+            "" => Ok(()),
+            prefix => write!(f, ", table prefix {prefix}"),
+        }
     }
 }

@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use polylog_crds::{event_store::Engine, resolve::ResolvedSource};
 use polylog_log::{Failure, Identity, Source};
-use polylog_source_mariadb::{DatabaseName, MariadbConfig, MariadbSource};
+use polylog_source_mariadb::{MariadbConfig, MariadbSource};
 use polylog_source_postgres::{PostgresConfig, PostgresSource, SchemaName};
 
 use super::OpenSource;
 use crate::{
-    config::{DatabaseConnection, ServerEngine, mysql_database},
+    config::{DatabaseConnection, ServerEngine, mysql_table_prefix, mysql_tables},
     mounted::SourceFiles,
 };
 
@@ -17,6 +17,8 @@ pub(crate) struct MountedDatabase {
     engine: ServerEngine,
     /// The schema of our tables; in MariaDB their database.
     schema: String,
+    /// In front of their names; only in MariaDB.
+    table_prefix: String,
     connection: DatabaseConnection,
 }
 
@@ -39,19 +41,17 @@ impl MountedDatabase {
             Most::Exactly(most) => most,
         };
         let connection = connection.with_pool(Some(most));
-        let (engine, schema) = match (source.engine, &source.postgres, &source.mysql) {
-            (Engine::Postgres, Some(postgres), _) => (ServerEngine::Postgres, postgres.schema.as_str()),
+        let (engine, schema, table_prefix) = match (source.engine, &source.postgres, &source.mysql) {
+            (Engine::Postgres, Some(postgres), _) => (ServerEngine::Postgres, postgres.schema.as_str(), ""),
             (Engine::Mysql, _, Some(mysql)) => {
-                let declared = mysql_database(mysql);
-                let database = declared.and_then(|database| {
-                    connection.check_mysql_database(database)?;
-                    Ok(database)
-                });
-                (ServerEngine::Mariadb, database.map_err(|error| placed(error.to_string()))?)
+                let database = mysql.database.as_str();
+                connection.check_mysql_database(database).map_err(|error| placed(error.to_string()))?;
+                (ServerEngine::Mariadb, database, mysql_table_prefix(mysql))
             }
             (engine, ..) => return Err(placed(format!("this version has no engine for {}", engine.field()))),
         };
-        let database = Self { engine, schema: schema.to_owned(), connection };
+        let (schema, table_prefix) = (schema.to_owned(), table_prefix.to_owned());
+        let database = Self { engine, schema, table_prefix, connection };
         database.config().map_err(placed)?;
         Ok(database)
     }
@@ -77,15 +77,15 @@ impl MountedDatabase {
     }
 
     fn config(&self) -> Result<Config, String> {
-        let Self { engine, schema, connection } = self;
+        let Self { engine, schema, table_prefix, connection } = self;
         Ok(match engine {
             ServerEngine::Postgres => {
                 let schema = SchemaName::parse(schema).map_err(|error| error.to_string())?;
                 Config::Postgres(connection.postgres(schema).map_err(|error| error.to_string())?)
             }
             ServerEngine::Mariadb => {
-                let database = DatabaseName::parse(schema).map_err(|error| error.to_string())?;
-                Config::Mariadb(connection.mariadb(database).map_err(|error| error.to_string())?)
+                let tables = mysql_tables(schema, table_prefix).map_err(|error| error.to_string())?;
+                Config::Mariadb(connection.mariadb(tables).map_err(|error| error.to_string())?)
             }
         })
     }

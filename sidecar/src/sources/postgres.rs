@@ -89,6 +89,11 @@ impl PostgresPlace {
         provision::apply(&self.provisioning, &self.place, plan, approval).await
     }
 
+    /// Drops the tables of a log.
+    pub(super) async fn wipe(&self, log: LogId) -> Result<Vec<&'static str>, Failure> {
+        provision::wipe(&self.provisioning, &self.place, log).await
+    }
+
     /// What the schema is to be, and the steps to there.
     pub(super) async fn plan(&self, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
         let actual = provision::inspect(&self.provisioning, &self.place).await?;

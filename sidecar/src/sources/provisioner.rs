@@ -73,6 +73,17 @@ impl Provisioner {
             Place::Mariadb(place) => place.apply(plan, approval).await,
         }
     }
+
+    /// Drops the tables of a log, and nothing else; says which. None are there where the database holds no log.
+    ///
+    /// # Errors
+    /// `WrongStore` and `Damaged`: nothing was dropped. Others: wipe again.
+    pub async fn wipe(&self, log: LogId) -> Result<Vec<&'static str>, Failure> {
+        match &self.place {
+            Place::Postgres(place) => place.wipe(log).await,
+            Place::Mariadb(place) => place.wipe(log).await,
+        }
+    }
 }
 
 /// Where it is, without credentials.

@@ -4,8 +4,22 @@ use opentelemetry_sdk::trace::Sampler;
 #[derive(Debug, Clone)]
 pub(super) struct TracesConfig {
     pub(super) sampler: Sampler,
+    pub(super) route: Route,
+}
+
+/// How spans get to the collector.
+#[derive(Debug, Clone)]
+pub(super) struct Route {
+    pub(super) transport: Transport,
     /// The authority of the collector's certificate, in PEM; without one, those that browsers trust.
     pub(super) authority: Option<Vec<u8>>,
+}
+
+/// What the collector speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transport {
+    Grpc,
+    Http,
 }
 
 /// The environment asks for traces in a way that this version does not know. Change the variable.
@@ -23,8 +37,8 @@ const CERTIFICATES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_
 const COMPRESSIONS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
 
 impl TracesConfig {
-    /// `None` where no collector is named, or traces are switched off. The exporter reads endpoint, headers and timeout
-    /// itself.
+    /// `None` where no collector is named, or traces are switched off. The exporter reads endpoint, headers, timeout and
+    /// compression itself.
     pub(super) fn read(
         variable: impl Fn(&'static str) -> Option<String>,
     ) -> Result<Option<Self>, InvalidTraces> {
@@ -39,22 +53,27 @@ impl TracesConfig {
             let reason = "it must begin with http:// or https://";
             return Err(InvalidTraces { variable: name, value: endpoint, reason });
         }
-        if let Some((variable, value)) =
-            PROTOCOLS.into_iter().find_map(given).filter(|(_, value)| value != "grpc")
+        let transport = match PROTOCOLS.into_iter().find_map(given) {
+            None => Transport::Grpc,
+            Some((_, value)) if value == "grpc" => Transport::Grpc,
+            Some((_, value)) if value == "http/protobuf" => Transport::Http,
+            Some((variable, value)) => {
+                let reason = "this version has grpc (port 4317 of most collectors) and http/protobuf (4318)";
+                return Err(InvalidTraces { variable, value, reason });
+            }
+        };
+        if let Some((variable, value)) = COMPRESSIONS
+            .into_iter()
+            .find_map(given)
+            .filter(|(_, value)| !["none", "gzip"].contains(&value.as_str()))
         {
-            let reason = "only grpc is in this version (port 4317 of most collectors)";
-            return Err(InvalidTraces { variable, value, reason });
-        }
-        if let Some((variable, value)) =
-            COMPRESSIONS.into_iter().find_map(given).filter(|(_, value)| value != "none")
-        {
-            return Err(InvalidTraces { variable, value, reason: "compression is not in this version" });
+            return Err(InvalidTraces { variable, value, reason: "this version has gzip and none" });
         }
         let read = |(variable, value): (&'static str, String)| {
             std::fs::read(&value).map_err(|_| InvalidTraces { variable, value, reason: "it cannot be read" })
         };
         let authority = CERTIFICATES.into_iter().find_map(given).map(read).transpose()?;
-        Ok(Some(Self { sampler: sampler(&given)?, authority }))
+        Ok(Some(Self { sampler: sampler(&given)?, route: Route { transport, authority } }))
     }
 }
 
@@ -110,9 +129,9 @@ mod tests {
     #[test]
     fn what_this_version_cannot_do_is_refused_by_name() {
         for (variable, value) in [
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http"),
             ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
-            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
             ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
         ] {
             let refused = read(&[COLLECTOR, (variable, value)]).expect_err(variable);
@@ -125,6 +144,20 @@ mod tests {
             read(&[COLLECTOR, ("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", ratio)])
         };
         assert!(ratio("0.1").is_ok() && ratio("1.1").is_err() && ratio("x").is_err());
-        assert!(read(&[COLLECTOR, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).is_ok());
+        assert!(read(&[COLLECTOR, ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")]).is_ok());
+    }
+
+    #[test]
+    fn the_protocol_of_traces_wins_over_that_of_everything() {
+        let general = |protocol| ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol);
+        let transport = |variables: &[(&str, &str)]| {
+            let variables = [&[COLLECTOR], variables].concat();
+            read(&variables).expect("good").expect("on").route.transport
+        };
+        assert_eq!(transport(&[]), Transport::Grpc);
+        assert_eq!(transport(&[general("grpc")]), Transport::Grpc);
+        assert_eq!(transport(&[general("http/protobuf")]), Transport::Http);
+        let traces = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf");
+        assert_eq!(transport(&[general("grpc"), traces]), Transport::Http);
     }
 }

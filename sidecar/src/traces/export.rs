@@ -1,14 +1,19 @@
 use std::time::Duration;
 
 use opentelemetry_otlp::{
-    SpanExporter, WithTonicConfig,
+    Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
     tonic_types::transport::{Certificate, ClientTlsConfig},
 };
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{ENDED, queue::Ended};
+use super::{
+    ENDED,
+    config::{Route, Transport},
+    http::Collector,
+    queue::Ended,
+};
 use crate::metrics::{Metrics, Spans};
 
 /// Most spans in one message.
@@ -27,9 +32,9 @@ pub(crate) struct Export {
 impl Export {
     /// Starts it, if traces are on; the first server of a process does.
     pub(crate) fn start(metrics: &Metrics) -> Option<Self> {
-        let (ended, authority) = ENDED.get()?.lock().take()?;
+        let (ended, route) = ENDED.get()?.lock().take()?;
         let stop = CancellationToken::new();
-        let exporting = Exporting { ended, authority, metrics: metrics.clone(), is_failing: false };
+        let exporting = Exporting { ended, route, metrics: metrics.clone(), is_failing: false };
         let task = tokio::spawn(exporting.run(stop.clone()));
         Some(Self { task, stop })
     }
@@ -43,21 +48,36 @@ impl Export {
     }
 }
 
+/// What endpoint, headers, timeout and compression the environment names, the exporter reads itself; certificates are used
+/// only where the endpoint asks for TLS.
+fn exporter(route: &Route) -> Result<SpanExporter, String> {
+    let builder = SpanExporter::builder();
+    let built = match route.transport {
+        Transport::Grpc => {
+            let roots = match &route.authority {
+                Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+                None => ClientTlsConfig::new().with_enabled_roots(),
+            };
+            builder.with_tonic().with_tls_config(roots).build()
+        }
+        Transport::Http => {
+            let collector = Collector::new(route.authority.as_deref())?;
+            builder.with_http().with_protocol(Protocol::HttpBinary).with_http_client(collector).build()
+        }
+    };
+    built.map_err(|error| error.to_string())
+}
+
 struct Exporting {
     ended: Ended,
-    authority: Option<Vec<u8>>,
+    route: Route,
     metrics: Metrics,
     is_failing: bool,
 }
 
 impl Exporting {
     async fn run(mut self, stop: CancellationToken) {
-        let roots = match self.authority.take() {
-            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
-            None => ClientTlsConfig::new().with_enabled_roots(),
-        };
-        // used only where the collector's address asks for TLS
-        let mut exporter = match SpanExporter::builder().with_tonic().with_tls_config(roots).build() {
+        let mut exporter = match exporter(&self.route) {
             Ok(exporter) => exporter,
             Err(error) => {
                 tracing::error!(event = "traces_off", %error, "traces cannot be exported");

@@ -2,6 +2,7 @@
 
 mod config;
 mod export;
+mod http;
 mod queue;
 mod request;
 mod sampler;
@@ -16,7 +17,7 @@ use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
 use self::{
-    config::TracesConfig,
+    config::{Route, TracesConfig},
     queue::{Ended, Queue},
     sampler::LinksCount,
 };
@@ -29,8 +30,8 @@ const TARGET: &str = "polylog::span";
 /// Most links of a span: a batch has one for each of its commits.
 const LINKS: u32 = 512;
 
-/// What was ended and not exported yet, and the certificates that the collector's is checked with.
-type ToExport = (Ended, Option<Vec<u8>>);
+/// What was ended and not exported yet, and how it gets to the collector.
+type ToExport = (Ended, Route);
 
 /// Taken by the one task that exports.
 static ENDED: OnceLock<Mutex<Option<ToExport>>> = OnceLock::new();
@@ -55,7 +56,7 @@ where
         .with_tracked_inactivity(false)
         .with_filter(Targets::new().with_target(TARGET, LevelFilter::TRACE));
     // a process starts logging once; who came second changes nothing
-    let _ = ENDED.set(Mutex::new(Some((ended, config.authority))));
+    let _ = ENDED.set(Mutex::new(Some((ended, config.route))));
     Ok(Some(layer))
 }
 

@@ -73,7 +73,7 @@ impl BadServer for PostgresServer {
     fn with_small_disk() -> (Self, Place) {
         let server = Self::with_small_disk(24);
         server.execute("postgres", "CREATE DATABASE cramped TABLESPACE small");
-        (server, Place { database: "cramped".into(), schema: "payments".into() })
+        (server, Place { database: "cramped".into(), schema: "payments".into(), prefix: "" })
     }
 
     fn succeeds(&self, place: &Place, sql: &str) -> bool {
@@ -192,7 +192,10 @@ impl BadServer for MariadbServer {
     }
 
     fn with_small_disk() -> (Self, Place) {
-        (Self::with_small_disk(16), Place { database: "cramped".into(), schema: "cramped".into() })
+        (
+            Self::with_small_disk(16),
+            Place { database: "cramped".into(), schema: "cramped".into(), prefix: "" },
+        )
     }
 
     fn succeeds(&self, _: &Place, sql: &str) -> bool {
@@ -273,7 +276,7 @@ impl BadServer for MariadbServer {
 
 fn beside(place: &Place, what: &str) -> Place {
     let database = format!("{}_{what}", place.database);
-    Place { schema: database.clone(), database }
+    Place { schema: database.clone(), database, prefix: "" }
 }
 
 /// All tables of all places at once.

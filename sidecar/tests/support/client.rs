@@ -10,6 +10,7 @@ use serde_json::Value;
 #[derive(Clone)]
 pub struct Client {
     base: String,
+    token: Option<String>,
     http: legacy::Client<legacy::connect::HttpConnector, Full<Bytes>>,
 }
 
@@ -55,7 +56,17 @@ impl Answer {
 impl Client {
     pub fn new(port: u16) -> Self {
         let http = legacy::Client::builder(TokioExecutor::new()).build_http();
-        Self { base: format!("http://127.0.0.1:{port}"), http }
+        Self { base: format!("http://127.0.0.1:{port}"), token: None, http }
+    }
+
+    /// The same, bringing this token.
+    #[must_use]
+    pub fn bearing(&self, token: &str) -> Self {
+        Self { token: Some(token.into()), ..self.clone() }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.base.rsplit_once(':').unwrap().1.parse().unwrap()
     }
 
     pub async fn open(&self, request: Request<Full<Bytes>>) -> http::Response<Incoming> {
@@ -83,6 +94,9 @@ impl Client {
         body: impl Into<Bytes>,
     ) -> Request<Full<Bytes>> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
         for (name, value) in headers {
             request = request.header(*name, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }

@@ -8,6 +8,7 @@ pub mod mounted;
 pub mod process;
 pub mod remote;
 pub mod server;
+pub mod tokens;
 
 use std::time::Duration;
 

@@ -110,8 +110,12 @@ impl Volume {
 
 /// A token of the service account `shop/checkout`, in a pod.
 pub fn token(folder: &Path) -> PathBuf {
-    let claims =
-        r#"{"sub":"system:serviceaccount:shop:checkout","kubernetes.io":{"pod":{"name":"checkout-1"}}}"#;
+    token_of(folder, "shop/checkout")
+}
+
+/// A token of a service account, in a pod.
+pub fn token_of(folder: &Path, account: &str) -> PathBuf {
+    let claims = super::tokens::claims(account).to_string();
     let path = folder.join("token");
     fs::write(&path, format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))).unwrap();
     path
@@ -134,6 +138,8 @@ pub struct Serving {
     pub process: Process,
     pub client: Client,
     pub health: Client,
+    /// Where other pods come in, if they may.
+    pub pods_port: Option<u16>,
     pub remote: Remote,
 }
 
@@ -144,11 +150,14 @@ impl Process {
 
     pub fn of_folder(role: &str, root: &Path, arguments: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
+        let needs_port = role == "gateway" && !arguments.contains(&"--pods-port");
+        let pods_port: &[&str] = if needs_port { &["--pods-port", "0"] } else { &[] };
         let mut child = Command::new(env!("CARGO_BIN_EXE_polylog-sidecar"))
             .arg(role)
             .arg("--config")
             .arg(root)
             .args(arguments)
+            .args(pods_port)
             .env("POLYLOG_TOKEN", token(folder.path()))
             .env_remove("POLYLOG_LOG")
             .stdin(Stdio::null())
@@ -183,11 +192,12 @@ impl Process {
     /// Waits until it serves.
     pub async fn serving(self) -> Serving {
         let line = until("it serves", || async { self.line(r#""message":"serving""#) }).await;
-        let port = |name: &str| u16::try_from(line[name].as_u64().unwrap()).unwrap();
-        let (api, health) = (port("port"), port("health_port"));
+        let port = |name: &str| line[name].as_u64().map(|port| u16::try_from(port).unwrap());
+        let (api, health) = (port("port").unwrap(), port("health_port").unwrap());
         Serving {
             client: Client::new(api),
             health: Client::new(health),
+            pods_port: port("pods_port"),
             remote: Remote::new(api),
             process: self,
         }

@@ -3,22 +3,23 @@
 use polylog_log::{
     Approval, DatabaseId, Desired, Identity, Incarnation, IndexOptions, LogId, SourceName, StepClass,
 };
-use polylog_source_mariadb::{self as mariadb, DatabaseName, MariadbConfig};
+use polylog_source_mariadb::{self as mariadb, DatabaseName, MariadbConfig, TablePrefix, Tables};
 use polylog_source_postgres::{self as postgres, PostgresConfig, SchemaName};
 use polylog_test_bed::{MariadbServer, PostgresServer, Server};
 use uuid::Uuid;
 
-/// Where a log is kept: in MariaDB the schema is the database.
+/// Where a log is kept: in MariaDB the schema is the database, and tables may have a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub database: String,
     pub schema: String,
+    pub prefix: &'static str,
 }
 
 impl Place {
     /// A table of ours, as statements name it.
     pub fn table(&self, table: &str) -> String {
-        format!("{}.{table}", self.schema)
+        format!("{}.{}{table}", self.schema, self.prefix)
     }
 }
 
@@ -102,7 +103,7 @@ impl LogServer for PostgresServer {
     }
 
     fn new_place(&self) -> Place {
-        Place { database: self.create_database(), schema: "payments".into() }
+        Place { database: self.create_database(), schema: "payments".into(), prefix: "" }
     }
 
     fn beside(&self, place: &Place) -> Place {
@@ -199,15 +200,15 @@ impl LogServer for MariadbServer {
 
     fn new_place(&self) -> Place {
         let database = self.new_name();
-        Place { schema: database.clone(), database }
+        Place { schema: database.clone(), database, prefix: "" }
     }
 
-    fn beside(&self, _: &Place) -> Place {
-        self.new_place()
+    fn beside(&self, place: &Place) -> Place {
+        Place { prefix: "beside_", ..place.clone() }
     }
 
     fn field(place: &Place) -> String {
-        format!("mysql: {{database: {}}}", place.database)
+        format!("mysql: {{database: {}, tablePrefix: '{}'}}", place.database, place.prefix)
     }
 
     fn url_as(&self, user: &str, password: &str, _: &Place) -> String {
@@ -227,8 +228,9 @@ impl LogServer for MariadbServer {
         use mariadb::provision;
         let database = DatabaseName::parse(&place.database).unwrap();
         let address = mariadb::Address::parse(&self.admin_url(place)).unwrap();
-        let config = MariadbConfig::new(address, database.clone());
-        let there = provision::Place { database, create_database: true, worker: None };
+        let tables = Tables { database, prefix: TablePrefix::parse(place.prefix).unwrap() };
+        let config = MariadbConfig::new(address, tables.clone());
+        let there = provision::Place { tables, create_database: true, worker: None };
         let actual = provision::inspect(&config, &there).await.unwrap();
         let plan = provision::plan(&desired(identity), &there, &actual).unwrap();
         provision::apply(&config, &there, &plan, &Approval::up_to(StepClass::Slow)).await.unwrap();

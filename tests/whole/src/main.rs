@@ -8,6 +8,8 @@ mod history;
 mod kill;
 mod load;
 mod memory;
+mod scale;
+mod steady;
 mod stop;
 mod subscriber;
 mod with_server;
@@ -31,6 +33,10 @@ enum Command {
     WithServer(with_server::Args),
     /// Measures the sidecar's resident memory: idle, and under load with a stalled subscriber.
     Memory(memory::Args),
+    /// An application in a pod that appends and reads for ever, and tells each request that fails.
+    Steady(steady::Args),
+    /// Measures the operator with many EventStores and pods.
+    Scale(scale::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -41,5 +47,7 @@ fn main() -> anyhow::Result<()> {
         Command::HistoryClients(args) => history::run_clients(&args),
         Command::WithServer(args) => with_server::run(&args),
         Command::Memory(args) => memory::run(&args),
+        Command::Steady(args) => steady::run(&args),
+        Command::Scale(args) => scale::run(&args),
     }
 }

@@ -113,3 +113,36 @@ fn a_rule_that_is_off_is_not_applied() {
     assert_eq!(head.admit(&of, promise, Rules::ALL).map(drop), Err(Refusal::WrongStore));
     assert_eq!(head.admit(&of, promise, Rules::without(Rule::Identity)).map(drop), Ok(()));
 }
+
+/// Every operation that writes, on this head.
+fn all_refuse(head: &Head, wanted: &Refusal) {
+    let (facts, clock) = (&Facts::default(), Timestamp::EPOCH);
+    let (term, primary) = (head.term.next(), &SourceName::recorded("a"));
+    let (tail, config) = (head.tail, head.config.config.version);
+    let batch = &[commit(1)];
+    let opening = Opening { term, nonce: NONCE, tail, primary, forced: false, missing: &[], facts, clock };
+    let truncating = Truncating { term, keep: tail, tail, kept: None, config: &head.config };
+    let watermarks = Watermarks::default();
+    let operations = [
+        Operation::Promise { term, nonce: NONCE },
+        Operation::Open(opening),
+        Operation::Append { term: head.term, config, batch, facts, watermarks, clock },
+        Operation::Append { term: head.term, config, batch: &[], facts, watermarks, clock },
+        Operation::Apply(Applying { term, previous: tail, entries: &[], watermarks }),
+        Operation::Truncate(truncating),
+    ];
+    for operation in operations {
+        assert_eq!(admit(head, operation).err().as_ref(), Some(wanted), "{operation:?}");
+    }
+}
+
+#[test]
+fn nothing_is_written_into_what_a_newer_version_wrote() {
+    assert!(append(&primary(), &[commit(1)], Watermarks::default()).is_ok());
+    let newer = Head { format: FORMAT + 1, ..primary() };
+    all_refuse(&newer, &Refusal::NewerFormat { found: FORMAT + 1, known: FORMAT });
+    let mut newer = primary();
+    let config = Config { version: ConfigVersion(7), is_newer: true, ..(*newer.config.config).clone() };
+    newer.config.config = std::sync::Arc::new(config);
+    all_refuse(&newer, &Refusal::NewerConfig(ConfigVersion(7)));
+}

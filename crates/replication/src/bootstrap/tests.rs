@@ -98,3 +98,13 @@ fn what_this_version_cannot_use_is_refused() {
     other_voter.config.config = Arc::new(Config::implicit(member(4)));
     assert!(matches!(refusal(&other_voter), AppendError::Source(Failure::WrongStore(_))));
 }
+
+#[test]
+fn a_primary_of_a_newer_format_is_used_for_what_can_be_read() {
+    let mut head = Head { lead: Term::FIRST, format: FORMAT + 1, ..promised(&empty(), 1, 5) };
+    let config = Config { version: ConfigVersion(1), ..Config::implicit(member(2)) };
+    head.config.config = Arc::new(config);
+    for may_open in [false, true] {
+        assert_eq!(election(may_open).decide(Instant::now(), &head, 0), Decision::Use);
+    }
+}

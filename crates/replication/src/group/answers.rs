@@ -78,7 +78,7 @@ impl<T> Group<T> {
         self.sent.batches += 1;
         let events = taken.commits.iter().map(|commit| commit.event_count()).sum::<usize>();
         self.sent.events += events as u64;
-        self.pace = Pace { took: now.duration_since(since), answered_at: Some(now), callers, events };
+        self.pace = Pace::answered(now.duration_since(since), now, callers, events);
         let commits = taken.commits.iter().zip(appended.verdicts);
         for (caller, (commit, verdict)) in taken.callers.into_iter().zip(commits) {
             let Some(caller) = caller else { continue };
@@ -101,6 +101,15 @@ impl<T> Group<T> {
             Refusal::WrongStore => {
                 self.primary = None;
                 self.refuse_taken(Failure::WrongStore(reason.to_string()).into());
+            }
+            // reads go on; appends do once this process is a newer one
+            Refusal::NewerFormat { found, known } => {
+                self.primary = None;
+                self.refuse_taken(Failure::FormatTooNew { found, known }.into());
+            }
+            Refusal::NewerConfig(_) => {
+                self.primary = None;
+                self.refuse_taken(AppendError::TooOld(reason.to_string()));
             }
             Refusal::AfterConfig
             | Refusal::TermJump

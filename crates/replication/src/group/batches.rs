@@ -1,23 +1,10 @@
 //! Which commits are sent together, and when.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use polylog_log::Commit;
 
 use super::{BATCH_BYTES, BATCH_EVENTS, Group, Taken, Waiting};
-
-/// The next batch gathers for at most this part of the time that the last one took beyond its events' own. Measured on
-/// PostgreSQL: half or all of that time gave 15 to 25 % more at 32 callers where an fsync takes 2 ms longer, and cost 10 to
-/// 17 % at 8 and 32 callers where it is fast.
-const GATHER_PART: u32 = 8;
-/// What an event in a batch takes, or a little more. Gathering saves transactions, and not this: where events take all of
-/// the time, the processors have enough to do, and waiting only keeps the database idle.
-const EVENT_TAKES: Duration = Duration::from_micros(50);
-/// It never gathers for longer than this, however slow the last commit was.
-const LONGEST_GATHER: Duration = Duration::from_millis(5);
 
 impl<T> Group<T> {
     /// The batch to send: the one that was taken before, without those that were refused meanwhile, or the next one.
@@ -64,14 +51,11 @@ impl<T> Group<T> {
     }
 
     /// Until when to wait for callers that were just answered and are about to come back.
-    pub(super) fn gathers_until(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn gathers_until(&mut self, now: Instant) -> Option<Instant> {
         let is_full = self.waiting_events >= BATCH_EVENTS || self.waiting_bytes >= BATCH_BYTES;
-        if is_full || self.is_draining || self.waiting.len() >= self.pace.callers {
+        if is_full || self.is_draining {
             return None;
         }
-        let events_took = EVENT_TAKES.saturating_mul(u32::try_from(self.pace.events).unwrap_or(u32::MAX));
-        let saved = self.pace.took.saturating_sub(events_took);
-        let until = self.pace.answered_at? + (saved / GATHER_PART).min(LONGEST_GATHER);
-        (now < until).then_some(until)
+        self.pace.gathers_until(self.waiting.len(), now)
     }
 }

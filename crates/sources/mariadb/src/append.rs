@@ -25,7 +25,7 @@ pub(crate) async fn append(writer: &mut Writer, of: &Identity, append: &Append) 
 /// Decides under the lock: the answer to everything that is not simply written.
 async fn locked(writer: &mut Writer, of: &Identity, append: &Append) -> Result<Appended, Stopped> {
     let mut transaction = writer.begin().await?;
-    let facts = facts::look_up(transaction.connection()?, &Wanted::by_batch(&append.batch)).await?;
+    let facts = facts::look_up(transaction.session()?, &Wanted::by_batch(&append.batch)).await?;
     #[cfg(feature = "mutants")]
     crate::mutants::number_by_sequence(&mut transaction, &append.batch).await?;
     let decision = decide(&transaction.head, of, append, &facts, transaction.clock);
@@ -112,7 +112,7 @@ async fn guess_facts(
     if let Some(clock) = writer.memory.clock().filter(|_| unknown.is_empty()) {
         return Ok(Some((facts, clock)));
     }
-    let seen = match facts::glance(&mut session.connection, &unknown).await {
+    let seen = match facts::glance(session, &unknown).await {
         Ok(seen) => seen,
         // the server was restarted since; nothing was done yet
         Err(error) if was_open && error.is_lost_connection() => {

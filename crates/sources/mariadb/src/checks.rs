@@ -6,11 +6,11 @@ use sqlx::{MySqlConnection, Row, mysql::MySqlRow};
 
 use crate::{
     catalog::{self, Catalog, FoundTable},
-    config::DatabaseName,
     dialect,
     error::EngineError,
     schema,
     script::Script,
+    tables::Tables,
 };
 
 /// What the server says of itself; a setting that it does not have is not among the rows.
@@ -190,18 +190,15 @@ pub(crate) async fn unsafe_setting(connection: &mut MySqlConnection) -> Result<O
 }
 
 /// Checks that the database holds our tables and that we may use them.
-pub(crate) async fn tables(
-    connection: &mut MySqlConnection,
-    database: &DatabaseName,
-) -> Result<(), EngineError> {
-    let found = catalog::look(connection, database).await?;
+pub(crate) async fn tables(connection: &mut MySqlConnection, tables: &Tables) -> Result<(), EngineError> {
+    let found = catalog::look(connection, tables).await?;
     // what we may not use is not in the catalog that we see: first what is there and not ours, then the rights
-    found.check_foreign(database)?;
+    found.check_foreign(tables)?;
     if found.tables.is_empty() {
-        return Err(match catalog::may(connection, database, schema::HEAD.name, "SELECT").await {
-            Ok(_) => no_right_at_all(database),
+        return Err(match catalog::may(connection, tables, schema::HEAD.name, "SELECT").await {
+            Ok(_) => no_right_at_all(tables),
             Err(error) if error.number() == Some(1146) => {
-                Failure::NotProvisioned(format!("database {database} holds no table of ours"))
+                Failure::NotProvisioned(format!("{tables} holds no table of ours"))
             }
             Err(error) => return Err(error),
         }
@@ -210,83 +207,84 @@ pub(crate) async fn tables(
     // all at once; which one is lacking is asked only if one is
     let all = NEEDED.iter().flat_map(|(table, rights)| rights.iter().map(|right| (*table, *right)));
     let script = all.fold(Script::default(), |script, (table, right)| {
-        script.then(catalog::attempt(database, table, right))
+        script.then(catalog::attempt(tables, table, right))
     });
     if script.run(connection).await.is_err() {
         for (table, rights) in NEEDED {
-            rights_on(connection, database, table, rights).await?;
+            rights_on(connection, tables, table, rights).await?;
         }
     }
-    Ok(check_shape(&found, database)?)
+    Ok(check_shape(&found, tables)?)
 }
 
 /// Tries what needs each right, on no row.
 async fn rights_on(
     connection: &mut MySqlConnection,
-    database: &DatabaseName,
+    tables: &Tables,
     table: &str,
     rights: &[&str],
 ) -> Result<(), EngineError> {
     let mut lacking = Vec::new();
     for right in rights {
-        if !catalog::may(connection, database, table, right).await? {
+        if !catalog::may(connection, tables, table, right).await? {
             lacking.push(*right);
         }
     }
     if lacking.is_empty() {
         return Ok(());
     }
-    Err(missing_right(&format!("{} ON {database}.{table}", lacking.join(", "))).into())
+    Err(missing_right(&format!("{} ON {}", lacking.join(", "), tables.qualified(table))).into())
 }
 
-fn check_shape(found: &Catalog, database: &DatabaseName) -> Result<(), Failure> {
+fn check_shape(found: &Catalog, tables: &Tables) -> Result<(), Failure> {
     for table in &schema::TABLES {
         let name = table.name;
         let Some(there) = found.tables.iter().find(|there| there.name == name) else {
-            let what = format!("table {name} is missing in database {database}");
+            let what = format!("table {} is missing", tables.qualified(name));
             return Err(Failure::NotProvisioned(what));
         };
-        if let Some(failure) = without_transactions(there, database) {
+        if let Some(failure) = without_transactions(there, tables) {
             return Err(failure);
         }
     }
     match found.missing_indexes().first() {
-        Some(index) => Err(missing_index(database, index)),
+        Some(index) => Err(missing_index(tables, index)),
         None => Ok(()),
     }
 }
 
 /// Says that a table's engine has no transactions, if it has none.
-pub(crate) fn without_transactions(table: &FoundTable, database: &DatabaseName) -> Option<Failure> {
-    let FoundTable { name, engine, .. } = table;
+pub(crate) fn without_transactions(table: &FoundTable, tables: &Tables) -> Option<Failure> {
+    let (FoundTable { engine, .. }, name) = (table, tables.qualified(&table.name));
     let message = format!(
-        "table {name} is kept by {engine}, which has no transactions; convert it: ALTER TABLE {database}.{name} \
-         ENGINE=InnoDB"
+        "table {name} is kept by {engine}, which has no transactions; convert it: ALTER TABLE {name} ENGINE=InnoDB"
     );
     (engine != "InnoDB").then_some(Failure::Refused { reason: RefusedReason::Unsuitable, message })
 }
 
 /// Says that an index is not there as it should be.
-pub(crate) fn missing_index(database: &DatabaseName, index: &schema::Index) -> Failure {
+pub(crate) fn missing_index(tables: &Tables, index: &schema::Index) -> Failure {
     Failure::NotProvisioned(format!(
-        "index {}, which keeps ids and versions unique, is missing or another one in database {database}",
-        index.name
+        "index {} on {}, which keeps ids and versions unique, is missing or another one",
+        tables.named(index.name),
+        tables.qualified(schema::EVENTS.name)
     ))
 }
 
 /// Says that a table under our name belongs to somebody else.
-pub(crate) fn foreign_table(database: &DatabaseName, name: &str) -> Failure {
+pub(crate) fn foreign_table(tables: &Tables, name: &str) -> Failure {
     Failure::WrongStore(format!(
-        "{database}.{name} belongs to another application (it lacks the comment '{}'); give the log a database of its \
-         own",
+        "{} belongs to another application (it lacks the comment '{}'); give the log a database or a table prefix of \
+         its own",
+        tables.qualified(name),
         schema::MARK
     ))
 }
 
 /// Says that nothing is allowed here.
-pub(crate) fn no_right_at_all(database: &DatabaseName) -> Failure {
+pub(crate) fn no_right_at_all(tables: &Tables) -> Failure {
     let (table, rights) = NEEDED[0];
-    missing_right(&format!("{} ON {database}.{table}", rights.join(", ")))
+    missing_right(&format!("{} ON {}", rights.join(", "), tables.qualified(table)))
 }
 
 fn missing_right(right: &str) -> Failure {

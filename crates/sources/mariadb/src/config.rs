@@ -5,6 +5,8 @@ use polylog_source_servers::secret::parameters;
 pub use polylog_source_servers::secret::{Secret, TlsUse};
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
+use crate::tables::Tables;
+
 /// Why a configuration is refused before any connection is tried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -15,6 +17,9 @@ pub enum ConfigError {
     /// Not the name of a database that may be ours.
     #[error("database {0:?}: a name of 1 to 64 letters, digits, _, $ and -, and none of the server's own")]
     Database(String),
+    /// Not a prefix that every server keeps as it is, or one that leaves our names too little room.
+    #[error("table prefix {0:?}: up to 20 lower-case letters, digits and _, and no digit in front")]
+    Prefix(String),
 }
 
 /// The database that holds our tables: letters, digits, `_`, `$` and `-`, at most 64 bytes, none of the server's own.
@@ -166,8 +171,8 @@ impl Address {
 pub struct MariadbConfig {
     /// Where, and as whom.
     pub address: Address,
-    /// The database of our tables; what the address names does not count.
-    pub database: DatabaseName,
+    /// Our tables; what database the address names does not count.
+    pub tables: Tables,
     /// Connections that read, opened when first needed; one more writes, one more looks for others' commits.
     pub readers: usize,
     /// How long a connection may take.
@@ -195,11 +200,11 @@ pub struct MariadbConfig {
 }
 
 impl MariadbConfig {
-    /// The defaults for a database of a server.
-    pub fn new(address: Address, database: DatabaseName) -> Self {
+    /// The defaults for tables in a database of a server.
+    pub fn new(address: Address, tables: impl Into<Tables>) -> Self {
         Self {
             address,
-            database,
+            tables: tables.into(),
             readers: 4,
             connect_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(4),

@@ -1,20 +1,23 @@
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use polylog_log::Failure;
 use polylog_source_servers::faults::Faults;
-use sqlx::{ConnectOptions, Connection, MySqlConnection};
+use sqlx::{ConnectOptions, Connection, MySql, MySqlConnection, mysql::MySqlArguments, query::Query};
 
 use crate::{
     MariadbConfig,
     checks::{self, Settings},
-    config::DatabaseName,
     dialect::{self, Times},
     error::{EngineError, Patience},
     history::History,
     script::Script,
+    tables::{Statement, Statements, Tables},
 };
 
 /// After this long without use a connection is tried before it is trusted: routers forget idle ones without a word.
@@ -24,6 +27,7 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(crate) struct Handle {
     pub(crate) config: MariadbConfig,
     pub(crate) history: History,
+    pub(crate) statements: Arc<Statements>,
     /// How often a check went wrong: whatever session it was, every other one checks again then.
     bad_checks: AtomicU64,
     /// A test stopped this handle.
@@ -33,6 +37,7 @@ pub(crate) struct Handle {
 impl Handle {
     pub(crate) fn new(config: MariadbConfig) -> Self {
         Self {
+            statements: Arc::new(config.tables.statements()),
             config,
             history: History::default(),
             bad_checks: AtomicU64::new(0),
@@ -71,6 +76,7 @@ impl Handle {
 /// An open connection to a database that was checked.
 pub(crate) struct Session {
     pub(crate) connection: MySqlConnection,
+    pub(crate) statements: Arc<Statements>,
     /// Bytes of one statement at most.
     pub(crate) packet: usize,
     used: Instant,
@@ -85,12 +91,18 @@ impl Session {
         let (config, bad_checks) = (&handle.config, handle.bad_checks.load(Ordering::Acquire));
         let opening = async {
             let mut connected = connect(config, config.statement_timeout, Enter::Database).await?;
-            checks::tables(&mut connected.connection, &config.database).await?;
+            checks::tables(&mut connected.connection, &config.tables).await?;
             Ok(connected)
         };
         let Connected { connection, packet } = handle.noticed(opening.await)?;
         let now = Instant::now();
-        Ok(Self { connection, packet, used: now, checked: now, bad_checks })
+        let statements = handle.statements.clone();
+        Ok(Self { connection, statements, packet, used: now, checked: now, bad_checks })
+    }
+
+    /// A statement, to be given its parameters and to be sent over `connection`.
+    pub(crate) fn query(&self, statement: Statement) -> Query<'static, MySql, MySqlArguments> {
+        self.statements.query(statement)
     }
 
     fn is_due(&self, handle: &Handle) -> bool {
@@ -105,8 +117,8 @@ impl Session {
             let settings = prepare(&mut self.connection, times(config, config.statement_timeout)).await?;
             settings.check(config.allow_unsafe_durability)?;
             // what we may do in a database the server remembers from the moment that we entered it
-            use_database(&mut self.connection, &config.database).await?;
-            checks::tables(&mut self.connection, &config.database).await
+            use_database(&mut self.connection, &config.tables).await?;
+            checks::tables(&mut self.connection, &config.tables).await
         };
         let late = Failure::Timeout(config.connect_timeout);
         let checked = tokio::time::timeout(config.connect_timeout, checking).await;
@@ -185,7 +197,7 @@ pub(crate) async fn connect(
         let (mut connection, settings) = connect_to_any(config, statement_timeout).await?;
         settings.check(config.allow_unsafe_durability)?;
         if enter == Enter::Database {
-            use_database(&mut connection, &config.database).await?;
+            use_database(&mut connection, &config.tables).await?;
         }
         Ok(Connected { connection, packet: settings.packet })
     };
@@ -239,17 +251,17 @@ async fn prepare(connection: &mut MySqlConnection, times: Times) -> Result<Setti
     }
 }
 
-/// Enters a database.
+/// Enters the database of the tables.
 pub(crate) async fn use_database(
     connection: &mut MySqlConnection,
-    database: &DatabaseName,
+    tables: &Tables,
 ) -> Result<(), EngineError> {
-    let script = Script::default().then(format!("USE {database}"));
+    let script = Script::default().then(format!("USE {}", tables.database));
     let entered = script.run(connection).await;
     match entered {
         Ok(_) => Ok(()),
         // where we may do nothing at all, the server does not say whether it is there
-        Err(broken) if broken.error.number() == Some(1044) => Err(checks::no_right_at_all(database).into()),
+        Err(broken) if broken.error.number() == Some(1044) => Err(checks::no_right_at_all(tables).into()),
         Err(broken) => Err(broken.error),
     }
 }

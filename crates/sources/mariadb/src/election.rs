@@ -23,7 +23,7 @@ pub(crate) async fn promise(
 /// See [`polylog_log::Source::open`].
 pub(crate) async fn open(writer: &mut Writer, of: &Identity, open: &Open) -> Result<Head, Stopped> {
     let mut transaction = writer.begin().await?;
-    let facts = facts::look_up(transaction.connection()?, &Wanted::by_open()).await?;
+    let facts = facts::look_up(transaction.session()?, &Wanted::by_open()).await?;
     let opening = Opening {
         term: open.term,
         nonce: open.nonce,
@@ -46,12 +46,12 @@ pub(crate) async fn truncate(
 ) -> Result<Head, Stopped> {
     let mut transaction = writer.begin().await?;
     let (log, keep) = (transaction.head.identity.log, truncate.keep.position);
-    let config = records::config_at(transaction.connection()?, keep).await?;
+    let config = records::config_at(transaction.session()?, keep).await?;
     let truncating = Truncating {
         term: truncate.term,
         keep: truncate.keep,
         tail: truncate.tail,
-        kept: records::entry_end(transaction.connection()?, log, keep).await?,
+        kept: records::entry_end(transaction.session()?, log, keep).await?,
         config: &config,
     };
     let decision = transaction.head.admit(of, Operation::Truncate(truncating), Rules::ALL);

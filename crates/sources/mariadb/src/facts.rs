@@ -5,13 +5,15 @@ use polylog_log::{
     StreamName, Term, Timestamp, Version, Wanted,
 };
 use polylog_source_servers::facts::{self, Part};
-use sqlx::{MySqlConnection, Row, mysql::MySqlRow};
+use sqlx::{Row, mysql::MySqlRow};
 use uuid::Uuid;
 
 use crate::{
+    connection::Session,
     error::EngineError,
     head,
     rows::{bytes, number, optional_bytes, text as text_of},
+    tables::Statement,
     text,
 };
 
@@ -47,7 +49,7 @@ macro_rules! by_id {
     };
 }
 
-const LOOK_UP: &str = concat!(
+const LOOK_UP: Statement = Statement(concat!(
     "SELECT 0, ",
     fact!(),
     stream_ends!(),
@@ -57,23 +59,23 @@ const LOOK_UP: &str = concat!(
     " UNION ALL SELECT 2, ",
     fact!(),
     by_id!("polylog_events_commit_id", "commit_key")
-);
+));
 
 /// The other events of a commit that was found.
-const REST: &str = concat!(
+const REST: Statement = Statement(concat!(
     "SELECT 2, ",
     fact!(),
     " FROM polylog_events WHERE position > ? AND position <= ? ORDER BY position"
-);
+));
 
 /// The tail, the database's clock, and the last events of streams: one statement, one snapshot.
-const GLANCE: &str = concat!(
+const GLANCE: Statement = Statement(concat!(
     "SELECT h.tail_position, h.tail_term, h.tail_chain, ",
     head::clock!(),
     ", NULL, NULL, NULL, NULL FROM polylog_head h WHERE h.lane = 0 \
      UNION ALL SELECT NULL, NULL, NULL, NULL, e.stream, e.version, e.category, e.aggregate_id",
     stream_ends!()
-);
+));
 
 /// A list for JSON_TABLE: digits need no escaping, and no conversion between character sets.
 fn list<'a>(values: impl Iterator<Item = &'a [u8]>) -> String {
@@ -88,14 +90,15 @@ fn list<'a>(values: impl Iterator<Item = &'a [u8]>) -> String {
 }
 
 /// Looks everything up; right only under the lock.
-pub(crate) async fn look_up(connection: &mut MySqlConnection, wanted: &Wanted) -> Result<Facts, EngineError> {
+pub(crate) async fn look_up(session: &mut Session, wanted: &Wanted) -> Result<Facts, EngineError> {
     let events: Vec<Uuid> = wanted.events.iter().map(|id| id.uuid()).collect();
     let commits: Vec<Uuid> = wanted.commits.iter().map(|id| id.uuid()).collect();
-    let rows = sqlx::query(LOOK_UP)
+    let rows = session
+        .query(LOOK_UP)
         .bind(list(wanted.streams.iter().map(|stream| stream.as_str().as_bytes())))
         .bind(list(events.iter().map(|id| id.as_bytes().as_slice())))
         .bind(list(commits.iter().map(|id| id.as_bytes().as_slice())))
-        .fetch_all(&mut *connection)
+        .fetch_all(&mut session.connection)
         .await?;
     let (mut facts, mut parts) = (Facts::default(), Vec::new());
     for row in &rows {
@@ -106,7 +109,7 @@ pub(crate) async fn look_up(connection: &mut MySqlConnection, wanted: &Wanted) -
             _ => {
                 let (first, last) = (part.position, part.last);
                 parts.push(part);
-                rest(connection, first, last, &mut parts).await?;
+                rest(session, first, last, &mut parts).await?;
             }
         }
     }
@@ -115,7 +118,7 @@ pub(crate) async fn look_up(connection: &mut MySqlConnection, wanted: &Wanted) -
 }
 
 async fn rest(
-    connection: &mut MySqlConnection,
+    session: &mut Session,
     first: Position,
     last: Position,
     parts: &mut Vec<Part>,
@@ -124,7 +127,8 @@ async fn rest(
         return Ok(());
     }
     let (first, last) = (first.get().cast_signed(), last.get().cast_signed());
-    let rows = sqlx::query(REST).bind(first).bind(last).fetch_all(connection).await?;
+    let query = session.query(REST).bind(first).bind(last);
+    let rows = query.fetch_all(&mut session.connection).await?;
     for row in &rows {
         parts.push(part(row)?);
     }
@@ -157,12 +161,9 @@ pub(crate) struct Glance {
 }
 
 /// Looks at the tail and at streams without the lock: a guess that only a swap proves.
-pub(crate) async fn glance(
-    connection: &mut MySqlConnection,
-    streams: &[StreamName],
-) -> Result<Glance, EngineError> {
+pub(crate) async fn glance(session: &mut Session, streams: &[StreamName]) -> Result<Glance, EngineError> {
     let names = list(streams.iter().map(|stream| stream.as_str().as_bytes()));
-    let rows = sqlx::query(GLANCE).bind(names).fetch_all(connection).await?;
+    let rows = session.query(GLANCE).bind(names).fetch_all(&mut session.connection).await?;
     let (row, ends) = rows.split_first().ok_or_else(|| EngineError::damaged("the head is gone"))?;
     let tail = Point {
         position: Position::new(number(row, 0)?),

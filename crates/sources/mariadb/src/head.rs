@@ -8,12 +8,14 @@ use polylog_log::{
     Point, Position, Term, Timestamp, Watermarks,
 };
 use serde::Deserialize;
-use sqlx::{MySqlConnection, Row};
+use sqlx::Row;
 use uuid::Uuid;
 
 use crate::{
+    connection::Session,
     error::EngineError,
     rows::{bytes, number},
+    tables::Statement,
 };
 
 /// A truncation as JSON; one of nulls where there is none.
@@ -54,12 +56,23 @@ macro_rules! clock {
 }
 pub(crate) use clock;
 
-const LOAD: &str = concat!("SELECT ", head!());
+const LOAD: Statement = Statement(concat!("SELECT ", head!()));
 
 // identity and format are provisioning's
-const STORE: &str = "UPDATE polylog_head SET term = ?, granted = ?, `lead` = ?, tail_position = ?, \
+const STORE: Statement = Statement(
+    "UPDATE polylog_head SET term = ?, granted = ?, `lead` = ?, tail_position = ?, \
      tail_term = ?, tail_chain = ?, recorded_at = ?, config_position = ?, stable = ?, acked = ?, \
-     cuts = ?, revision = ? WHERE lane = 0";
+     cuts = ?, revision = ? WHERE lane = 0",
+);
+
+/// One statement: a head and a log of different moments would differ.
+const WITH_TAIL: Statement = Statement(concat!(
+    "SELECT ",
+    head!(),
+    ", e.position, e.last, e.term, e.chain, e.recorded_at FROM (SELECT 1 AS one) o LEFT JOIN \
+     (SELECT position, last, term, chain, recorded_at FROM polylog_events ORDER BY position DESC LIMIT 1) e \
+     ON TRUE"
+));
 
 /// A head, and the database's clock when it was read.
 #[derive(Debug, Clone)]
@@ -110,8 +123,8 @@ struct StoredFormat {
 }
 
 /// The head, as of this statement's snapshot.
-pub(crate) async fn load(connection: &mut MySqlConnection) -> Result<Read, EngineError> {
-    let row = sqlx::query(LOAD).fetch_one(connection).await?;
+pub(crate) async fn load(session: &mut Session) -> Result<Read, EngineError> {
+    let row = session.query(LOAD).fetch_one(&mut session.connection).await?;
     parse(row.try_get_unchecked(0)?)
 }
 
@@ -119,14 +132,17 @@ pub(crate) async fn load(connection: &mut MySqlConnection) -> Result<Read, Engin
 pub(crate) fn parse(text: Option<&str>) -> Result<Read, EngineError> {
     let text = text.ok_or_else(|| Failure::NotProvisioned("the database has no head".into()))?;
     let damaged = |error: serde_json::Error| EngineError::damaged(format!("the head: {error}"));
-    // the format first: the other columns are what it says
     let StoredFormat { format } = serde_json::from_str(text).map_err(damaged)?;
-    if format > FORMAT {
-        return Err(Failure::FormatTooNew { found: format, known: FORMAT }.into());
-    }
-    let stored: StoredHead = serde_json::from_str(text).map_err(damaged)?;
-    let clock = Timestamp::from_micros(stored.clock);
-    Ok(Read { head: stored.into_head()?, clock })
+    let read = || {
+        let stored: StoredHead = serde_json::from_str(text).map_err(damaged)?;
+        let clock = Timestamp::from_micros(stored.clock);
+        Ok(Read { head: stored.into_head()?, clock })
+    };
+    // what a newer version left that this one cannot read is no damage
+    read().map_err(|error: EngineError| match format {
+        found if found > FORMAT => Failure::FormatTooNew { found, known: FORMAT }.into(),
+        _ => error,
+    })
 }
 
 impl StoredHead {
@@ -191,15 +207,16 @@ fn point(position: u64, term: u64, chain: Bytes16) -> Point {
 }
 
 pub(crate) fn config(position: u64, content: &str) -> Result<ConfigPoint, EngineError> {
-    let config: Config = serde_json::from_str(content)
+    let config = Config::parse(content.as_bytes())
         .map_err(|error| EngineError::damaged(format!("configuration at position {position}: {error}")))?;
     Ok(ConfigPoint { position: Position::new(position), config: Arc::new(config) })
 }
 
 /// Writes the head.
-pub(crate) async fn store(connection: &mut MySqlConnection, head: &Head) -> Result<(), EngineError> {
+pub(crate) async fn store(session: &mut Session, head: &Head) -> Result<(), EngineError> {
     let number = |number: u64| number.cast_signed();
-    let done = sqlx::query(STORE)
+    let done = session
+        .query(STORE)
         .bind(number(head.term.get()))
         .bind(head.grant.map(Nonce::uuid))
         .bind(number(head.lead.get()))
@@ -212,23 +229,14 @@ pub(crate) async fn store(connection: &mut MySqlConnection, head: &Head) -> Resu
         .bind(number(head.watermarks.acked.get()))
         .bind(number(head.cuts()))
         .bind(number(head.revision))
-        .execute(connection)
+        .execute(&mut session.connection)
         .await?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(EngineError::damaged("the head is not one row")) }
 }
 
 /// Checks that the log ends where the head says.
-pub(crate) async fn check_tail(connection: &mut MySqlConnection) -> Result<Head, EngineError> {
-    // one statement: a head and a log of different moments would differ
-    let row = sqlx::query(concat!(
-        "SELECT ",
-        head!(),
-        ", e.position, e.last, e.term, e.chain, e.recorded_at FROM (SELECT 1 AS one) o LEFT JOIN \
-         (SELECT position, last, term, chain, recorded_at FROM polylog_events ORDER BY position DESC LIMIT 1) e \
-         ON TRUE"
-    ))
-    .fetch_one(connection)
-    .await?;
+pub(crate) async fn check_tail(session: &mut Session) -> Result<Head, EngineError> {
+    let row = session.query(WITH_TAIL).fetch_one(&mut session.connection).await?;
     let Read { head, .. } = parse(row.try_get_unchecked(0)?)?;
     let last: Option<i64> = row.try_get_unchecked(1)?;
     let last = Position::new(last.unwrap_or_default().unsigned_abs());

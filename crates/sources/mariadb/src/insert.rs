@@ -1,17 +1,19 @@
 //! Writing rows: few as text, together with the statements around them; many, and large ones, as parameters.
 
 use polylog_log::Event;
-use sqlx::{AssertSqlSafe, MySql, MySqlConnection, mysql::MySqlArguments, query::Query};
+use sqlx::{AssertSqlSafe, MySql, mysql::MySqlArguments, query::Query};
 
 use crate::{
     connection::Session,
     error::EngineError,
     rows::{COLUMNS, NewRow, columns},
+    tables::{Statement, Statements},
     text,
 };
 
 /// What every statement that writes events begins with. The commit's id stands twice on its first event.
-const INSERT: &str = concat!("INSERT INTO polylog_events (", columns!(), ", commit_key) VALUES ");
+const INSERT: Statement =
+    Statement(concat!("INSERT INTO polylog_events (", columns!(), ", commit_key) VALUES "));
 
 /// Rows of one prepared statement: few sizes, so that each is prepared once.
 const CHUNKS: [usize; 2] = [256, 64];
@@ -28,7 +30,7 @@ pub(crate) async fn most<'a>(
     let packet = session.packet;
     while let Some(count) = next(rows, packet) {
         let (now, rest) = rows.split_at(count);
-        prepared(&mut session.connection, now).await?;
+        prepared(session, now).await?;
         rows = rest;
     }
     Ok(rows)
@@ -59,9 +61,9 @@ fn next(rows: &[NewRow<'_>], packet: usize) -> Option<usize> {
 }
 
 /// The statement that writes these rows as text; there must be one.
-pub(crate) fn as_text(rows: &[NewRow<'_>]) -> String {
+pub(crate) fn as_text(statements: &Statements, rows: &[NewRow<'_>]) -> String {
     let mut to = String::with_capacity(rows.iter().map(NewRow::size).sum());
-    to.push_str(INSERT);
+    to.push_str(statements.sql(INSERT).as_str());
     for (index, row) in rows.iter().enumerate() {
         to.push_str(if index == 0 { "(" } else { ",\n(" });
         write(&mut to, row);
@@ -115,14 +117,15 @@ fn names(event: &Event) -> [&str; 4] {
     [event.stream.as_str(), event.category.as_str(), event.aggregate_id.as_str(), event.event_type.as_str()]
 }
 
-async fn prepared(connection: &mut MySqlConnection, rows: &[NewRow<'_>]) -> Result<(), EngineError> {
+async fn prepared(session: &mut Session, rows: &[NewRow<'_>]) -> Result<(), EngineError> {
     let one = format!("({}?)", "?,".repeat(COLUMNS));
     let all = vec![one; rows.len()].join(",");
-    let mut query = sqlx::query(AssertSqlSafe(format!("{INSERT}{all}")));
+    let insert = session.statements.sql(INSERT);
+    let mut query = sqlx::query(AssertSqlSafe(format!("{}{all}", insert.as_str())));
     for row in rows {
         query = bind(query, row);
     }
-    query.execute(connection).await?;
+    query.execute(&mut session.connection).await?;
     Ok(())
 }
 

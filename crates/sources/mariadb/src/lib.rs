@@ -34,6 +34,7 @@ mod schema;
 mod script;
 mod source;
 mod swap;
+mod tables;
 mod text;
 mod wait;
 
@@ -41,3 +42,4 @@ pub use config::{Address, ConfigError, DatabaseName, MariadbConfig, Secret, TlsU
 pub use polylog_source_servers::faults::POINTS;
 pub use preflight::preflight;
 pub use source::MariadbSource;
+pub use tables::{TablePrefix, Tables};

@@ -43,7 +43,7 @@ pub(crate) async fn number_by_sequence(
         return Ok(());
     }
     let tail = transaction.head.tail.position.get();
-    let connection = transaction.connection()?;
+    let connection = &mut transaction.session()?.connection;
     let taken: usize = batch.iter().map(Commit::event_count).sum();
     let last: i64 = match sqlx::query("SELECT NEXTVAL(polylog_mutant)").fetch_one(&mut *connection).await {
         Ok(row) => row.try_get_unchecked(0)?,

@@ -7,7 +7,7 @@ use polylog_source_servers::{
     faults::{self, Faults, Stop},
     memory::Memory,
 };
-use sqlx::{MySqlConnection, Row};
+use sqlx::Row;
 use tokio::sync::watch;
 
 use crate::{
@@ -18,14 +18,31 @@ use crate::{
     history, insert, records,
     rows::{self, NewRow},
     script::{Broken, Script},
+    tables::Statement,
     wait,
 };
 
 /// Lock and head are two statements, each with a snapshot of its own. ROLLBACK first: a transaction that was left open
 /// would be committed by the next one's begin.
-const LOCK: &str = "SELECT lane FROM polylog_head WHERE lane = 0 FOR UPDATE";
-const HEAD: &str =
-    concat!("SELECT ", head!(), ", IF(", crate::dialect::is_durable!(), ", 1, 0), IF(@@read_only, 1, 0)");
+const LOCK: Statement = Statement("SELECT lane FROM polylog_head WHERE lane = 0 FOR UPDATE");
+const HEAD: Statement = Statement(concat!(
+    "SELECT ",
+    head!(),
+    ", IF(",
+    crate::dialect::is_durable!(),
+    ", 1, 0), IF(@@read_only, 1, 0)"
+));
+
+/// What a truncation does with the rows behind the position that it keeps.
+const COPY: Statement = Statement(concat!(
+    "INSERT INTO polylog_quarantine (cut, ",
+    rows::columns!(),
+    ") SELECT ?, ",
+    rows::columns!(),
+    " FROM polylog_events WHERE position > ?"
+));
+const REMOVE_EVENTS: Statement = Statement("DELETE FROM polylog_events WHERE position > ?");
+const REMOVE_CONFIGS: Statement = Statement("DELETE FROM polylog_configs WHERE position > ?");
 
 /// What one process writes with: one connection, and what it remembers.
 pub(crate) struct Writer {
@@ -145,8 +162,8 @@ impl Writer {
         self.faults.pass(faults::BEFORE_BEGIN).await?;
         let seen = self.handle.history.seen();
         let read = self.lock().await?;
-        let connection = &mut self.slot.current()?.connection;
-        history::prove(&self.handle.history, connection, seen, &read.head).await?;
+        let session = self.slot.current()?;
+        history::prove(&self.handle.history, session, seen, &read.head).await?;
         self.memory.set_clock(read.clock);
         Ok(Transaction { writer: self, head: read.head, clock: read.clock })
     }
@@ -154,24 +171,22 @@ impl Writer {
     async fn lock(&mut self) -> Result<head::Read, EngineError> {
         let allow = self.handle.config.allow_unsafe_durability;
         let (session, was_open) = self.slot.session(&self.handle).await?;
-        match lock(&mut session.connection, allow).await {
+        match lock(session, allow).await {
             // the server was restarted since; nothing was done yet
             Err(error) if was_open && error.is_lost_connection() => {
                 self.slot.close();
                 let (session, _) = self.slot.session(&self.handle).await?;
-                lock(&mut session.connection, allow).await
+                lock(session, allow).await
             }
             result => result,
         }
     }
 }
 
-async fn lock(
-    connection: &mut MySqlConnection,
-    allow_unsafe_durability: bool,
-) -> Result<head::Read, EngineError> {
-    let script = Script::default().then("ROLLBACK").then("START TRANSACTION").then(LOCK).then(HEAD);
-    let rows = script.run(connection).await?;
+async fn lock(session: &mut Session, allow_unsafe_durability: bool) -> Result<head::Read, EngineError> {
+    let (lock, head) = (session.statements.sql(LOCK), session.statements.sql(HEAD));
+    let script = Script::default().then("ROLLBACK").then("START TRANSACTION");
+    let rows = script.then(lock.as_str()).then(head.as_str()).run(&mut session.connection).await?;
     let row = rows.last().ok_or_else(|| EngineError::damaged("the lock gave no answer"))?;
     // settings of the whole server, which change under an open session
     let is_on = |column| -> Result<bool, EngineError> { Ok(row.try_get_unchecked::<i64, _>(column)? == 1) };
@@ -194,8 +209,8 @@ pub(crate) struct Transaction<'a> {
 }
 
 impl Transaction<'_> {
-    pub(crate) fn connection(&mut self) -> Result<&mut MySqlConnection, EngineError> {
-        Ok(&mut self.writer.slot.current()?.connection)
+    pub(crate) fn session(&mut self) -> Result<&mut Session, EngineError> {
+        self.writer.slot.current()
     }
 
     /// Stores the effect and commits, or rolls back.
@@ -205,9 +220,9 @@ impl Transaction<'_> {
             Ok(effect) => effect,
             Err(refusal) => return Err(self.refuse(refusal).await?),
         };
-        store_rows(self.writer.slot.current()?, &effect).await?;
+        store_rows(self.session()?, &effect).await?;
         self.pass(faults::ROWS_WRITTEN).await?;
-        head::store(self.connection()?, &effect.head).await?;
+        head::store(self.session()?, &effect.head).await?;
         #[cfg(feature = "mutants")]
         tokio::time::sleep(polylog_log::mutants::before_commit(&effect)).await;
         self.commit().await?;
@@ -222,7 +237,7 @@ impl Transaction<'_> {
 
     /// Rolls back; gives the answer.
     pub(crate) async fn refuse(mut self, refusal: Refusal) -> Result<Stopped, EngineError> {
-        Script::default().then("ROLLBACK").run(self.connection()?).await?;
+        Script::default().then("ROLLBACK").run(&mut self.session()?.connection).await?;
         self.writer.memory.remember(&self.head.tail, self.head.clone(), &[]);
         Ok(Stopped::Refused(refusal, Box::new(self.head)))
     }
@@ -231,7 +246,7 @@ impl Transaction<'_> {
     pub(crate) async fn commit(&mut self) -> Result<(), Stopped> {
         self.pass(faults::HEAD_WRITTEN).await?;
         self.writer.is_committing = true;
-        let committed = Script::default().then("COMMIT").run(self.connection()?).await;
+        let committed = Script::default().then("COMMIT").run(&mut self.session()?.connection).await;
         committed.map_err(Stopped::at_commit)?;
         self.pass(faults::COMMITTED).await.map_err(|stop| Stopped::after_commit(stop.into()))
     }
@@ -243,40 +258,31 @@ impl Transaction<'_> {
 
 async fn store_rows(session: &mut Session, effect: &Effect) -> Result<(), EngineError> {
     if let Some(cut) = &effect.cut {
-        move_to_quarantine(&mut session.connection, cut).await?;
+        move_to_quarantine(session, cut).await?;
     }
     let rows = NewRow::of(&effect.write);
     let few = insert::most(session, &rows).await?;
-    let connection = &mut session.connection;
     if !few.is_empty() {
-        Script::default().then(insert::as_text(few)).run(connection).await?;
+        let rows = insert::as_text(&session.statements, few);
+        Script::default().then(rows).run(&mut session.connection).await?;
     }
     for config in effect.write.iter().filter_map(ConfigPoint::of) {
-        records::store_config(connection, &config).await?;
+        records::store_config(session, &config).await?;
     }
     Ok(())
 }
 
-async fn move_to_quarantine(connection: &mut MySqlConnection, cut: &Cut) -> Result<(), EngineError> {
+async fn move_to_quarantine(session: &mut Session, cut: &Cut) -> Result<(), EngineError> {
     let keep = cut.keep.position.get().cast_signed();
-    records::store_cut(connection, cut).await?;
-    let copied = sqlx::query(concat!(
-        "INSERT INTO polylog_quarantine (cut, ",
-        rows::columns!(),
-        ") SELECT ?, ",
-        rows::columns!(),
-        " FROM polylog_events WHERE position > ?"
-    ))
-    .bind(cut.number.cast_signed())
-    .bind(keep)
-    .execute(&mut *connection)
-    .await?
-    .rows_affected();
-    let remove = async |connection: &mut MySqlConnection, statement: &'static str| {
-        sqlx::query(statement).bind(keep).execute(connection).await.map(|done| done.rows_affected())
+    records::store_cut(session, cut).await?;
+    let copy = session.query(COPY).bind(cut.number.cast_signed()).bind(keep);
+    let copied = copy.execute(&mut session.connection).await?.rows_affected();
+    let remove = async |session: &mut Session, statement: Statement| {
+        let query = session.query(statement).bind(keep);
+        query.execute(&mut session.connection).await.map(|done| done.rows_affected())
     };
-    let removed = remove(connection, "DELETE FROM polylog_events WHERE position > ?").await?;
-    remove(connection, "DELETE FROM polylog_configs WHERE position > ?").await?;
+    let removed = remove(session, REMOVE_EVENTS).await?;
+    remove(session, REMOVE_CONFIGS).await?;
     let expected = cut.removed.position.get() - cut.keep.position.get();
     if copied == removed && removed == expected {
         Ok(())

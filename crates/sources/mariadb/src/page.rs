@@ -4,21 +4,21 @@
 
 use futures::TryStreamExt;
 use polylog_source_servers::page::{Page, Read, Reading};
-use sqlx::{MySql, MySqlConnection, Row, mysql::MySqlArguments, query::Query};
+use sqlx::{MySql, Row, mysql::MySqlArguments, query::Query};
 
-use crate::{error::EngineError, head, rows::RowReader};
+use crate::{connection::Session, error::EngineError, head, rows::RowReader, tables::Statements};
 
 /// A statement that gives the head in its first row, a text of its own in its second, and events in the others. The
 /// server sends the rows of each part as they come: UNION ALL without an order of its own needs no table in between.
 macro_rules! page {
     ($note:expr, $($events:expr),+) => {
-        concat!(
+        crate::tables::Statement(concat!(
             "SELECT ", crate::head::head!(), ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
              NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
              UNION ALL SELECT ", $note, ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
              NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
              UNION ALL (SELECT NULL, ", crate::rows::columns!(), " FROM polylog_events ", $($events),+, ")"
-        )
+        ))
     };
 }
 pub(crate) use page;
@@ -29,19 +29,16 @@ pub(crate) const EVENT: usize = 1;
 /// A page that is read with a statement.
 pub(crate) trait Ask: Page {
     /// The statement of the next part, a [`page!`] of at most `limit` events.
-    fn query(&self, limit: i64) -> Query<'static, MySql, MySqlArguments>;
+    fn query(&self, statements: &Statements, limit: i64) -> Query<'static, MySql, MySqlArguments>;
 }
 
 /// Reads a page, again from its beginning if a truncation comes between its parts.
-pub(crate) async fn read<P: Ask>(
-    connection: &mut MySqlConnection,
-    new: impl Fn() -> P,
-) -> Result<Read<P>, EngineError> {
+pub(crate) async fn read<P: Ask>(session: &mut Session, new: impl Fn() -> P) -> Result<Read<P>, EngineError> {
     let mut reading = Reading::new(new);
     let mut reader = RowReader::default();
     loop {
         let (page, limit) = reading.next_part();
-        let mut rows = page.query(limit as i64).fetch(&mut *connection);
+        let mut rows = page.query(&session.statements, limit as i64).fetch(&mut session.connection);
         let row = rows.try_next().await?.ok_or_else(missing)?;
         let head = head::parse(row.try_get_unchecked(0)?)?.head;
         let row = rows.try_next().await?.ok_or_else(missing)?;

@@ -1,25 +1,27 @@
 use futures::TryStreamExt;
 use polylog_log::Quarantined;
-use sqlx::{MySqlConnection, Row};
+use sqlx::Row;
 
 use crate::{
+    connection::Session,
     error::EngineError,
     head,
     rows::{EntryBuilder, RowReader, columns, number},
+    tables::Statement,
 };
 
 /// Rows of one statement.
 const ROWS: i64 = 500;
 
 /// What truncations removed only grows, so that parts of it need no snapshot.
-const READ: &str = concat!(
+const READ: Statement = Statement(concat!(
     "SELECT ",
     columns!(),
     ", cut, (SELECT ",
     head::cut!(),
     " FROM polylog_cuts k WHERE k.number = q.cut) \
      FROM polylog_quarantine q WHERE cut >= ? AND (cut > ? OR position > ?) ORDER BY cut, position LIMIT ?"
-);
+));
 
 /// Where the columns behind those of an event stand.
 const CUT: usize = 22;
@@ -27,7 +29,7 @@ const CUT_RECORD: usize = 23;
 
 /// See [`polylog_log::Source::quarantine`].
 pub(crate) async fn quarantine(
-    connection: &mut MySqlConnection,
+    session: &mut Session,
     after: u64,
     limit: usize,
 ) -> Result<Vec<Quarantined>, EngineError> {
@@ -35,7 +37,8 @@ pub(crate) async fn quarantine(
     let (mut reader, mut builder) = (RowReader::default(), EntryBuilder::default());
     let mut found = Vec::new();
     while found.len() < limit {
-        let mut rows = sqlx::query(READ).bind(at.0).bind(at.0).bind(at.1).bind(ROWS).fetch(&mut *connection);
+        let query = session.query(READ).bind(at.0).bind(at.0).bind(at.1).bind(ROWS);
+        let mut rows = query.fetch(&mut session.connection);
         let mut count = 0;
         while let Some(row) = rows.try_next().await? {
             count += 1;

@@ -4,18 +4,20 @@ use polylog_log::{
 };
 use polylog_source_servers::page::{CategoryEvents, EventById, Guess, LogEntries, Sized, StreamEvents};
 use serde::Deserialize;
-use sqlx::{MySql, MySqlConnection, mysql::MySqlArguments, query::Query};
+use sqlx::{MySql, mysql::MySqlArguments, query::Query};
 
 use crate::{
+    connection::Session,
     error::EngineError,
     page::{self, Ask, page},
+    tables::{Statement, Statements},
 };
 
-const LOG_FROM_ENTRY: &str = page!(
+const LOG_FROM_ENTRY: Statement = page!(
     "NULL",
     "WHERE position >= (SELECT first FROM polylog_events WHERE position = ?) ORDER BY position LIMIT ?"
 );
-const LOG_FROM: &str = page!("NULL", "WHERE position >= ? ORDER BY position LIMIT ?");
+const LOG_FROM: Statement = page!("NULL", "WHERE position >= ? ORDER BY position LIMIT ?");
 
 /// The note is the stream's last version and attributes.
 macro_rules! stream_page {
@@ -28,50 +30,51 @@ macro_rules! stream_page {
     };
 }
 
-const STREAM: &str = stream_page!("WHERE stream = ? AND version >= ? ORDER BY version LIMIT ?");
-const STREAM_BACKWARD: &str = stream_page!("WHERE stream = ? AND version <= ? ORDER BY version DESC LIMIT ?");
+const STREAM: Statement = stream_page!("WHERE stream = ? AND version >= ? ORDER BY version LIMIT ?");
+const STREAM_BACKWARD: Statement =
+    stream_page!("WHERE stream = ? AND version <= ? ORDER BY version DESC LIMIT ?");
 
-const CATEGORY: &str =
+const CATEGORY: Statement =
     page!("NULL", "WHERE category = ? AND position BETWEEN ? AND ? ORDER BY position LIMIT ?");
-const CATEGORY_BACKWARD: &str =
+const CATEGORY_BACKWARD: Statement =
     page!("NULL", "WHERE category = ? AND position BETWEEN ? AND ? ORDER BY position DESC LIMIT ?");
 
-const FIND: &str = page!("NULL", "WHERE id = ? LIMIT ?");
+const FIND: Statement = page!("NULL", "WHERE id = ? LIMIT ?");
 
 /// See [`polylog_log::Source::read_log`].
 pub(crate) async fn log(
-    connection: &mut MySqlConnection,
+    session: &mut Session,
     read: &ReadLog,
     guess: Guess,
 ) -> Result<Sized<LogPage>, EngineError> {
-    let read = page::read(connection, || LogEntries::new(read, guess)).await?;
+    let read = page::read(session, || LogEntries::new(read, guess)).await?;
     Ok(LogEntries::answer(read)?)
 }
 
 impl Ask for LogEntries {
-    fn query(&self, limit: i64) -> Query<'static, MySql, MySqlArguments> {
+    fn query(&self, statements: &Statements, limit: i64) -> Query<'static, MySql, MySqlArguments> {
         let sql = if self.is_at_the_beginning() { LOG_FROM_ENTRY } else { LOG_FROM };
-        sqlx::query(sql).bind(self.next().get().cast_signed()).bind(limit)
+        statements.query(sql).bind(self.next().get().cast_signed()).bind(limit)
     }
 }
 
 /// See [`polylog_log::Source::read_stream`].
 pub(crate) async fn stream(
-    connection: &mut MySqlConnection,
+    session: &mut Session,
     read: &ReadStream,
     guess: Guess,
 ) -> Result<Sized<StreamPage>, EngineError> {
-    let read = page::read(connection, || StreamEvents::new(read, guess)).await?;
+    let read = page::read(session, || StreamEvents::new(read, guess)).await?;
     let stream = read.note.as_deref().map(stream_head).transpose()?;
     Ok(StreamEvents::answer(read, stream))
 }
 
 impl Ask for StreamEvents {
-    fn query(&self, limit: i64) -> Query<'static, MySql, MySqlArguments> {
+    fn query(&self, statements: &Statements, limit: i64) -> Query<'static, MySql, MySqlArguments> {
         let sql = if self.backward { STREAM_BACKWARD } else { STREAM };
         // once for the stream's end, once for its events
         let stream = || self.stream.as_str().as_bytes().to_vec();
-        sqlx::query(sql).bind(stream()).bind(stream()).bind(self.next.get().cast_signed()).bind(limit)
+        statements.query(sql).bind(stream()).bind(stream()).bind(self.next.get().cast_signed()).bind(limit)
     }
 }
 
@@ -101,29 +104,29 @@ fn unhex(digits: &str) -> Option<String> {
 
 /// See [`polylog_log::Source::read_category`].
 pub(crate) async fn category(
-    connection: &mut MySqlConnection,
+    session: &mut Session,
     read: &ReadCategory,
     guess: Guess,
 ) -> Result<Sized<CategoryPage>, EngineError> {
-    let read = page::read(connection, || CategoryEvents::new(read, guess)).await?;
+    let read = page::read(session, || CategoryEvents::new(read, guess)).await?;
     Ok(CategoryEvents::answer(read))
 }
 
 impl Ask for CategoryEvents {
-    fn query(&self, limit: i64) -> Query<'static, MySql, MySqlArguments> {
+    fn query(&self, statements: &Statements, limit: i64) -> Query<'static, MySql, MySqlArguments> {
         let sql = if self.backward { CATEGORY_BACKWARD } else { CATEGORY };
         let (from, to) = (self.range.start().get().cast_signed(), self.range.end().get().cast_signed());
-        sqlx::query(sql).bind(self.category.as_str().as_bytes().to_vec()).bind(from).bind(to).bind(limit)
+        statements.query(sql).bind(self.category.as_str().as_bytes().to_vec()).bind(from).bind(to).bind(limit)
     }
 }
 
 /// See [`polylog_log::Source::find`].
-pub(crate) async fn find(connection: &mut MySqlConnection, id: EventId) -> Result<FoundEvent, EngineError> {
-    Ok(EventById::answer(page::read(connection, || EventById::new(id)).await?))
+pub(crate) async fn find(session: &mut Session, id: EventId) -> Result<FoundEvent, EngineError> {
+    Ok(EventById::answer(page::read(session, || EventById::new(id)).await?))
 }
 
 impl Ask for EventById {
-    fn query(&self, limit: i64) -> Query<'static, MySql, MySqlArguments> {
-        sqlx::query(FIND).bind(self.id.uuid()).bind(limit)
+    fn query(&self, statements: &Statements, limit: i64) -> Query<'static, MySql, MySqlArguments> {
+        statements.query(FIND).bind(self.id.uuid()).bind(limit)
     }
 }

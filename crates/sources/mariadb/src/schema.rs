@@ -1,8 +1,9 @@
-//! The tables and indexes, declared once: what provisioning creates and compares, and what every statement names.
+//! The tables and indexes, declared once: what provisioning creates and compares, and what every statement names. In a
+//! database their names begin with the prefix of its [`Tables`].
 
 use polylog_log::IndexOptions;
 
-use crate::{config::DatabaseName, dialect};
+use crate::{dialect, tables::Tables};
 
 /// The comment on each table of ours, so that no other application's table is taken for one.
 pub(crate) const MARK: &str = "polylog: format 1";
@@ -182,15 +183,10 @@ pub(crate) fn indexes(options: IndexOptions) -> Vec<Index> {
 }
 
 impl Table {
-    /// Its name with its database.
-    pub(crate) fn in_database(&self, database: &DatabaseName) -> String {
-        format!("{database}.{}", self.name)
-    }
-
     /// The statement that creates and marks it. Its engine has transactions, whatever the server's default is.
-    pub(crate) fn definition(&self, database: &DatabaseName) -> String {
+    pub(crate) fn definition(&self, tables: &Tables) -> String {
         let columns: Vec<String> = self.columns.iter().map(|column| format!("    {column}")).collect();
-        let (name, key, columns) = (self.in_database(database), self.key, columns.join(",\n"));
+        let (name, key, columns) = (tables.qualified(self.name), self.key, columns.join(",\n"));
         format!(
             "CREATE TABLE {name} (\n{columns},\n    PRIMARY KEY ({key})\n) ENGINE=InnoDB ROW_FORMAT=DYNAMIC \
              DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='{MARK}'"
@@ -200,10 +196,10 @@ impl Table {
 
 impl Index {
     /// The statement that creates it; `online` = fail rather than hold up writers.
-    pub(crate) fn definition(&self, database: &DatabaseName, online: bool) -> String {
+    pub(crate) fn definition(&self, tables: &Tables, online: bool) -> String {
         let unique = if self.is_unique { "UNIQUE " } else { "" };
         let how = if online { dialect::ONLINE } else { "" };
-        let (name, table, columns) = (self.name, EVENTS.in_database(database), self.columns);
+        let (name, table, columns) = (tables.named(self.name), tables.qualified(EVENTS.name), self.columns);
         let columns: Vec<String> = columns.split(", ").map(|column| format!("`{column}`")).collect();
         format!("CREATE {unique}INDEX {name} ON {table} ({}){how}", columns.join(", "))
     }

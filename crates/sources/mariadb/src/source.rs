@@ -19,11 +19,10 @@ use polylog_source_servers::{
     pool::Pool,
     wait::Watcher,
 };
-use sqlx::MySqlConnection;
 
 use crate::{
     MariadbConfig, append, apply, checks,
-    connection::{Handle, Slot},
+    connection::{Handle, Session, Slot},
     digest, election,
     error::EngineError,
     head, history, lease,
@@ -52,7 +51,7 @@ impl MariadbSource {
     pub async fn open(config: MariadbConfig) -> Result<Self, Failure> {
         let handle = Arc::new(Handle::new(config));
         let readers = Pool::new(handle.config.readers);
-        let head = run(&handle, &readers, |connection| Box::pin(head::check_tail(connection))).await?;
+        let head = run(&handle, &readers, |session| Box::pin(head::check_tail(session))).await?;
         let packet = {
             let mut place = readers.take(Slot::default).await?;
             let packet = place.thing.current().map(|session| session.packet);
@@ -66,7 +65,7 @@ impl MariadbSource {
 
     /// The setting because of which the server may lose what it acknowledged, as it is; only where that was allowed.
     pub async fn unsafe_setting(&self) -> Result<Option<String>, Failure> {
-        self.read(|connection| Box::pin(checks::unsafe_setting(connection))).await
+        self.read(|session| Box::pin(checks::unsafe_setting(&mut session.connection))).await
     }
 
     /// Ends the source: what was handed to it is done first, what comes later is refused. May be called again.
@@ -105,7 +104,7 @@ impl MariadbSource {
     async fn read<T, W>(&self, work: W) -> Result<T, Failure>
     where
         T: Send,
-        W: for<'a> Fn(&'a mut MySqlConnection) -> BoxFuture<'a, Result<T, EngineError>> + Send + Sync,
+        W: for<'a> Fn(&'a mut Session) -> BoxFuture<'a, Result<T, EngineError>> + Send + Sync,
     {
         run(&self.handle, &self.readers, work).await
     }
@@ -114,13 +113,11 @@ impl MariadbSource {
     async fn read_page<T, W>(&self, work: W) -> Result<T, Failure>
     where
         T: Send,
-        W: for<'a> Fn(&'a mut MySqlConnection, Guess) -> BoxFuture<'a, Result<Sized<T>, EngineError>>
-            + Send
-            + Sync,
+        W: for<'a> Fn(&'a mut Session, Guess) -> BoxFuture<'a, Result<Sized<T>, EngineError>> + Send + Sync,
     {
         let average = self.average.load(Ordering::Relaxed);
         let guess = Guess { average, most_rows: self.handle.config.page_rows };
-        let (page, average) = self.read(|connection| work(connection, guess)).await?;
+        let (page, average) = self.read(|session| work(session, guess)).await?;
         self.average.store(average, Ordering::Relaxed);
         Ok(page)
     }
@@ -147,17 +144,17 @@ async fn persistently<A, T>(
 /// Runs `work` on a reading connection; once more on a new one when the server was restarted since the last use.
 async fn run<T, W>(handle: &Arc<Handle>, readers: &Pool<Slot>, work: W) -> Result<T, Failure>
 where
-    W: for<'a> Fn(&'a mut MySqlConnection) -> BoxFuture<'a, Result<T, EngineError>>,
+    W: for<'a> Fn(&'a mut Session) -> BoxFuture<'a, Result<T, EngineError>>,
 {
     let mut place = readers.take(Slot::default).await?;
     let patience = handle.config.request_timeout;
     let reading = async {
         let (session, was_open) = place.thing.session(handle).await?;
-        match work(&mut session.connection).await {
+        match work(session).await {
             Err(error) if was_open && error.is_lost_connection() => {
                 place.thing.close();
                 let (session, _) = place.thing.session(handle).await?;
-                work(&mut session.connection).await
+                work(session).await
             }
             result => result,
         }
@@ -177,12 +174,12 @@ where
 impl Source for MariadbSource {
     async fn head(&self) -> Result<Head, Failure> {
         let handle = &self.handle;
-        self.read(|connection| {
+        self.read(|session| {
             let handle = handle.clone();
             Box::pin(async move {
                 let seen = handle.history.seen();
-                let head = head::load(connection).await?.head;
-                history::prove(&handle.history, connection, seen, &head).await?;
+                let head = head::load(session).await?.head;
+                history::prove(&handle.history, session, seen, &head).await?;
                 Ok(head)
             })
         })
@@ -218,7 +215,7 @@ impl Source for MariadbSource {
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
         let seen = self.handle.history.seen();
         let page = self
-            .read_page(|connection, guess| Box::pin(async move { read::log(connection, &read, guess).await }))
+            .read_page(|session, guess| Box::pin(async move { read::log(session, &read, guess).await }))
             .await?;
         self.handle.history.compare(seen, &page.head)?;
         Ok(page)
@@ -228,9 +225,9 @@ impl Source for MariadbSource {
         let seen = self.handle.history.seen();
         let read = &Arc::new(read);
         let page = self
-            .read_page(|connection, guess| {
+            .read_page(|session, guess| {
                 let read = read.clone();
-                Box::pin(async move { read::stream(connection, &read, guess).await })
+                Box::pin(async move { read::stream(session, &read, guess).await })
             })
             .await?;
         self.handle.history.compare(seen, &page.head)?;
@@ -241,9 +238,9 @@ impl Source for MariadbSource {
         let seen = self.handle.history.seen();
         let read = &Arc::new(read);
         let page = self
-            .read_page(|connection, guess| {
+            .read_page(|session, guess| {
                 let read = read.clone();
-                Box::pin(async move { read::category(connection, &read, guess).await })
+                Box::pin(async move { read::category(session, &read, guess).await })
             })
             .await?;
         self.handle.history.compare(seen, &page.head)?;
@@ -252,22 +249,22 @@ impl Source for MariadbSource {
 
     async fn find(&self, id: EventId) -> Result<FoundEvent, Failure> {
         let seen = self.handle.history.seen();
-        let found = self.read(|connection| Box::pin(read::find(connection, id))).await?;
+        let found = self.read(|session| Box::pin(read::find(session, id))).await?;
         self.handle.history.compare(seen, &found.head)?;
         Ok(found)
     }
 
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
         let range = &range;
-        self.read(|connection| {
+        self.read(|session| {
             let range = range.clone();
-            Box::pin(async move { digest::digests(connection, &range).await })
+            Box::pin(async move { digest::digests(session, &range).await })
         })
         .await
     }
 
     async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
-        self.read(|connection| Box::pin(quarantine::quarantine(connection, after, limit))).await
+        self.read(|session| Box::pin(quarantine::quarantine(session, after, limit))).await
     }
 
     async fn wait(&self, after: Position, at_most: Duration) {

@@ -14,6 +14,7 @@ use crate::{
     operation::{Stopped, Writer},
     rows::{NewRow, number},
     script::{Broken, Script},
+    tables::{Statement, Statements},
     text,
 };
 
@@ -26,13 +27,16 @@ macro_rules! raise {
 }
 
 /// What the head became; and an error if there is none, which an UPDATE of no row would not notice.
-const AFTER: &str = concat!(
+const AFTER: Statement = Statement(concat!(
     "SELECT MAX(stable), MAX(acked), MAX(revision), ",
     clock!(),
     ", IF(COUNT(*) = 1, 0, ",
     raise!(),
     ") FROM polylog_head WHERE lane = 0"
-);
+));
+
+/// What the swap begins with.
+const UPDATE: Statement = Statement("UPDATE polylog_head SET tail_position = IF(format = ");
 
 /// What became of a swap.
 pub(crate) struct Swapped {
@@ -59,7 +63,8 @@ pub(crate) async fn swap(
     rows: &[NewRow<'_>],
 ) -> Result<Result<Swapped, Lost>, Stopped> {
     let allow = writer.handle.config.allow_unsafe_durability;
-    let update = update(before, after, allow);
+    let statements = writer.handle.statements.clone();
+    let update = update(&statements, before, after, allow);
     #[cfg(feature = "mutants")]
     let update = crate::mutants::swap(update);
     let mut script = Script::default().then("START TRANSACTION").then(update);
@@ -75,11 +80,11 @@ pub(crate) async fn swap(
         script = Script::default();
     }
     if !rows.is_empty() {
-        script = script.then(insert::as_text(rows));
+        script = script.then(insert::as_text(&statements, rows));
     }
     writer.is_committing = true;
     let session = writer.slot.current()?;
-    match script.then(AFTER).then("COMMIT").run(&mut session.connection).await {
+    match script.then(statements.sql(AFTER).as_str()).then("COMMIT").run(&mut session.connection).await {
         Ok(found) => Ok(Ok(swapped(&found, after).map_err(Stopped::after_commit)?)),
         Err(Broken { error, reached_last: false, .. }) => {
             writer.is_committing = false;
@@ -119,10 +124,10 @@ async fn undo(writer: &mut Writer, error: EngineError) -> Result<Lost, Stopped> 
 /// history up to the tail. An UPDATE that waited for another one looks at them on the row as it is then. Not the
 /// revision: watermarks and promises that come again may move it meanwhile. That ids and commits are new is left to the
 /// unique indexes. All stand in the first assignment: those behind it see what it assigned.
-fn update(before: &Head, after: &Head, allow_unsafe_durability: bool) -> String {
+fn update(statements: &Statements, before: &Head, after: &Head, allow_unsafe_durability: bool) -> String {
     let mut to = String::with_capacity(700);
     let identity = &before.identity;
-    to.push_str("UPDATE polylog_head SET tail_position = IF(format = ");
+    to.push_str(statements.sql(UPDATE).as_str());
     text::number(&mut to, before.format.into());
     for (column, id) in [
         (" AND log = ", identity.log.uuid()),

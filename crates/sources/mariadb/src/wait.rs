@@ -8,7 +8,10 @@ use polylog_source_servers::wait::{Look, Pace, Watcher};
 use crate::{
     connection::{Handle, Slot},
     rows::number,
+    tables::Statement,
 };
+
+const TAIL: Statement = Statement("SELECT tail_position FROM polylog_head WHERE lane = 0");
 
 /// Looks at the head's row, since the server has nothing that tells of commits (only its binary log does, which mostly is
 /// off and needs rights over the whole server). One row by its key, without a lock.
@@ -28,8 +31,7 @@ impl Look for TailLook {
     fn look(&mut self) -> BoxFuture<'_, Option<Position>> {
         async {
             let (session, _) = self.slot.session(&self.handle).await.ok()?;
-            let tail = sqlx::query("SELECT tail_position FROM polylog_head WHERE lane = 0");
-            let row = tail.fetch_one(&mut session.connection).await.ok()?;
+            let row = session.query(TAIL).fetch_one(&mut session.connection).await.ok()?;
             number(&row, 0).ok().map(Position::new)
         }
         .boxed()

@@ -11,13 +11,19 @@ use polylog_log::{
     conformance::{self, Database, Harness, Processes, Violation, run_all},
 };
 use polylog_source_mariadb::{
-    Address, DatabaseName, MariadbConfig, MariadbSource, POINTS,
+    Address, DatabaseName, MariadbConfig, MariadbSource, POINTS, TablePrefix, Tables,
     provision::{self, Actual, Place},
 };
 use polylog_test_bed::MariadbServer;
 
 /// The databases of one case stand on different servers, so that the crash of one leaves the others alone.
-static SERVERS: [LazyLock<MariadbServer>; 3] = [const { LazyLock::new(MariadbServer::start) }; 3];
+static SERVERS: [LazyLock<MariadbServer>; 3] = [const { LazyLock::new(start) }; 3];
+
+fn start() -> MariadbServer {
+    let server = MariadbServer::start();
+    server.execute("mysql", "CREATE DATABASE shared");
+    server
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mariadb_keeps_the_contract() {
@@ -29,24 +35,30 @@ async fn mariadb_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn child() {
     let open = async |locator: String, _| {
-        let (url, database) = locator.split_once(' ').ok_or_else(|| Violation::new("a locator"))?;
-        let source = MariadbSource::open(config(url, database)).await.map_err(Violation::from)?;
+        let mut parts = locator.split(' ');
+        let (Some(url), Some(database), Some(prefix)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(Violation::new("a locator"));
+        };
+        let source = MariadbSource::open(config(url, database, prefix)).await.map_err(Violation::from)?;
         Ok(Arc::new(source) as Arc<dyn Source>)
     };
     conformance::child(open).await.expect("the writer's work");
 }
 
-fn config(url: &str, database: &str) -> MariadbConfig {
+fn config(url: &str, database: &str, prefix: &str) -> MariadbConfig {
     let address = Address::parse(url).expect("a good address");
-    MariadbConfig::new(address, DatabaseName::parse(database).expect("a good name"))
+    let database = DatabaseName::parse(database).expect("a good name");
+    let prefix = TablePrefix::parse(prefix).expect("a good prefix");
+    MariadbConfig::new(address, Tables { database, prefix })
 }
 
-/// Makes databases, and uses them again: to create the tables takes longer than most cases.
+/// Makes databases, and uses them again: to create the tables takes longer than most cases. Every other one is a prefix of
+/// its own in a database that they share.
 #[derive(Default)]
 struct Databases {
     count: AtomicUsize,
-    free: Arc<[Mutex<Vec<Tables>>; 3]>,
-    /// What [`Tables::empty`] leaves: the same everywhere.
+    free: Arc<[Mutex<Vec<Made>>; 3]>,
+    /// What [`Made::empty`] leaves: the same everywhere.
     emptied: tokio::sync::OnceCell<Actual>,
 }
 
@@ -66,7 +78,13 @@ impl Harness for Databases {
             None => {
                 let url = move || SERVERS[on].url("");
                 let url = tokio::task::spawn_blocking(url).await.map_err(Violation::new)?;
-                (Tables { on, url, database: format!("store_{number}") }, Actual::Absent)
+                let (database, prefix) = if number.is_multiple_of(2) {
+                    (format!("store_{number}"), String::new())
+                } else {
+                    ("shared".to_owned(), format!("s{number}_"))
+                };
+                let actual = if prefix.is_empty() { Actual::Absent } else { Actual::Empty };
+                (Made { on, url, database, prefix }, actual)
             }
         };
         let desired = Desired { identity, source: voter, indexes: IndexOptions::default() };
@@ -88,24 +106,25 @@ impl Harness for Databases {
 
 /// Our tables in a database.
 #[derive(Clone)]
-struct Tables {
+struct Made {
     on: usize,
     url: String,
     database: String,
+    prefix: String,
 }
 
-impl Tables {
+impl Made {
     fn config(&self) -> MariadbConfig {
-        config(&self.url, &self.database)
+        config(&self.url, &self.database, &self.prefix)
     }
 
     fn place(&self) -> Place {
-        Place { database: self.config().database, create_database: true, worker: None }
+        Place { tables: self.config().tables, create_database: true, worker: None }
     }
 
     /// Empties them: what is left is what a provisioning that did not come to its end leaves.
     async fn empty(&self) -> Result<(), Violation> {
-        let delete = |table| format!("DELETE FROM polylog_{table}");
+        let delete = |table| format!("DELETE FROM {}polylog_{table}", self.prefix);
         let tables = ["events", "configs", "cuts", "quarantine", "leases", "head"];
         let (sql, on, database) = (tables.map(delete).join(";"), self.on, self.database.clone());
         let empty = move || SERVERS[on].execute(&database, &sql);
@@ -115,10 +134,10 @@ impl Tables {
 
 struct Provisioned {
     on: usize,
-    tables: Tables,
+    tables: Made,
     fail_points: FailPoints,
     opened: AtomicUsize,
-    free: Arc<[Mutex<Vec<Tables>>; 3]>,
+    free: Arc<[Mutex<Vec<Made>>; 3]>,
 }
 
 impl Drop for Provisioned {
@@ -152,7 +171,8 @@ impl Database for Provisioned {
     }
 
     fn processes(&self) -> Option<Processes> {
-        let locator = format!("{} {}", self.tables.url, self.tables.database);
+        let Made { url, database, prefix, .. } = &self.tables;
+        let locator = format!("{url} {database} {prefix}");
         Some(Processes { child_test: "child", locator })
     }
 }

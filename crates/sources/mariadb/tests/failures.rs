@@ -247,7 +247,7 @@ async fn a_head_that_changed_under_an_open_source_is_noticed() {
             Err(OperationError::Refused { reason: Refusal::WrongStore, .. }) => {
                 assert_ne!(change, "format = 2")
             }
-            Err(OperationError::Failed(Failure::FormatTooNew { found: 2, .. })) => {
+            Err(OperationError::Refused { reason: Refusal::NewerFormat { found: 2, .. }, .. }) => {
                 assert_eq!(change, "format = 2")
             }
             other => panic!("{change}: {other:?}"),
@@ -257,13 +257,46 @@ async fn a_head_that_changed_under_an_open_source_is_noticed() {
 }
 
 #[tokio::test]
+async fn what_a_newer_version_wrote_is_read_and_not_written_into() {
+    let store = Store::new().await;
+    let source = store.primary().await;
+    let next = || vec![commit(store.identity.log, "s", Expected::Any)];
+    append(&source, &store.identity, next()).await.expect("an append");
+    source.close().await;
+    let refused = async || {
+        let source = store.open().await;
+        assert_eq!(check_log(&source).await.len(), 2, "reading goes on");
+        let head = source.head().await.expect("a head");
+        match append(&source, &store.identity, next()).await {
+            Err(OperationError::Refused { reason, .. }) => (head, reason),
+            other => panic!("{other:?}"),
+        }
+    };
+    // a field in the configuration
+    let with = r#"'{"voice":{"loud":true},'"#;
+    store.execute(&format!("UPDATE polylog_configs SET content = concat({with}, substring(content, 2))"));
+    let (head, reason) = refused().await;
+    assert_eq!((head.format, reason), (1, Refusal::NewerConfig(head.config.config.version)));
+    // and a newer format
+    store.execute("UPDATE polylog_head SET format = 2");
+    let (head, reason) = refused().await;
+    assert_eq!((head.format, reason), (2, Refusal::NewerFormat { found: 2, known: 1 }));
+    // that cannot be read is not damaged
+    store.execute("UPDATE polylog_configs SET content = '{}'");
+    let answer = MariadbSource::open(store.config()).await.err();
+    assert_eq!(answer, Some(Failure::FormatTooNew { found: 2, known: 1 }));
+    store.execute("UPDATE polylog_head SET format = 1");
+    assert!(matches!(MariadbSource::open(store.config()).await.err(), Some(Failure::Damaged(_))));
+}
+
+#[tokio::test]
 async fn rights_and_passwords_that_are_taken_away_are_named_and_work_again_when_given_back() {
     let store = Store::new().await;
     store.primary().await.close().await;
     store.execute("CREATE USER clerk@'%' IDENTIFIED BY 'one'");
     let account = polylog_source_mariadb::provision::Account { user: "clerk".into(), host: "%".into() };
-    let database = store.config().database;
-    for grant in polylog_source_mariadb::provision::grants(&database, &account, &Default::default()) {
+    let tables = store.config().tables;
+    for grant in polylog_source_mariadb::provision::grants(&tables, &account, &Default::default()) {
         store.execute(&grant);
     }
     let url = SERVER.url_as("clerk", "one", &store.database);
@@ -281,7 +314,7 @@ async fn rights_and_passwords_that_are_taken_away_are_named_and_work_again_when_
         assert!(is_rights, "{answer:?}");
     }
     let named = append(&source, &store.identity, batch()).await.expect_err("a refusal").to_string();
-    assert!(named.contains(&format!("GRANT INSERT ON {database}.polylog_events")), "{named}");
+    assert!(named.contains(&format!("GRANT INSERT ON {}.polylog_events", tables.database)), "{named}");
     store.execute("GRANT INSERT ON polylog_events TO clerk@'%'");
     append(&source, &store.identity, batch()).await.expect("an append");
 

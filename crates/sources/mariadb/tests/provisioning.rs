@@ -233,7 +233,7 @@ async fn tables_of_others_are_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn another_log_and_a_newer_format_are_refused() {
+async fn another_log_and_a_newer_format_are_not_provisioned() {
     let store = Store::new().await;
     let other = provision::plan(&desired(identity(9)), &store.place(), &look(&store).await);
     assert!(matches!(other, Err(Failure::WrongStore(_))), "{other:?}");
@@ -243,6 +243,37 @@ async fn another_log_and_a_newer_format_are_refused() {
 
     store.execute("UPDATE polylog_head SET format = 2");
     let newer = Failure::FormatTooNew { found: 2, known: 1 };
-    assert_eq!(refusal(store.config()).await, newer);
+    store.open().await;
     assert_eq!(provision::inspect(&store.config(), &store.place()).await, Err(newer));
+}
+
+#[tokio::test]
+async fn a_wipe_takes_the_tables_of_its_log_and_nothing_else_and_is_completed_by_the_next() {
+    let store = Store::new().await;
+    let (config, place, log) = (store.config(), store.place(), store.identity.log);
+    store.execute("CREATE TABLE invoices (id int)");
+    let wipe = async |log| provision::wipe(&config, &place, log).await;
+    let tables =
+        || store.execute("SELECT count(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = database()");
+
+    let other = wipe(identity(2).log).await;
+    assert!(
+        matches!(&other, Err(Failure::WrongStore(why)) if why.contains("nothing was dropped")),
+        "{other:?}"
+    );
+    store.execute("ALTER TABLE polylog_cuts COMMENT = ''");
+    assert!(matches!(wipe(log).await, Err(Failure::WrongStore(_))), "one of them is somebody else's");
+    store.execute("ALTER TABLE polylog_cuts COMMENT = 'polylog: format 1'");
+    assert_eq!(tables(), "7");
+
+    // as an earlier wipe left it that was killed
+    store.execute("DROP TABLE polylog_events");
+    assert_eq!(
+        wipe(log).await.expect("wiped"),
+        ["polylog_configs", "polylog_cuts", "polylog_quarantine", "polylog_leases", "polylog_head"]
+    );
+    assert_eq!(tables(), "1");
+    assert!(wipe(log).await.expect("done before").is_empty());
+    store.execute("DROP TABLE invoices");
+    assert_eq!(look(&store).await, Actual::Empty);
 }

@@ -89,14 +89,17 @@ pub(crate) async fn load(connection: &mut PgConnection) -> Result<Read, EngineEr
 pub(crate) fn parse(text: Option<&str>) -> Result<Read, EngineError> {
     let text = text.ok_or_else(|| Failure::NotProvisioned("the schema has no head".into()))?;
     let damaged = |error: serde_json::Error| EngineError::damaged(format!("the head: {error}"));
-    // the format first: the other columns are what it says
     let StoredFormat { format } = serde_json::from_str(text).map_err(damaged)?;
-    if format > FORMAT {
-        return Err(Failure::FormatTooNew { found: format, known: FORMAT }.into());
-    }
-    let stored: StoredHead = serde_json::from_str(text).map_err(damaged)?;
-    let clock = Timestamp::from_micros(stored.clock);
-    Ok(Read { head: stored.into_head()?, clock })
+    let read = || {
+        let stored: StoredHead = serde_json::from_str(text).map_err(damaged)?;
+        let clock = Timestamp::from_micros(stored.clock);
+        Ok(Read { head: stored.into_head()?, clock })
+    };
+    // what a newer version left that this one cannot read is no damage
+    read().map_err(|error: EngineError| match format {
+        found if found > FORMAT => Failure::FormatTooNew { found, known: FORMAT }.into(),
+        _ => error,
+    })
 }
 
 impl StoredHead {
@@ -150,7 +153,7 @@ fn point(position: u64, term: u64, chain: Bytes16) -> Point {
 }
 
 fn config(position: u64, content: &str) -> Result<ConfigPoint, EngineError> {
-    let config: Config = serde_json::from_str(content)
+    let config = Config::parse(content.as_bytes())
         .map_err(|error| EngineError::damaged(format!("configuration at position {position}: {error}")))?;
     Ok(ConfigPoint { position: Position::new(position), config: Arc::new(config) })
 }

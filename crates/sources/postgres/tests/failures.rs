@@ -182,13 +182,47 @@ async fn a_head_that_changed_under_an_open_source_is_noticed() {
             Err(OperationError::Refused { reason: Refusal::WrongStore, .. }) => {
                 assert_ne!(change, "format = 2")
             }
-            Err(OperationError::Failed(Failure::FormatTooNew { found: 2, .. })) => {
+            Err(OperationError::Refused { reason: Refusal::NewerFormat { found: 2, .. }, .. }) => {
                 assert_eq!(change, "format = 2")
             }
             other => panic!("{change}: {other:?}"),
         }
         assert_eq!(store.execute("SELECT count(*) FROM shop.polylog_events"), "3", "{change}");
     }
+}
+
+#[tokio::test]
+async fn what_a_newer_version_wrote_is_read_and_not_written_into() {
+    let store = Store::new().await;
+    let source = store.primary().await;
+    let next = || vec![commit(store.identity.log, "s", Expected::Any)];
+    append(&source, &store.identity, next()).await.expect("an append");
+    source.close().await;
+    let refused = async || {
+        let source = store.open().await;
+        assert_eq!(check_log(&source).await.len(), 2, "reading goes on");
+        let head = source.head().await.expect("a head");
+        match append(&source, &store.identity, next()).await {
+            Err(OperationError::Refused { reason, .. }) => (head, reason),
+            other => panic!("{other:?}"),
+        }
+    };
+    // a field in the configuration
+    let with = r#"'{"voice":{"loud":true},'"#;
+    store
+        .execute(&format!("UPDATE shop.polylog_configs SET content = concat({with}, substring(content, 2))"));
+    let (head, reason) = refused().await;
+    assert_eq!((head.format, reason), (1, Refusal::NewerConfig(head.config.config.version)));
+    // and a newer format
+    store.execute("UPDATE shop.polylog_head SET format = 2");
+    let (head, reason) = refused().await;
+    assert_eq!((head.format, reason), (2, Refusal::NewerFormat { found: 2, known: 1 }));
+    // that cannot be read is not damaged
+    store.execute("UPDATE shop.polylog_configs SET content = '{}'");
+    let answer = PostgresSource::open(store.config()).await.err();
+    assert_eq!(answer, Some(Failure::FormatTooNew { found: 2, known: 1 }));
+    store.execute("UPDATE shop.polylog_head SET format = 1");
+    assert!(matches!(PostgresSource::open(store.config()).await.err(), Some(Failure::Damaged(_))));
 }
 
 #[tokio::test]

@@ -213,7 +213,7 @@ async fn tables_of_others_are_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn another_log_and_a_newer_format_are_refused() {
+async fn another_log_and_a_newer_format_are_not_provisioned() {
     let store = Store::new().await;
     let other = provision::plan(&desired(identity(9)), &place(), &look(&store).await);
     assert!(matches!(other, Err(Failure::WrongStore(_))), "{other:?}");
@@ -223,6 +223,46 @@ async fn another_log_and_a_newer_format_are_refused() {
 
     store.execute("UPDATE shop.polylog_head SET format = 2");
     let newer = Failure::FormatTooNew { found: 2, known: 1 };
-    assert_eq!(refusal(store.config()).await, newer);
+    store.open().await;
     assert_eq!(provision::inspect(&store.config(), &place()).await, Err(newer));
+}
+
+#[tokio::test]
+async fn a_wipe_takes_the_tables_of_its_log_all_or_none_and_nothing_else() {
+    let store = Store::new().await;
+    let (config, log) = (store.config(), store.identity.log);
+    store.execute("CREATE TABLE shop.invoices (id int)");
+    let wipe = async |log| provision::wipe(&config, &place(), log).await;
+    let tables = || store.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'shop'");
+
+    let other = wipe(identity(2).log).await;
+    assert!(
+        matches!(&other, Err(Failure::WrongStore(why)) if why.contains("nothing was dropped")),
+        "{other:?}"
+    );
+    store.execute("CREATE VIEW shop.mine AS SELECT position FROM shop.polylog_quarantine");
+    assert!(wipe(log).await.is_err(), "somebody's view would go too");
+    assert_eq!(tables(), "7", "one that cannot be dropped keeps all");
+    store.execute("DROP VIEW shop.mine;; COMMENT ON TABLE shop.polylog_cuts IS NULL");
+    assert!(matches!(wipe(log).await, Err(Failure::WrongStore(_))), "one of them is somebody else's");
+    store.execute("COMMENT ON TABLE shop.polylog_cuts IS 'polylog: format 1'");
+    assert_eq!(tables(), "7");
+
+    assert_eq!(wipe(log).await.expect("wiped").len(), 6);
+    assert_eq!(store.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'shop'"), "invoices");
+    assert_eq!(look(&store).await, Actual::Empty);
+    assert!(wipe(log).await.expect("done before").is_empty());
+    store.execute("DROP SCHEMA shop CASCADE");
+    assert!(wipe(log).await.expect("done before").is_empty());
+}
+
+#[tokio::test]
+async fn events_that_no_head_claims_are_not_wiped() {
+    let store = Store::new().await;
+    let source = store.primary().await;
+    let commit = support::commit(store.identity.log, "Payment-1", Expected::Any);
+    support::write(&source, &store.identity, commit).await;
+    store.execute("DELETE FROM shop.polylog_head");
+    let wiped = provision::wipe(&store.config(), &place(), store.identity.log).await;
+    assert!(matches!(&wiped, Err(Failure::Damaged(why)) if why.contains("no head")), "{wiped:?}");
 }

@@ -36,9 +36,14 @@ pub(crate) fn load(connection: &Connection) -> Result<Head, EngineError> {
 fn read(row: &Row<'_>) -> Result<Head, EngineError> {
     let format = number(row, 0)?;
     let format = u32::try_from(format).unwrap_or(u32::MAX);
-    if format > FORMAT {
-        return Err(Failure::FormatTooNew { found: format, known: FORMAT }.into());
-    }
+    // what a newer version left that this one cannot read is no damage
+    read_columns(row, format).map_err(|error| match format {
+        found if found > FORMAT => Failure::FormatTooNew { found, known: FORMAT }.into(),
+        _ => error,
+    })
+}
+
+fn read_columns(row: &Row<'_>, format: u32) -> Result<Head, EngineError> {
     let cuts = number(row, 16)?;
     Ok(Head {
         identity: Identity {
@@ -92,7 +97,7 @@ fn point(row: &Row<'_>, at: usize) -> Result<Point, EngineError> {
 }
 
 fn config(position: u64, content: &str) -> Result<ConfigPoint, EngineError> {
-    let config: Config = serde_json::from_str(content)
+    let config = Config::parse(content.as_bytes())
         .map_err(|error| EngineError::damaged(format!("configuration at position {position}: {error}")))?;
     Ok(ConfigPoint { position: Position::new(position), config: Arc::new(config) })
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::fs;
 
-use polylog_log::{Expected, Failure, Identity, OperationError, RefusedReason, Source, StepClass};
+use polylog_log::{Expected, Failure, Identity, OperationError, Refusal, RefusedReason, Source, StepClass};
 use polylog_source_sqlite::{
     SqliteConfig, SqliteSource,
     provision::{self, Actual, Approval, Desired, IndexOptions},
@@ -126,13 +126,37 @@ async fn a_folder_is_no_store() {
 }
 
 #[tokio::test]
-async fn a_newer_format_is_refused() {
+async fn what_a_newer_version_wrote_is_read_and_not_written_into() {
     let store = Store::new();
+    let source = store.primary().await;
+    let commit = || commit(store.identity.log, "s", Expected::Any);
+    write(&source, &store.identity, commit()).await;
+    source.close().await;
     let file = Connection::open(store.path()).expect("the file");
+    let refused = async || {
+        let source = SqliteSource::open(SqliteConfig::new(store.path())).await.expect("an open file");
+        let head = source.head().await.expect("a head");
+        match append(&source, &store.identity, vec![commit()]).await {
+            Err(OperationError::Refused { reason, .. }) => (head, reason),
+            other => panic!("{other:?}"),
+        }
+    };
+    // a field in the configuration
+    let with = r#"'{"voice":{"loud":true},' || substr(content, 2)"#;
+    file.execute_batch(&format!("UPDATE polylog_configs SET content = {with}")).expect("an update");
+    let (head, reason) = refused().await;
+    assert_eq!((head.format, reason), (1, Refusal::NewerConfig(head.config.config.version)));
+    // and a newer format
     file.execute_batch("UPDATE polylog_head SET format = 2").expect("an update");
+    let (head, reason) = refused().await;
+    assert_eq!((head.format, reason), (2, Refusal::NewerFormat { found: 2, known: 1 }));
     let newer = Failure::FormatTooNew { found: 2, known: 1 };
+    assert_eq!(provision::inspect(&store.path()), Err(newer.clone()));
+    // that cannot be read is not damaged
+    file.execute_batch("UPDATE polylog_configs SET content = '{}'").expect("an update");
     assert_eq!(refusal(&store.path()).await, newer);
-    assert_eq!(provision::inspect(&store.path()), Err(newer));
+    file.execute_batch("UPDATE polylog_head SET format = 1").expect("an update");
+    assert!(matches!(refusal(&store.path()).await, Failure::Damaged(_)));
 }
 
 #[tokio::test]

@@ -6,10 +6,15 @@ use crate::names;
 /// The manifests that the sidecars and the gateway mount.
 pub(super) fn config_map(wanted: &Wanted<'_>) -> Built {
     let key = &wanted.owner.key;
+    let (format, number) = names::FORMAT;
     let mut event_store = json!({
         "apiVersion": "polylog.dev/v1alpha1",
         "kind": "EventStore",
-        "metadata": { "name": key.name.as_str(), "namespace": key.namespace.as_str() },
+        "metadata": {
+            "name": key.name.as_str(), "namespace": key.namespace.as_str(),
+            // a volume has the keys of a ConfigMap, not its annotations
+            "annotations": { (format): number },
+        },
         "spec": spec(wanted),
     });
     if let Some(log) = wanted.log {
@@ -28,7 +33,6 @@ pub(super) fn config_map(wanted: &Wanted<'_>) -> Built {
     }
     let name = names::of_store(key);
     let mut built = wanted.owner.built(Kind::ConfigMap, name, json!({ "data": data }));
-    let (format, number) = names::FORMAT;
     built.content["metadata"]["annotations"] = json!({ (format): number });
     built
 }

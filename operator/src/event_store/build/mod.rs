@@ -52,6 +52,11 @@ impl Kind {
         }
     }
 
+    /// Whether others write its status, and its generation says what it is to be.
+    pub(crate) fn has_status(self) -> bool {
+        matches!(self, Kind::PodDisruptionBudget | Kind::Deployment)
+    }
+
     /// One for each kind: applying removes what its manager owned before.
     pub(crate) fn field_manager(self) -> &'static str {
         match self {

@@ -83,3 +83,19 @@ fn a_plan_is_told_to_people_and_as_statements() {
     assert_eq!(plan_map(&owner, &StorePlan::default()), None);
     insta::assert_snapshot!(yaml(&built.content));
 }
+
+/// What sidecars of later versions must still read: `POLYLOG_GENERATE=1` writes it.
+#[test]
+fn what_sidecars_mount_is_as_recorded() {
+    let log = LogId::new(uuid::uuid!("0198f2c0-0000-4000-8000-000000000001"));
+    let built = built(testing::PAYMENTS, Some(log));
+    let map = built.iter().find(|built| built.content["data"]["eventstore.yaml"].is_string());
+    let text =
+        map.expect("it is built").content["data"]["eventstore.yaml"].as_str().expect("text").to_owned();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/formats/eventstore-1.yaml");
+    if std::env::var_os("POLYLOG_GENERATE").is_some() {
+        std::fs::write(path, text).expect("it is written");
+    } else {
+        assert_eq!(std::fs::read_to_string(path).expect("the record"), text, "see docs/upgrades.md");
+    }
+}

@@ -12,7 +12,7 @@ use self::stores::Stores;
 use super::{Exit, signals::Signals};
 use crate::{
     admin,
-    http::{BindError, Bounds, Listeners, Serving},
+    http::{BindError, Bounds, Door, Listeners, Serving},
     logging,
     mounted::{self, Reading, Watch},
     running::{ADMIN_CONNECTIONS, Running},
@@ -22,6 +22,8 @@ use crate::{
 
 /// The port of probes before a manifest says another.
 const HEALTH_PORT: u16 = 7301;
+/// The port of the gateway for other pods.
+const PODS_PORT: u16 = 7300;
 /// How long a stop of the ports may take where nothing is under way.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
@@ -49,6 +51,18 @@ pub struct ClusterArgs {
     /// Port of /livez, /readyz and /metrics on every address instead of the manifest's; 0 = any free one
     #[arg(long)]
     pub health_port: Option<u16>,
+}
+
+/// Arguments of the role gateway.
+#[derive(Debug, Clone, clap::Args)]
+pub struct GatewayArgs {
+    /// What it has in common with a sidecar.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Port of the API for other pods, on every address; 0 = any free one. The same as --port: who is on loopback there
+    /// needs no token
+    #[arg(long, default_value_t = PODS_PORT)]
+    pub pods_port: u16,
 }
 
 /// Why a process in a cluster ended. What is wrong with its configuration does not end it: it waits for a better one.
@@ -94,7 +108,19 @@ impl ClusterRole {
 ///
 /// # Errors
 /// A port that cannot be had.
-pub async fn run(role: ClusterRole, args: ClusterArgs) -> Result<(), ClusterError> {
+pub async fn sidecar(args: ClusterArgs) -> Result<(), ClusterError> {
+    run(ClusterRole::Sidecar, args, None).await
+}
+
+/// The same, and for other pods on a port of its own.
+///
+/// # Errors
+/// As [`sidecar`].
+pub async fn gateway(args: GatewayArgs) -> Result<(), ClusterError> {
+    run(ClusterRole::Gateway, args.cluster, Some(args.pods_port)).await
+}
+
+async fn run(role: ClusterRole, args: ClusterArgs, pods_port: Option<u16>) -> Result<(), ClusterError> {
     if mounted::answered(&role.capabilities())? {
         return Ok(());
     }
@@ -121,14 +147,15 @@ pub async fn run(role: ClusterRole, args: ClusterArgs) -> Result<(), ClusterErro
         health.serving.stop(AT_ONCE).await;
         health = Health::open(&server, wanted).await?;
     }
-    let outward = Listeners::loopback(args.port.unwrap_or(settings.api_port)).await?;
+    let api_port = args.port.unwrap_or(settings.api_port);
+    let (outward, pods_port) = listen(&server, api_port, pods_port).await?;
     let running = Running::join(server.clone(), outward, health.serving, health.port);
     stores.serving(Fixed {
         api_port: args.port.is_none().then_some(settings.api_port),
         health_port: args.health_port.is_none().then_some(settings.health_port),
     });
     server.configured(None);
-    tracing::info!(event = "serving", role = ?role, port = running.port(), health_port = running.health_port(), "serving");
+    tracing::info!(event = "serving", role = ?role, port = running.port(), pods_port, health_port = running.health_port(), "serving");
     let drain = follow(&mut stores, &mut watch, settings, &mut signals).await;
     drop(watch);
     tracing::info!(event = "stopping", "stopping: new work is refused, what was taken is finished");
@@ -141,6 +168,24 @@ pub async fn run(role: ClusterRole, args: ClusterArgs) -> Result<(), ClusterErro
         () = signals.exit_at_next() => {}
     }
     Ok(())
+}
+
+/// Opens the API on loopback and, where other pods are to come in, on every address; says on which port they do.
+async fn listen(
+    server: &Server,
+    api_port: u16,
+    pods_port: Option<u16>,
+) -> Result<(Listeners, Option<u16>), BindError> {
+    let Some(pods_port) = pods_port else { return Ok((Listeners::loopback(api_port).await?, None)) };
+    let entrance = server.entrance.clone();
+    if pods_port == api_port && pods_port != 0 {
+        // no system lets a socket on every address have a port that one on loopback has
+        let both = Listeners::everywhere(pods_port).await?.through(&Door::Both(entrance));
+        return Ok((both, Some(pods_port)));
+    }
+    let of_pods = Listeners::everywhere(pods_port).await?.through(&Door::Pods(entrance));
+    let pods_port = of_pods.port();
+    Ok((Listeners::loopback(api_port).await?.and(of_pods), Some(pods_port)))
 }
 
 /// Follows what is mounted until a signal comes; says how long what was taken may go on then.

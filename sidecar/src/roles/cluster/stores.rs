@@ -15,7 +15,7 @@ use super::{ClusterRole, Fixed, store};
 use crate::{
     configuration::{Obstacle, Reason},
     hosted::Waiting,
-    identity::Subject,
+    identity::{Peer, Subject},
     mounted::{Caller, Layout, ManifestFiles, Mounted, Place, Reading, Refresh, SourceFiles, read_all},
     server::{Served, Server},
 };
@@ -67,6 +67,15 @@ impl Shared {
                             "the mounted connection cannot be used"
                         );
                     }
+                    Obstacle::Entrance => {
+                        tracing::error!(
+                            event = "entrance_refused",
+                            store,
+                            code,
+                            reason = message,
+                            "mounted certificate or keys for other pods cannot be used, the old ones stay"
+                        );
+                    }
                     Obstacle::Log => {
                         tracing::warn!(
                             event = "log_not_as_mounted",
@@ -94,10 +103,39 @@ impl Shared {
                 match obstacle {
                     Obstacle::Manifests => "manifests",
                     Obstacle::Connection => "connection",
+                    Obstacle::Entrance => "certificate and keys for other pods",
                     Obstacle::Log => "policy and strategy",
                     Obstacle::Restart => "ports",
                 }
             ),
+        }
+    }
+}
+
+impl Shared {
+    /// Takes over how other pods come in.
+    ///
+    /// # Errors
+    /// Why nobody can come in at all.
+    fn follow_entrance(&self, layout: &Layout, store: &str, desired: &Desired) -> Result<(), String> {
+        let Some(own) = layout.stores.get(&Place::Own) else { return Ok(()) };
+        let entrance = &self.server.entrance;
+        let (taken, outcome) = entrance.follow(&own.entrance, desired.mounted.gateway_tls);
+        if taken.transport || taken.keys {
+            tracing::info!(
+                event = "entrance_changed",
+                store,
+                certificate = taken.transport,
+                keys = taken.keys,
+                "what other pods come in by is what is mounted now"
+            );
+        }
+        let is_ready = entrance.is_ready();
+        let reason = outcome.err();
+        self.note(store, Obstacle::Entrance, reason.clone().map(invalid));
+        match reason {
+            Some(reason) if !is_ready => Err(reason),
+            _ => Ok(()),
         }
     }
 }
@@ -162,8 +200,16 @@ impl Stores {
         let caller = self.caller.clone()?;
         let own = self.running.get(&Place::Own)?;
         let desired = own.desired.borrow().clone();
+        if self.shared.role == ClusterRole::Gateway
+            && let Ok(layout) = &reading.layout
+            && let Err(reason) = self.shared.follow_entrance(layout, &own.name, &desired)
+        {
+            self.tell(Code::InvalidConfiguration, &reason);
+            return None;
+        }
         let Caller { account, workload } = caller;
-        self.shared.server.identify(Subject::ServiceAccount(account), workload, Some(own.name.clone()));
+        let peer = Peer::always(Subject::ServiceAccount(account), workload);
+        self.shared.server.identify(peer, Some(own.name.clone()));
         self.told = None;
         Some(desired.mounted.store.sidecar)
     }

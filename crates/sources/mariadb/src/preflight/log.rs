@@ -11,7 +11,7 @@ use crate::{
     schema,
 };
 
-const OWN_DATABASE: &str = "give the log a database of its own (mysql.database), or remove what is there";
+const OWN_TABLES: &str = "give the log a database (mysql.database) or a table prefix (mysql.tablePrefix) of its own, or remove what is there";
 
 /// Our tables, what we may do with them, whose log they hold, and the indexes that keep it sound. `is_there`: whether
 /// there is one, if it is known.
@@ -22,9 +22,9 @@ pub(super) async fn tables(
     is_there: Option<bool>,
     report: &mut Preflight,
 ) -> Result<(), EngineError> {
-    let database = &subject.config.database;
-    if let Err(failure) = catalog.check_foreign(database) {
-        report.failed(CheckTopic::Tables, failure, OWN_DATABASE);
+    let tables = &subject.config.tables;
+    if let Err(failure) = catalog.check_foreign(tables) {
+        report.failed(CheckTopic::Tables, failure, OWN_TABLES);
         return Ok(());
     }
     if is_there == Some(false) {
@@ -40,18 +40,19 @@ pub(super) async fn tables(
     for table in &schema::TABLES {
         let is_seen = catalog.tables.iter().any(|found| found.name == table.name);
         if !is_seen && is_gone(subject, connection, table).await? {
-            missing.push(table.name);
+            missing.push(tables.named(table.name));
         }
     }
-    for failure in catalog.tables.iter().filter_map(|table| checks::without_transactions(table, database)) {
+    for failure in catalog.tables.iter().filter_map(|table| checks::without_transactions(table, tables)) {
         report.failed(CheckTopic::Tables, failure, "polylog plan shows the statement that converts it");
     }
+    let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
     preflight::tables(report, &subject.place(), schema::TABLES.len(), &missing);
     let sees = |table: &schema::Table| catalog.tables.iter().any(|found| found.name == table.name);
     if sees(&schema::EVENTS) {
         unique_indexes(subject, catalog, report);
     }
-    if sees(&schema::HEAD) && catalog::may(connection, database, schema::HEAD.name, "SELECT").await? {
+    if sees(&schema::HEAD) && catalog::may(connection, tables, schema::HEAD.name, "SELECT").await? {
         identity(subject, connection, report).await?;
     }
     Ok(())
@@ -62,7 +63,7 @@ async fn is_gone(
     connection: &mut MySqlConnection,
     table: &schema::Table,
 ) -> Result<bool, EngineError> {
-    match catalog::may(connection, &subject.config.database, table.name, "SELECT").await {
+    match catalog::may(connection, &subject.config.tables, table.name, "SELECT").await {
         Ok(_) => Ok(false),
         Err(error) if error.number() == Some(1146) => Ok(true),
         Err(error) => Err(error),
@@ -70,13 +71,12 @@ async fn is_gone(
 }
 
 fn unique_indexes(subject: &Subject<'_>, catalog: &Catalog, report: &mut Preflight) {
-    let database = &subject.config.database;
+    let tables = &subject.config.tables;
     let missing = catalog.missing_indexes();
     for index in &missing {
-        let events = schema::EVENTS.in_database(database);
-        let fix =
-            format!("DROP INDEX IF EXISTS {} ON {events}; {}", index.name, index.definition(database, false));
-        report.failed(CheckTopic::UniqueIndexes, checks::missing_index(database, index), fix);
+        let (name, events) = (tables.named(index.name), tables.qualified(schema::EVENTS.name));
+        let fix = format!("DROP INDEX IF EXISTS {name} ON {events}; {}", index.definition(tables, false));
+        report.failed(CheckTopic::UniqueIndexes, checks::missing_index(tables, index), fix);
     }
     if missing.is_empty() {
         report.passed(CheckTopic::UniqueIndexes, format!("{}, unique and whole", schema::UNIQUE.len()));
@@ -88,7 +88,7 @@ async fn identity(
     connection: &mut MySqlConnection,
     report: &mut Preflight,
 ) -> Result<(), EngineError> {
-    let head = schema::HEAD.in_database(&subject.config.database);
+    let head = subject.config.tables.qualified(schema::HEAD.name);
     // only what every format has
     let head = format!("SELECT format, log, tail_position FROM {head} WHERE lane = 0");
     let row = sqlx::query(AssertSqlSafe(head)).fetch_optional(connection).await?;

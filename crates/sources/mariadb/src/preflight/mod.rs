@@ -42,7 +42,7 @@ impl Subject<'_> {
     }
 
     fn place(&self) -> String {
-        format!("database {}", self.config.database)
+        self.config.tables.to_string()
     }
 }
 
@@ -118,7 +118,7 @@ async fn look(
     if subject.has_rows() {
         server::settings(subject, settings, report);
     }
-    let catalog = catalog::look(connection, &subject.config.database).await?;
+    let catalog = catalog::look(connection, &subject.config.tables).await?;
     let found = tables_there(subject, connection, &catalog).await?;
     if subject.provisions() {
         rights::provisioning(subject, connection, &catalog, report).await?;
@@ -141,7 +141,7 @@ async fn tables_there(
         return Ok(Some(true));
     }
     for right in ALL {
-        match catalog::may(connection, &subject.config.database, schema::HEAD.name, right).await {
+        match catalog::may(connection, &subject.config.tables, schema::HEAD.name, right).await {
             // we see what we may use: it came in between
             Ok(true) => return Ok(Some(true)),
             Ok(false) => {}

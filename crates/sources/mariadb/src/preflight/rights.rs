@@ -25,7 +25,8 @@ pub(super) async fn provisioning(
     report: &mut Preflight,
 ) -> Result<(), EngineError> {
     let Subject { account, is_apart, .. } = subject;
-    let database = &subject.config.database;
+    let tables = &subject.config.tables;
+    let database = &tables.database;
     let is_whole = catalog.tables.len() == schema::TABLES.len();
     let mut held = Vec::new();
     let mut lacks = Vec::new();
@@ -40,7 +41,7 @@ pub(super) async fn provisioning(
     }
     // only what one has can be passed on
     if let Some(right) = held.iter().find(|right| *is_apart && ALL.contains(right)) {
-        let passing_on = format!("GRANT {right} ON {database}.{NEVER} TO CURRENT_USER()");
+        let passing_on = format!("GRANT {right} ON {} TO CURRENT_USER()", tables.qualified(NEVER));
         if !tried(connection, passing_on).await? {
             lacks.push("GRANT OPTION");
         }
@@ -65,13 +66,14 @@ pub(super) async fn provisioning(
 
 /// What needs a right on the database.
 fn attempt(subject: &Subject<'_>, right: &str) -> String {
-    let database = &subject.config.database;
+    let tables = &subject.config.tables;
+    let never = tables.qualified(NEVER);
     match right {
         // the right is asked for first, the columns are looked at then
-        "CREATE" => format!("CREATE TABLE {database}.{NEVER} (a INT, a INT)"),
-        "ALTER" => format!("ALTER TABLE {database}.{NEVER} DROP COLUMN a"),
-        "INDEX" => format!("CREATE INDEX a ON {database}.{NEVER} (a)"),
-        right => catalog::attempt(database, NEVER, right),
+        "CREATE" => format!("CREATE TABLE {never} (a INT, a INT)"),
+        "ALTER" => format!("ALTER TABLE {never} DROP COLUMN a"),
+        "INDEX" => format!("CREATE INDEX a ON {never} (a)"),
+        right => catalog::attempt(tables, NEVER, right),
     }
 }
 
@@ -95,7 +97,7 @@ pub(super) async fn rows(
     let mut granted = TableRights::default();
     for (table, rights) in RIGHTS {
         for right in rights {
-            match catalog::may(connection, &config.database, table, right).await {
+            match catalog::may(connection, &config.tables, table, right).await {
                 Ok(true) => granted.add(table, [*right]),
                 Ok(false) => {}
                 // what is read-only is a line of its own; a table that is not there lacks more than rights
@@ -106,7 +108,7 @@ pub(super) async fn rows(
             }
         }
     }
-    let statements = |granted: &TableRights| grants(&config.database, account, granted);
+    let statements = |granted: &TableRights| grants(&config.tables, account, granted);
     rights::report(report, &format!("user {account}"), &subject.place(), &granted, statements);
     Ok(())
 }

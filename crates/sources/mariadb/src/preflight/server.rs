@@ -29,7 +29,7 @@ pub(super) async fn facts(
     connection: &mut MySqlConnection,
     report: &mut Preflight,
 ) -> Result<(), EngineError> {
-    let database = subject.config.database.as_str();
+    let database = subject.config.tables.database.as_str();
     let before = micros_now();
     let row = sqlx::query(FACTS).bind(database).bind(database).fetch_one(connection).await?;
     let after = micros_now();

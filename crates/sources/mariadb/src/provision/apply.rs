@@ -43,8 +43,8 @@ async fn carry_out(
     // an index takes as long as it takes
     let mut connected = connect(config, Duration::ZERO, Enter::Nothing).await?;
     let connection = &mut connected.connection;
-    match use_database(connection, &place.database).await {
-        Ok(()) => catalog::look(connection, &place.database).await?.check_foreign(&place.database)?,
+    match use_database(connection, &place.tables).await {
+        Ok(()) => catalog::look(connection, &place.tables).await?.check_foreign(&place.tables)?,
         // the first step creates it
         Err(error) if error.number() == Some(1049) => {}
         Err(error) => return Err(error),

@@ -2,7 +2,7 @@ use polylog_log::{Credential, GrantStage, RoleGrants};
 pub use polylog_source_servers::rights::TableRights as Granted;
 
 use super::Account;
-use crate::config::DatabaseName;
+use crate::{config::DatabaseName, tables::Tables};
 
 /// What creating and changing the tables takes, on the whole database: the first four to look at what is there and to
 /// write the first rows, and to pass them on.
@@ -10,9 +10,9 @@ pub(crate) const PROVISIONING: [&str; 7] =
     ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "INDEX"];
 
 /// The statements that give a user what a source needs, without what it has.
-pub fn grants(database: &DatabaseName, account: &Account, granted: &Granted) -> Vec<String> {
+pub fn grants(tables: &Tables, account: &Account, granted: &Granted) -> Vec<String> {
     let statement = |(table, rights): (&str, Vec<&str>)| {
-        format!("GRANT {} ON {database}.{table} TO {account}", rights.join(", "))
+        format!("GRANT {} ON {} TO {account}", rights.join(", "), tables.qualified(table))
     };
     granted.lacking().into_iter().map(statement).collect()
 }
@@ -29,18 +29,14 @@ fn whole(database: &DatabaseName) -> String {
 
 /// What the users of a source must be granted, and no more: `provisioner` creates the tables; `worker` reads and writes
 /// rows, where it is another one.
-pub fn role_grants(
-    database: &DatabaseName,
-    provisioner: &Account,
-    worker: Option<&Account>,
-) -> Vec<RoleGrants> {
+pub fn role_grants(tables: &Tables, provisioner: &Account, worker: Option<&Account>) -> Vec<RoleGrants> {
     let of = |credential, account: &Account, stage, statements| RoleGrants {
         credential,
         role: account.to_string(),
         stage,
         statements,
     };
-    let creating = on_database(&PROVISIONING, database, provisioner);
+    let creating = on_database(&PROVISIONING, &tables.database, provisioner);
     let Some(worker) = worker else {
         return vec![of(Credential::Rows, provisioner, GrantStage::Before, vec![creating])];
     };
@@ -49,6 +45,6 @@ pub fn role_grants(
         of(Credential::Provisioning, provisioner, GrantStage::Before, vec![passing_on]),
         // it must be there, and needs nothing yet
         of(Credential::Rows, worker, GrantStage::Before, Vec::new()),
-        of(Credential::Rows, worker, GrantStage::After, grants(database, worker, &Granted::default())),
+        of(Credential::Rows, worker, GrantStage::After, grants(tables, worker, &Granted::default())),
     ]
 }

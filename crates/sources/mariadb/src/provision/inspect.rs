@@ -13,10 +13,11 @@ use crate::{
     error::{EngineError, Patience},
     rows::number,
     schema::{self, Table},
+    tables::Tables,
 };
 
 const COLUMNS: &str = "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, coalesce(COLLATION_NAME, ''), IS_NULLABLE \
-     FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME LIKE 'polylog\\_%' \
+     FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME LIKE ? \
      ORDER BY TABLE_NAME, ORDINAL_POSITION";
 
 /// How long provisioning is waited for, at most.
@@ -32,20 +33,20 @@ pub async fn inspect(config: &MariadbConfig, place: &Place) -> Result<Actual, Fa
 async fn look(config: &MariadbConfig, place: &Place) -> Result<Actual, EngineError> {
     let mut connected = connect(config, config.statement_timeout, Enter::Nothing).await?;
     let connection = &mut connected.connection;
-    match use_database(connection, &place.database).await {
+    match use_database(connection, &place.tables).await {
         Ok(()) => {}
         Err(error) if error.number() == Some(1049) => return Ok(Actual::Absent),
         Err(error) => return Err(error),
     }
-    let found = catalog::look(connection, &place.database).await?;
-    found.check_foreign(&place.database)?;
+    let found = catalog::look(connection, &place.tables).await?;
+    found.check_foreign(&place.tables)?;
     if found.tables.is_empty() {
         return Ok(Actual::Empty);
     }
     let tables = tables(connection, place, &found).await?;
     let has = |table: &Table| tables.contains_key(table.name);
-    let identity = if has(&schema::HEAD) { identity(connection).await? } else { None };
-    let events = if has(&schema::EVENTS) { events(connection).await? } else { 0 };
+    let identity = if has(&schema::HEAD) { identity(connection, &place.tables).await? } else { None };
+    let events = if has(&schema::EVENTS) { events(connection, &place.tables).await? } else { 0 };
     let indexes = found.indexes.into_iter();
     let stored = indexes
         .map(|(name, index)| (name, StoredIndex { is_unique: index.is_unique, columns: index.columns }));
@@ -64,10 +65,12 @@ async fn tables(
     let table = |engine: &str| StoredTable { engine: engine.to_owned(), columns: Vec::new() };
     let mut tables: BTreeMap<String, StoredTable> =
         found.tables.iter().map(|found| (found.name.clone(), table(&found.engine))).collect();
-    let rows = sqlx::query(COLUMNS).bind(place.database.as_str()).fetch_all(connection).await?;
+    let query = sqlx::query(COLUMNS).bind(place.tables.database.as_str()).bind(place.tables.pattern());
+    let rows = query.fetch_all(connection).await?;
     for row in &rows {
         let text = |column: usize| row.try_get_unchecked::<&str, _>(column);
-        let Some(table) = tables.get_mut(text(0)?) else { continue };
+        let stem = place.tables.stem(text(0)?);
+        let Some(table) = stem.and_then(|stem| tables.get_mut(stem)) else { continue };
         let kind = dialect::kind(text(2)?);
         let collation = text(3)?;
         let kind = if collation.is_empty() { kind.into() } else { format!("{kind} COLLATE {collation}") };
@@ -84,7 +87,7 @@ async fn granted(worker: &Worker) -> Result<Granted, EngineError> {
     let connection = &mut connected.connection;
     for (table, rights) in RIGHTS {
         for right in rights {
-            match catalog::may(connection, &config.database, table, right).await {
+            match catalog::may(connection, &config.tables, table, right).await {
                 Ok(true) => granted.add(table, [*right]),
                 Ok(false) => {}
                 // a table that is still to be created
@@ -96,8 +99,11 @@ async fn granted(worker: &Worker) -> Result<Granted, EngineError> {
     Ok(granted)
 }
 
-async fn identity(connection: &mut MySqlConnection) -> Result<Option<Identity>, EngineError> {
-    let head = schema::HEAD.name;
+pub(super) async fn identity(
+    connection: &mut MySqlConnection,
+    tables: &Tables,
+) -> Result<Option<Identity>, EngineError> {
+    let head = tables.qualified(schema::HEAD.name);
     // the format first: the other columns are what it says
     let format = format!("SELECT format FROM {head} WHERE lane = 0");
     let row = sqlx::query(AssertSqlSafe(format)).fetch_optional(&mut *connection).await?;
@@ -118,7 +124,7 @@ async fn identity(connection: &mut MySqlConnection) -> Result<Option<Identity>, 
     }))
 }
 
-async fn events(connection: &mut MySqlConnection) -> Result<u64, EngineError> {
-    let last = format!("SELECT coalesce(max(position), 0) FROM {}", schema::EVENTS.name);
+pub(super) async fn events(connection: &mut MySqlConnection, tables: &Tables) -> Result<u64, EngineError> {
+    let last = format!("SELECT coalesce(max(position), 0) FROM {}", tables.qualified(schema::EVENTS.name));
     number(&sqlx::query(AssertSqlSafe(last)).fetch_one(connection).await?, 0)
 }

@@ -6,12 +6,13 @@ mod apply;
 pub(crate) mod grants;
 mod inspect;
 mod plan;
+mod wipe;
 
 use std::collections::BTreeMap;
 
 use polylog_log::Identity;
 
-use crate::config::DatabaseName;
+use crate::tables::Tables;
 
 pub use account::{Account, Worker};
 pub use apply::apply;
@@ -19,12 +20,13 @@ pub use grants::{Granted, grants, role_grants};
 pub use inspect::inspect;
 pub use plan::plan;
 pub use polylog_log::{Applied, Approval, Desired, IndexOptions};
+pub use wipe::wipe;
 
 /// Where the log's tables shall be, and who will use them.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// The database of the tables.
-    pub database: DatabaseName,
+    /// Their database, and what their names begin with.
+    pub tables: Tables,
     /// Whether the database may be created.
     pub create_database: bool,
     /// The user that sources work as, if it is not the one that provisions.
@@ -36,7 +38,7 @@ pub struct Place {
 pub enum Actual {
     /// No database.
     Absent,
-    /// A database without any table of ours.
+    /// A database without any table of ours: of the place's prefix.
     Empty,
     /// A log of ours, perhaps not whole.
     Ours(Inventory),
@@ -49,9 +51,9 @@ pub struct Inventory {
     pub identity: Option<Identity>,
     /// Number of events.
     pub events: u64,
-    /// Our tables that exist.
+    /// Our tables that exist, by their names without the prefix.
     pub tables: BTreeMap<String, StoredTable>,
-    /// Our indexes that exist.
+    /// Our indexes that exist, in the same way.
     pub indexes: BTreeMap<String, StoredIndex>,
     /// What the user of the [`Place`] may do.
     pub granted: Granted,

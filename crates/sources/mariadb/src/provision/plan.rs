@@ -2,8 +2,8 @@ use polylog_log::{Config, Failure, Head, Member, Plan, Step, StepClass};
 
 use super::{Actual, Desired, Inventory, Place, StoredColumn, StoredTable, grants, quoted};
 use crate::{
-    config::DatabaseName,
     schema::{self, Column, Index, Table},
+    tables::Tables,
 };
 
 /// An index on more events than this takes long.
@@ -19,43 +19,50 @@ pub fn plan(desired: &Desired, place: &Place, actual: &Actual) -> Result<Plan, F
         Actual::Absent | Actual::Empty => &nothing,
         Actual::Ours(inventory) => inventory,
     };
-    let database = &place.database;
-    check_log(desired, there)?;
+    let tables = &place.tables;
+    check_log(desired, tables, there)?;
     let mut steps = Vec::new();
     if matches!(actual, Actual::Absent) {
         if !place.create_database {
-            return Err(Failure::NotProvisioned(format!("there is no database {database}; create it")));
+            return Err(Failure::NotProvisioned(format!(
+                "there is no database {}; create it",
+                tables.database
+            )));
         }
+        let database = &tables.database;
         steps.push(additive(format!("create database {database}"), format!("CREATE DATABASE {database}")));
     }
     for table in &schema::TABLES {
         match there.tables.get(table.name) {
-            None => steps.push(additive(format!("create table {}", table.name), table.definition(database))),
+            None => {
+                let summary = format!("create table {}", tables.named(table.name));
+                steps.push(additive(summary, table.definition(tables)));
+            }
             Some(stored) => {
-                steps.extend(converted(database, table, stored));
-                steps.extend(added_columns(database, table, &stored.columns)?);
+                steps.extend(converted(tables, table, stored));
+                steps.extend(added_columns(tables, table, &stored.columns)?);
             }
         }
     }
-    let (added, removed) = indexes(desired, database, there);
+    let (added, removed) = indexes(desired, tables, there);
     steps.extend(added);
     if there.identity.is_none() {
-        steps.extend(first_head(desired, database));
+        steps.extend(first_head(desired, tables));
     }
     if let Some(worker) = &place.worker {
         let account = &worker.account;
-        let missing = grants(database, account, &there.granted).into_iter();
+        let missing = grants(tables, account, &there.granted).into_iter();
         steps.extend(missing.map(|statement| additive(format!("let {account} use it"), statement)));
     }
     steps.extend(removed);
     for table in &schema::TABLES {
         let columns = there.tables.get(table.name).map(|table| table.columns.as_slice());
-        steps.extend(removed_columns(database, table, columns.unwrap_or_default()));
+        steps.extend(removed_columns(tables, table, columns.unwrap_or_default()));
     }
     Ok(Plan { steps })
 }
 
-fn check_log(desired: &Desired, there: &Inventory) -> Result<(), Failure> {
+fn check_log(desired: &Desired, tables: &Tables, there: &Inventory) -> Result<(), Failure> {
     let Some(found) = there.identity else {
         return if there.events == 0 {
             Ok(())
@@ -71,36 +78,34 @@ fn check_log(desired: &Desired, there: &Inventory) -> Result<(), Failure> {
     }
     let lost = [schema::EVENTS, schema::CONFIGS].into_iter().find(|t| !there.tables.contains_key(t.name));
     match lost {
-        Some(table) => Err(Failure::Damaged(format!("table {} is gone: restore the database", table.name))),
+        Some(table) => {
+            Err(Failure::Damaged(format!("table {} is gone: restore the database", tables.named(table.name))))
+        }
         None => Ok(()),
     }
 }
 
 /// A table whose engine has no transactions: what is in it stays.
-fn converted(database: &DatabaseName, table: &Table, there: &StoredTable) -> Option<Step> {
+fn converted(tables: &Tables, table: &Table, there: &StoredTable) -> Option<Step> {
     (there.engine != "InnoDB").then(|| Step {
         class: StepClass::Slow,
-        summary: format!("convert {} from {} to InnoDB", table.name, there.engine),
-        statement: format!("ALTER TABLE {} ENGINE=InnoDB ROW_FORMAT=DYNAMIC", table.in_database(database)),
+        summary: format!("convert {} from {} to InnoDB", tables.named(table.name), there.engine),
+        statement: format!("ALTER TABLE {} ENGINE=InnoDB ROW_FORMAT=DYNAMIC", tables.qualified(table.name)),
     })
 }
 
-fn added_columns(
-    database: &DatabaseName,
-    table: &Table,
-    there: &[StoredColumn],
-) -> Result<Vec<Step>, Failure> {
+fn added_columns(tables: &Tables, table: &Table, there: &[StoredColumn]) -> Result<Vec<Step>, Failure> {
     let mut steps = Vec::new();
     for column in table.columns {
         match there.iter().find(|stored| stored.name == column.name) {
             Some(stored) if is_same(column, stored) => {}
             None if !column.required => steps.push(additive(
-                format!("add column {} to {}", column.name, table.name),
-                format!("ALTER TABLE {} ADD COLUMN {column}", table.in_database(database)),
+                format!("add column {} to {}", column.name, tables.named(table.name)),
+                format!("ALTER TABLE {} ADD COLUMN {column}", tables.qualified(table.name)),
             )),
             found => {
                 let found = found.map_or("missing".into(), |c| format!("{} {}", c.name, c.kind));
-                let table = table.name;
+                let table = tables.named(table.name);
                 return Err(Failure::Damaged(format!(
                     "column {column} of {table} is {found}: restore the database"
                 )));
@@ -114,15 +119,15 @@ fn is_same(column: &Column, stored: &StoredColumn) -> bool {
     stored.kind == column.kind && stored.required == column.required
 }
 
-fn removed_columns(database: &DatabaseName, table: &Table, there: &[StoredColumn]) -> Vec<Step> {
+fn removed_columns(tables: &Tables, table: &Table, there: &[StoredColumn]) -> Vec<Step> {
     let undeclared = there.iter().filter(|stored| !table.columns.iter().any(|c| c.name == stored.name));
     undeclared
         .map(|stored| Step {
             class: StepClass::Destructive,
-            summary: format!("drop column {} of {}", stored.name, table.name),
+            summary: format!("drop column {} of {}", stored.name, tables.named(table.name)),
             statement: format!(
                 "ALTER TABLE {} DROP COLUMN {}",
-                table.in_database(database),
+                tables.qualified(table.name),
                 quoted(&stored.name)
             ),
         })
@@ -130,45 +135,46 @@ fn removed_columns(database: &DatabaseName, table: &Table, there: &[StoredColumn
 }
 
 /// Indexes to create, and indexes to drop or replace.
-fn indexes(desired: &Desired, database: &DatabaseName, there: &Inventory) -> (Vec<Step>, Vec<Step>) {
+fn indexes(desired: &Desired, tables: &Tables, there: &Inventory) -> (Vec<Step>, Vec<Step>) {
     let declared = schema::indexes(desired.indexes);
-    let events = schema::EVENTS.in_database(database);
+    let events = tables.qualified(schema::EVENTS.name);
     let (mut added, mut removed) = (Vec::new(), Vec::new());
     for index in &declared {
         match there.indexes.get(index.name) {
-            None => added.push(created(database, index, there.events)),
+            None => added.push(created(tables, index, there.events)),
             Some(found) if found.is_unique == index.is_unique && found.columns == index.columns => {}
             Some(_) => removed.push(Step {
                 class: StepClass::Destructive,
-                summary: format!("replace index {}", index.name),
+                summary: format!("replace index {}", tables.named(index.name)),
                 statement: format!(
                     "DROP INDEX {} ON {events};\n{}",
-                    index.name,
-                    index.definition(database, false)
+                    tables.named(index.name),
+                    index.definition(tables, false)
                 ),
             }),
         }
     }
     for name in there.indexes.keys().filter(|name| !declared.iter().any(|index| index.name == **name)) {
+        let name = tables.named(name);
         removed.push(Step {
             class: StepClass::Destructive,
             summary: format!("drop index {name}"),
-            statement: format!("DROP INDEX {} ON {events}", quoted(name)),
+            statement: format!("DROP INDEX {} ON {events}", quoted(&name)),
         });
     }
     (added, removed)
 }
 
-fn created(database: &DatabaseName, index: &Index, events: u64) -> Step {
+fn created(tables: &Tables, index: &Index, events: u64) -> Step {
     let is_large = events > LARGE;
     Step {
         class: if is_large { StepClass::Slow } else { StepClass::Additive },
-        summary: format!("create index {}", index.name),
-        statement: index.definition(database, is_large),
+        summary: format!("create index {}", tables.named(index.name)),
+        statement: index.definition(tables, is_large),
     }
 }
 
-fn first_head(desired: &Desired, database: &DatabaseName) -> [Step; 2] {
+fn first_head(desired: &Desired, tables: &Tables) -> [Step; 2] {
     let Desired { identity, source, .. } = desired;
     let voter =
         Member { name: source.clone(), database: identity.database, incarnation: identity.incarnation };
@@ -176,7 +182,7 @@ fn first_head(desired: &Desired, database: &DatabaseName) -> [Step; 2] {
     let config =
         serde_json::to_string(&*head.config.config).expect("plain structs with string keys serialise");
     let content = config.replace('\\', "\\\\").replace('\'', "''");
-    let (configs, heads) = (schema::CONFIGS.in_database(database), schema::HEAD.in_database(database));
+    let (configs, heads) = (tables.qualified(schema::CONFIGS.name), tables.qualified(schema::HEAD.name));
     let chain: String = head.tail.chain.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let hex = |id: uuid::Uuid| format!("x'{}'", id.simple());
     [

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use async_trait::async_trait;
 use polylog_log::{Applied, Approval, Failure, Identity, Source, StepClass};
 use polylog_source_mariadb::{
-    Address, DatabaseName, MariadbConfig, MariadbSource,
+    Address, DatabaseName, MariadbConfig, MariadbSource, TablePrefix, Tables,
     provision::{self, Place},
 };
 use polylog_test_bed::MariadbServer;
@@ -17,9 +17,10 @@ pub(crate) use polylog_test_bed::acts::{
 /// One server for the tests of a binary; those that stop it or change its settings start their own.
 pub(crate) static SERVER: LazyLock<MariadbServer> = LazyLock::new(MariadbServer::start);
 
-/// A database of its own.
+/// Tables in a database of its own, or with a prefix of their own.
 pub(crate) struct Store {
     pub(crate) database: String,
+    pub(crate) prefix: String,
     pub(crate) url: String,
     pub(crate) identity: Identity,
 }
@@ -43,15 +44,23 @@ impl Store {
     pub(crate) fn unprovisioned(server: &MariadbServer, identity: Identity) -> Self {
         let database = server.new_name();
         let url = server.url(&database);
-        Self { database, url, identity }
+        Self { database, prefix: String::new(), url, identity }
+    }
+
+    /// The same database with other tables.
+    pub(crate) fn beside(&self, prefix: &str, identity: Identity) -> Self {
+        let (database, url) = (self.database.clone(), self.url.clone());
+        Self { database, prefix: prefix.into(), url, identity }
     }
 
     pub(crate) fn config(&self) -> MariadbConfig {
-        config(&self.url)
+        let mut config = config(&self.url);
+        config.tables.prefix = TablePrefix::parse(&self.prefix).expect("a good prefix");
+        config
     }
 
     pub(crate) fn place(&self) -> Place {
-        place(&self.database)
+        place(self.config().tables)
     }
 
     /// Runs SQL in the database, as administrator.
@@ -96,9 +105,8 @@ pub(crate) fn config(url: &str) -> MariadbConfig {
     MariadbConfig::new(address, database)
 }
 
-pub(crate) fn place(database: &str) -> Place {
-    let database = DatabaseName::parse(database).expect("a good name");
-    Place { database, create_database: true, worker: None }
+pub(crate) fn place(tables: Tables) -> Place {
+    Place { tables, create_database: true, worker: None }
 }
 
 /// Why a source does not open.
@@ -111,7 +119,7 @@ pub(crate) async fn refusal(config: MariadbConfig) -> Failure {
 
 /// Everything but destructive steps.
 pub(crate) async fn provision(config: &MariadbConfig, identity: Identity) -> Result<Applied, Failure> {
-    let place = place(config.database.as_str());
+    let place = place(config.tables.clone());
     let actual = provision::inspect(config, &place).await?;
     let plan = provision::plan(&desired(identity), &place, &actual)?;
     provision::apply(config, &place, &plan, &Approval::up_to(StepClass::Slow)).await

@@ -130,7 +130,10 @@ async fn granted(connection: &mut PgConnection, place: &Place) -> Result<Granted
     Ok(Granted { usage, tables })
 }
 
-async fn identity(connection: &mut PgConnection, place: &Place) -> Result<Option<Identity>, EngineError> {
+pub(super) async fn identity(
+    connection: &mut PgConnection,
+    place: &Place,
+) -> Result<Option<Identity>, EngineError> {
     let head = schema::HEAD.in_schema(&place.schema);
     // the format first: the other columns are what it says
     let format = format!("SELECT format FROM {head} WHERE lane = 0");
@@ -150,7 +153,7 @@ async fn identity(connection: &mut PgConnection, place: &Place) -> Result<Option
     }))
 }
 
-async fn events(connection: &mut PgConnection, place: &Place) -> Result<u64, EngineError> {
+pub(super) async fn events(connection: &mut PgConnection, place: &Place) -> Result<u64, EngineError> {
     let events = schema::EVENTS.in_schema(&place.schema);
     let last = format!("SELECT coalesce(max(position), 0) FROM {events}");
     let row = sqlx::query(AssertSqlSafe(last)).fetch_one(connection).await?;

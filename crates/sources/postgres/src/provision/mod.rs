@@ -5,6 +5,7 @@ mod apply;
 mod grants;
 mod inspect;
 mod plan;
+mod wipe;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ pub use grants::{Granted, grants, role_grants};
 pub use inspect::inspect;
 pub use plan::plan;
 pub use polylog_log::{Applied, Approval, Desired, IndexOptions};
+pub use wipe::wipe;
 
 /// Where the log's tables shall be, and who will use them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,7 +23,7 @@ fn desired() -> Desired {
 
 fn place() -> Place {
     let database = DatabaseName::parse("shop").expect("a good name");
-    Place { database, create_database: true, worker: None }
+    Place { tables: database.into(), create_database: true, worker: None }
 }
 
 /// A database as a plan for `desired` leaves it.
@@ -143,7 +143,7 @@ fn a_missing_optional_column_is_added_and_a_missing_required_one_is_damage() {
 
 #[test]
 fn a_user_gets_what_it_lacks() {
-    let database = place().database;
+    let database = place().tables;
     let account = Account { user: "it's \\".into(), host: "10.%".into() };
     let config = MariadbConfig::new(Address::parse("mysql://h/shop").expect("good"), database);
     let place = Place { worker: Some(Worker { account, config }), ..place() };
