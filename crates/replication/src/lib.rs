@@ -15,11 +15,13 @@ mod freshness;
 mod group;
 mod heads;
 mod log_reads;
+mod opening;
 mod options;
-#[cfg(test)]
 mod quorum;
+mod reader;
 mod reads;
 mod recent;
+mod replicated;
 mod shared;
 mod status;
 mod store;
@@ -28,12 +30,14 @@ mod tail;
 mod token;
 mod trace;
 mod verdict;
+mod writer;
 
 pub use error::{AppendError, FollowError, InvalidCommit, OpenError, ReadError};
 pub use export::LogReader;
 pub use follow::{FollowOptions, FollowStep, Follower, Mark, PageLimits, Start};
 pub use group::Sent;
 pub use options::{DesiredConfig, QueueBounds, StoreOptions};
+pub use replicated::Replica;
 pub use reads::{
     Consistency, EventRead, LogQuery, LogRead, ReadOptions, Served, StreamHeadRead, StreamQuery, StreamRead,
 };

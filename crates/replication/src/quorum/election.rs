@@ -60,6 +60,8 @@ pub(crate) struct Attempt {
     /// Until then more promises are waited for than a majority.
     patient_until: Instant,
     gives_up_at: Instant,
+    /// Whether only logs that hold a `$config` count.
+    is_begun: bool,
     grants: BTreeMap<SourceName, Head>,
     refused: BTreeSet<SourceName>,
     under_way: BTreeSet<SourceName>,
@@ -78,6 +80,7 @@ struct Chosen {
 }
 
 impl Attempt {
+    #[expect(clippy::too_many_arguments, reason = "called once")]
     pub(crate) fn new(
         log: LogId,
         term: Term,
@@ -85,6 +88,7 @@ impl Attempt {
         mode: Mode,
         patient_until: Instant,
         gives_up_at: Instant,
+        is_begun: bool,
         rules: Rules,
     ) -> Self {
         Self {
@@ -95,6 +99,7 @@ impl Attempt {
             mode,
             patient_until,
             gives_up_at,
+            is_begun,
             grants: BTreeMap::new(),
             refused: BTreeSet::new(),
             under_way: BTreeSet::new(),
@@ -157,6 +162,9 @@ impl Attempt {
         let best = self.grants.iter().max_by_key(|(_, head)| rank(head));
         let Some((best, head)) = best else { return };
         let config = &head.config.config;
+        if self.is_begun && config.version.0 == 0 {
+            return;
+        }
         let voters: Vec<&SourceName> = config.voters.iter().map(|voter| &voter.name).collect();
         let granted = |name: &&SourceName| self.is_granted(config, name);
         let grants = voters.iter().copied().filter(granted).count();

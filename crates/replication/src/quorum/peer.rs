@@ -4,6 +4,7 @@ mod answers;
 mod leading;
 mod reads;
 mod requests;
+mod seen;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -25,8 +26,8 @@ use crate::{
     quorum::copying::Copying,
 };
 
-#[cfg(test)]
-pub(crate) use answers::lost;
+pub(crate) use answers::{lost, rests_on};
+pub(crate) use seen::{Seen, SeenSource};
 
 /// How a process takes part.
 #[derive(Debug, Clone)]
@@ -37,6 +38,9 @@ pub(crate) struct PeerOptions {
     /// Without a sign of life of the primary for this long, another is elected.
     pub(crate) failover_after: Duration,
     pub(crate) queue: QueueBounds,
+    /// Whether only logs that hold a `$config` count. The implicit one of a log that was provisioned and not begun names one
+    /// voter: taken for the log's own, it would let each source elect itself.
+    pub(crate) is_begun: bool,
     pub(crate) rules: Rules,
 }
 
@@ -124,6 +128,8 @@ pub(crate) struct Peer<T> {
     /// A term later than the primary's that some voter stands under, and since when.
     stranded: Option<(Term, Instant)>,
     appended_at: Option<Instant>,
+    /// More commits are about to come for the next batch: it is sent at this moment.
+    gathers_until: Option<Instant>,
 }
 
 impl<T> Peer<T> {
@@ -145,6 +151,7 @@ impl<T> Peer<T> {
             stillness: None,
             stranded: None,
             appended_at: None,
+            gathers_until: None,
         }
     }
 
@@ -185,6 +192,7 @@ impl<T> Peer<T> {
             self.unacked.iter().map(|unacked| unacked.caller.deadline).min(),
             self.barriers.iter().map(|barrier| barrier.deadline).min(),
             self.attempt.as_ref().map(|attempt| attempt.wakes_at(now)),
+            self.gathers_until,
             Some(now + LOOK_EVERY / 5),
         ];
         steps.into_iter().flatten().min().unwrap_or(now + LOOK_EVERY).max(now + Duration::from_millis(1))

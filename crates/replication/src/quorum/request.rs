@@ -51,4 +51,17 @@ impl Answer {
             }
         }
     }
+
+    /// Why the source did not do its work; a refusal is work done.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Answer::Head(Err(failure))
+            | Answer::Page(Err(failure))
+            | Answer::Changed(Err(OperationError::Failed(failure) | OperationError::Unknown(failure)))
+            | Answer::Appended(Err(OperationError::Failed(failure) | OperationError::Unknown(failure))) => {
+                Some(failure)
+            }
+            Answer::Head(Ok(_)) | Answer::Page(Ok(_)) | Answer::Changed(_) | Answer::Appended(_) => None,
+        }
+    }
 }

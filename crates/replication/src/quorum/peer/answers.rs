@@ -146,7 +146,7 @@ fn is_reached<T>(evidence: &Evidence, unacked: &Unacked<T>) -> bool {
 }
 
 /// The point that must be kept for the verdict to stay true.
-fn rests_on(verdict: &Verdict) -> Point {
+pub(crate) fn rests_on(verdict: &Verdict) -> Point {
     match verdict {
         Verdict::Committed(receipt) | Verdict::Duplicate(receipt) => receipt.point(),
         Verdict::Checked(at)

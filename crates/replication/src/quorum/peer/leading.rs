@@ -14,6 +14,9 @@ impl<T> Peer<T> {
         if !is_ours {
             return;
         }
+        if self.options.is_begun && head.config.config.version.0 == 0 {
+            return;
+        }
         if head.is_primary() {
             return self.obey(source, head);
         }

@@ -44,6 +44,7 @@ impl<T> Peer<T> {
                 mode,
                 now + PATIENCE,
                 now + LONGEST_ATTEMPT,
+                self.options.is_begun,
                 self.options.rules,
             );
             self.attempt = Some(attempt);
@@ -84,7 +85,7 @@ impl<T> Peer<T> {
         if is_new {
             return (self.lead.is_none() && still_for >= spread / 4).then_some(Mode::First);
         }
-        let config = config?;
+        let config = config.filter(|config| !self.options.is_begun || config.version.0 > 0)?;
         // promising to too few would only strand them under a term that nobody opens
         let answers = |name: &SourceName| {
             self.sources.get(name).is_some_and(|known| known.head.is_some() && known.failing_since.is_none())
@@ -125,6 +126,7 @@ impl<T> Peer<T> {
             term: lead.evidence.term(),
             config: lead.evidence.config().config.version,
         });
+        self.gathers_until = None;
         loop {
             match self.group.next(now) {
                 Next::Append(batch) => {
@@ -149,7 +151,11 @@ impl<T> Peer<T> {
                         break;
                     }
                 }
-                Next::Wait(_) | Next::Gather(_) => break,
+                Next::Gather(until) => {
+                    self.gathers_until = Some(until);
+                    break;
+                }
+                Next::Wait(_) => break,
             }
         }
     }

@@ -182,6 +182,8 @@ impl World {
             has_duties: index + 1 < self.plan.peers || self.plan.peers == 1,
             failover_after: self.plan.failover_after,
             queue: QueueBounds::default(),
+            // the empty logs here name all voters
+            is_begun: false,
             rules: Rules { off: self.plan.off },
         };
         Peer::new(options, (0..self.plan.sources).map(|index| (name(index), identity(index))))
