@@ -87,7 +87,8 @@ pub(crate) async fn begin(replicas: &[Replica], config: &Config) -> Result<(), O
             }
             Err(OperationError::Failed(failure) | OperationError::Unknown(failure)) => error = failure.into(),
         }
-        tokio::time::sleep(backoff.failed(rand::rng().random())).await;
+        let pause = backoff.failed(rand::rng().random());
+        tokio::time::sleep(pause).await;
     }
     Err(error)
 }
