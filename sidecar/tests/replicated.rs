@@ -131,7 +131,8 @@ async fn what_this_version_cannot_keep_is_refused() {
     // BestEffort may open a minority, and replays what lost: neither is built
     let best_effort = folder(&manifests("{type: BestEffort}"));
     refused(best_effort.path(), 2, &["BestEffort", "NotSupported"]);
-    let partitioned = folder(&manifests("{type: EventTypePartitioning}"));
+    let routes = "routes: [{types: [Paid], source: mirror}], defaultRoute: ledger";
+    let partitioned = folder(&manifests(&format!("{{type: EventTypePartitioning, {routes}}}")));
     refused(partitioned.path(), 2, &["NotSupported"]);
     // a log that was begun in three keeps three
     let three = folder(&manifests(MAJORITY));

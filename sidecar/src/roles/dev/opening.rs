@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use polylog_crds::resolve::{ResolvedSource, ResolvedStore};
-use polylog_log::{Approval, Failure, Identity, Plan, Source, SourceName, StepClass};
-use polylog_replication::{OpenError, Replica, Store, StoreOptions};
+use polylog_log::{Approval, Failover, Failure, Identity, Plan, Source, SourceName, StepClass};
+use polylog_replication::{DesiredConfig, OpenError, Replica, Store, StoreOptions};
 
 use super::DevError;
 use crate::{
@@ -99,6 +99,8 @@ impl Opening<'_> {
         let policy = policy_document(store);
         let mut config = desired_config(store);
         if is_partial {
+            one_is_enough(&config, store.sources.iter().filter(|source| source.provisioned).count())
+                .map_err(failed)?;
             config.order = sources.iter().map(|source| source.name.clone()).collect();
         }
         let mut replicas = sources.iter().map(|source| Replica {
@@ -170,6 +172,17 @@ impl Opening<'_> {
         });
         Ok((opened.collect(), false))
     }
+}
+
+/// Whether a log that stays in one database, although the manifest has several, keeps what the strategy promises.
+fn one_is_enough(config: &DesiredConfig, declared: usize) -> Result<(), OpenError> {
+    let field = match config {
+        config if config.acks.required(declared) > 1 => "acks",
+        config if config.failover == Failover::Automatic => "failover",
+        _ => return Ok(()),
+    };
+    let reason = format!("it needs the {declared} voters of the manifest, and {ADDED}");
+    Err(OpenError::NotSupported { field, reason })
 }
 
 fn other_sources(begun: &[SourceName], declared: &[SourceName]) -> OpenError {
