@@ -1,7 +1,10 @@
 //! One process at work on a log of several voters: appends, copies, counts, answers, and elects where that is its duty.
 
 mod answers;
+mod copies;
+mod electing;
 mod leading;
+mod orders;
 mod reads;
 mod requests;
 
@@ -10,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polylog_log::{Acks, Commit, Identity, LogId, Nonce, Point, Position, SourceName, Term, Verdict};
+use polylog_log::{Acks, Commit, Config, Identity, LogId, Nonce, Point, SourceName, Term, Verdict};
 
 use super::{
     election::Attempt,
@@ -27,6 +30,7 @@ use crate::{
 
 #[cfg(test)]
 pub(crate) use answers::lost;
+use orders::Orders;
 
 /// How a process takes part.
 #[derive(Debug, Clone)]
@@ -46,6 +50,8 @@ const PATIENCE: Duration = Duration::from_millis(150);
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(3);
 /// How often heads are read where nothing else brings them.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Between two changes of the configuration that did not succeed.
+const CONFIGURE_EVERY: Duration = Duration::from_millis(100);
 /// Watermarks are told to the primary after this much time without an append that would carry them.
 const PUBLISH_AFTER: Duration = Duration::from_millis(50);
 
@@ -55,6 +61,7 @@ enum Purpose {
     Look,
     Append { attempt: u64, term: Term },
     Publish,
+    Configure,
     Copy(SourceName),
     Elect,
 }
@@ -119,8 +126,14 @@ pub(crate) struct Peer<T> {
     outcomes: Vec<(T, Outcome)>,
     proofs: Vec<(T, Option<Point>)>,
     looked_at: BTreeMap<SourceName, Instant>,
-    /// What the sources showed last, and since when they show it.
-    stillness: Option<(Vec<(SourceName, Term, Position)>, Instant)>,
+    /// How often the sources had moved, and since when they have not.
+    stillness: Option<(u64, Instant)>,
+    /// When the primary answered last.
+    primary_answered_at: Option<Instant>,
+    orders: Orders,
+    configured_at: Option<Instant>,
+    /// Another source that is primary of the same term: both were opened without a majority.
+    rival: bool,
     /// A term later than the primary's that some voter stands under, and since when.
     stranded: Option<(Term, Instant)>,
     appended_at: Option<Instant>,
@@ -143,6 +156,10 @@ impl<T> Peer<T> {
             proofs: Vec::new(),
             looked_at: BTreeMap::new(),
             stillness: None,
+            primary_answered_at: None,
+            orders: Orders::default(),
+            configured_at: None,
+            rival: false,
             stranded: None,
             appended_at: None,
         }
@@ -166,12 +183,19 @@ impl<T> Peer<T> {
         self.lead.as_ref().map(|lead| lead.evidence.term())
     }
 
+    /// Up to which revision this process saw the source.
+    #[cfg(test)]
+    pub(crate) fn remembers(&self, source: &SourceName) -> Option<u64> {
+        Some(self.sources.get(source)?.head.as_ref()?.revision)
+    }
+
     /// What to send now. Call again after every answer and at the moment that [`Self::wakes_at`] names; `random` is fresh.
     pub(crate) fn poll(&mut self, now: Instant, random: u128) -> Vec<Request> {
         let mut requests = Vec::new();
         self.expire(now);
         self.step_election(now, random, &mut requests);
         self.step_appends(now, &mut requests);
+        self.step_config(now, &mut requests);
         self.step_copies(now, &mut requests);
         self.step_watermarks(now, &mut requests);
         self.step_looks(now, &mut requests);
@@ -195,6 +219,12 @@ impl<T> Peer<T> {
         self.next_id += 1;
         self.under_way.insert(self.next_id, UnderWay { source: source.clone(), purpose });
         Some(Request { id: self.next_id, source, of, operation })
+    }
+
+    /// Whether a majority of the voters answers, as far as is known.
+    fn reaches_majority(&self, config: &Config, reaches: impl Fn(&SourceName) -> bool) -> bool {
+        let voters = config.voters.iter().filter(|voter| self.sources.is_member(voter) && reaches(&voter.name));
+        voters.count() >= Acks::Majority.required(config.voters.len())
     }
 
     fn is_under_way(&self, is: impl Fn(&UnderWay) -> bool) -> bool {
