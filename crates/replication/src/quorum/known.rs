@@ -14,8 +14,6 @@ use crate::backoff::Backoff;
 pub(crate) struct Known {
     pub(crate) identity: Identity,
     pub(crate) head: Option<Head>,
-    /// Number of the last request that was sent, to whomever, when the head was taken: a later one cannot find less.
-    sent_before: u64,
     /// When the head was last seen to change.
     pub(crate) moved_at: Option<Instant>,
     /// It showed less than it had shown before: a backup was put back, or writes were lost that it had answered. It is
@@ -33,7 +31,6 @@ impl Known {
         Self {
             identity,
             head: None,
-            sent_before: 0,
             moved_at: None,
             went_back: false,
             failing_since: None,
@@ -97,8 +94,14 @@ impl Sources {
         self.heads().map(|(_, head)| head.term).max().unwrap_or(Term::ZERO)
     }
 
-    /// Takes a head that answers a request; `last_sent` is the number of the last request that was sent.
-    pub(crate) fn answered(&mut self, name: &SourceName, now: Instant, request: u64, last_sent: u64, head: &Head) {
+    /// The revision that was seen so far: what is asked from now on cannot find less.
+    pub(crate) fn floor(&self, name: &SourceName) -> u64 {
+        let head = self.known.get(name).and_then(|known| known.head.as_ref());
+        head.map_or(0, |head| head.revision)
+    }
+
+    /// Takes a head that answers a request; `floor` is the revision that had been seen when it was sent.
+    pub(crate) fn answered(&mut self, name: &SourceName, now: Instant, floor: u64, head: &Head) {
         let Some(known) = self.known.get_mut(name) else { return };
         (known.failing_since, known.rests_until) = (None, None);
         known.backoff.succeeded();
@@ -106,20 +109,16 @@ impl Sources {
             known.head = None;
             return;
         }
-        match &known.head {
-            Some(held) if head.revision < held.revision => {
-                // an answer that was long on its way is not one that shows less
-                if request > known.sent_before {
-                    (known.went_back, known.head) = (true, None);
-                    self.moves += 1;
-                }
-            }
-            Some(held) if head.revision == held.revision => {}
-            Some(_) | None => {
-                (known.head, known.sent_before) = (Some(head.clone()), last_sent);
-                known.moved_at = Some(now);
-                self.moves += 1;
-            }
+        if head.revision < floor {
+            (known.went_back, known.head) = (true, None);
+            self.moves += 1;
+            return;
+        }
+        // an answer that was long on its way tells nothing new
+        if known.head.as_ref().is_none_or(|held| head.revision > held.revision) {
+            known.head = Some(head.clone());
+            known.moved_at = Some(now);
+            self.moves += 1;
         }
     }
 

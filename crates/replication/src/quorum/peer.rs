@@ -70,6 +70,8 @@ enum Purpose {
 struct UnderWay {
     source: SourceName,
     purpose: Purpose,
+    /// The revision that had been seen of the source: an answer that shows less is that of one that forgot.
+    floor: u64,
 }
 
 /// The primary that is obeyed, and what is known of who holds its log.
@@ -183,10 +185,11 @@ impl<T> Peer<T> {
         self.lead.as_ref().map(|lead| lead.evidence.term())
     }
 
-    /// Up to which revision this process saw the source.
+    /// Below which revision this process would notice that the source forgot, whatever answer comes next.
     #[cfg(test)]
-    pub(crate) fn remembers(&self, source: &SourceName) -> Option<u64> {
-        Some(self.sources.get(source)?.head.as_ref()?.revision)
+    pub(crate) fn notices_below(&self, source: &SourceName) -> u64 {
+        let floors = self.under_way.values().filter(|one| one.source == *source).map(|one| one.floor);
+        floors.chain([self.sources.floor(source)]).min().unwrap_or(0)
     }
 
     /// What to send now. Call again after every answer and at the moment that [`Self::wakes_at`] names; `random` is fresh.
@@ -217,7 +220,8 @@ impl<T> Peer<T> {
     fn request(&mut self, source: SourceName, purpose: Purpose, operation: Operation) -> Option<Request> {
         let of = self.sources.get(&source)?.identity;
         self.next_id += 1;
-        self.under_way.insert(self.next_id, UnderWay { source: source.clone(), purpose });
+        let floor = self.sources.floor(&source);
+        self.under_way.insert(self.next_id, UnderWay { source: source.clone(), purpose, floor });
         Some(Request { id: self.next_id, source, of, operation })
     }
 

@@ -14,11 +14,11 @@ use crate::{
 impl<T> Peer<T> {
     /// Takes the answer to the request of this number. One that is lost is [`OperationError::Unknown`], or a failed read.
     pub(crate) fn answer(&mut self, now: Instant, id: u64, answer: Answer, random: f64) {
-        let Some(UnderWay { source, purpose }) = self.under_way.remove(&id) else { return };
+        let Some(UnderWay { source, purpose, floor }) = self.under_way.remove(&id) else { return };
         let mut answer = answer;
         match answer.head().cloned() {
             Some(head) => {
-                self.sources.answered(&source, now, id, self.next_id, &head);
+                self.sources.answered(&source, now, floor, &head);
                 let went_back = self.sources.get(&source).is_some_and(|known| known.went_back);
                 if went_back && self.options.rules.on(Rule::WentBack) {
                     self.distrust(&source);

@@ -136,7 +136,8 @@ impl World {
         self.clients.told.insert(client, outcome.clone());
         match outcome {
             Ok(Verdict::Committed(receipt) | Verdict::Duplicate(receipt)) => {
-                self.promises.acknowledged(&self.plan, pending.commit.id, receipt, &self.sources)?;
+                let under = self.peers[peer].term().unwrap_or(receipt.term);
+                self.promises.acknowledged(&self.plan, under, pending.commit.id, receipt, &self.sources)?;
                 self.clients.pending[client] = None;
                 self.clients.served[client] |= !self.is_stormy();
             }

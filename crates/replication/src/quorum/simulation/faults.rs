@@ -11,6 +11,9 @@ use super::{
     world::{Happening, World, identity, member, name},
 };
 
+/// So many operations may still reach a restored source before anybody looks at its answers.
+const LATE: u64 = 30;
+
 impl World {
     pub(super) fn fault(&mut self) {
         if !self.is_stormy() {
@@ -129,13 +132,14 @@ impl World {
             head.is_some_and(|head| head.identity.incarnation == voter.incarnation && head.tail == primary.head.tail)
         });
         let settled = primary.head.watermarks.stable;
-        same && config.config.voters.len() == self.plan.voters && settled >= config.position && !settled.is_zero()
+        self.outside.is_empty()
+            && same && config.config.voters.len() == self.plan.voters && settled >= config.position && !settled.is_zero()
     }
 
     /// Puts yesterday's backup back, if everybody would notice.
     fn restore(&mut self, source: SourceName) {
         let is_noticed = self.backups.get(&source).is_some_and(|backup| {
-            self.peers.iter().all(|peer| peer.remembers(&source).is_some_and(|seen| seen > backup.head.revision))
+            self.peers.iter().all(|peer| peer.notices_below(&source) > backup.head.revision + LATE)
         });
         if !is_noticed || !self.is_whole() {
             let made = self.sources.iter().map(|(name, source)| (name.clone(), source.clone())).collect();
@@ -172,8 +176,10 @@ impl World {
         self.say(|| format!("---- {source} is adopted again"));
         self.outside.remove(source);
         let tail = self.sources[source].head.tail;
-        let is_clean = self.primary().is_some_and(|(_, primary)| {
-            primary.entry_at(tail.position).is_some_and(|entry| entry.chain == tail.chain)
+        let others = self.sources.iter().filter(|(name, _)| *name != source).map(|(_, source)| source);
+        let best = others.max_by_key(|source| (source.head.tail.term, source.head.tail.position));
+        let is_clean = best.is_some_and(|best| {
+            best.entry_at(tail.position).is_some_and(|entry| entry.chain == tail.chain)
         });
         if !is_clean || self.chance(0.5) {
             return self.replace(source);
@@ -189,7 +195,9 @@ impl World {
     fn welcome(&mut self, source: &SourceName) {
         let identity = self.sources[source].head.identity;
         self.peers.iter_mut().for_each(|peer| peer.know(source.clone(), identity));
-        let newest = self.primary().map(|(_, primary)| (*primary.head.config.config).clone());
+        let heads = self.sources.values().map(|source| &source.head);
+        let newest = heads.max_by_key(|head| (head.tail.term, head.tail.position));
+        let newest = newest.map(|head| (*head.config.config).clone());
         let Some(mut wanted) = self.wanted.clone().or(newest) else { return };
         wanted.voters.retain(|voter| voter.name != *source);
         wanted.voters.push(member(source.clone(), &identity));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use polylog_log::{
-    Acks, Chain, CommitId, CommitReceipt, ConfigPoint, Entry, Head, Position, SourceName, StreamName,
+    Acks, Chain, CommitId, CommitReceipt, ConfigPoint, Entry, Head, Position, SourceName, StreamName, Term,
 };
 
 use super::{plan::Plan, source::SimSource};
@@ -22,6 +22,8 @@ pub(super) struct Promises {
     pub(super) highest_acked: Position,
     /// What a watermark said that a majority holds.
     settled: BTreeMap<Position, Chain>,
+    /// The highest commit that was known to be kept under each term: what every later primary must hold.
+    kept_under: BTreeMap<Term, (Position, Chain)>,
     /// Commits that were lost and may be.
     lost: usize,
 }
@@ -108,14 +110,21 @@ impl Promises {
                 return Err(format!("{name}: two committed histories at {}", entry.last()));
             }
         }
+        if let Some(entry) = source.entry_at(source.head.watermarks.stable) {
+            self.kept(source.head.term, entry.last(), entry.chain);
+        }
         Ok(())
+    }
+
+    fn kept(&mut self, under: Term, position: Position, chain: Chain) {
+        let highest = self.kept_under.entry(under).or_insert((position, chain));
+        *highest = if position > highest.0 { (position, chain) } else { *highest };
     }
 
     /// A new primary holds all that was ever committed: equal chains mean equal histories.
     fn opened(&self, name: &SourceName, source: &SimSource) -> Kept {
-        let settled = self.settled.last_key_value().map(|(position, chain)| (*position, *chain));
-        let acked = self.acked.last_key_value().map(|(position, receipt)| (*position, receipt.chain));
-        for (position, chain) in [settled, acked].into_iter().flatten() {
+        // one of an earlier term may come late; it commits nothing any more
+        for (position, chain) in self.kept_under.range(..source.head.term).map(|(_, kept)| *kept) {
             if source.entry_at(position).is_none_or(|entry| entry.chain != chain) {
                 return Err(format!("{name}: a primary without what was committed at {position}"));
             }
@@ -127,6 +136,7 @@ impl Promises {
     pub(super) fn acknowledged(
         &mut self,
         plan: &Plan,
+        under: Term,
         commit: CommitId,
         receipt: CommitReceipt,
         sources: &Sources,
@@ -144,6 +154,7 @@ impl Promises {
                 return Err(format!("the commit at {} has not reached its ack level", receipt.last));
             }
         }
+        self.kept(under, receipt.last, receipt.chain);
         self.highest_acked = self.highest_acked.max(receipt.last);
         self.by_commit.insert(commit, receipt.clone());
         self.acked.insert(receipt.last, receipt);
