@@ -86,7 +86,12 @@ impl<T> Peer<T> {
         }
         if is_lost {
             let fails_over = config.failover == Failover::Automatic || !self.options.rules.on(Rule::FailoverAsked);
-            return (fails_over && still_for >= after).then_some(Mode::Majority);
+            let reopened = || self.last_primary(&config).map(|last| Mode::Switch { from: last.clone(), to: last });
+            return match still_for >= after {
+                true if fails_over => Some(Mode::Majority),
+                true => reopened(),
+                false => None,
+            };
         }
         if let Some(switch) = self.switch(now, &config) {
             return Some(switch);
@@ -123,6 +128,15 @@ impl<T> Peer<T> {
         let heads = self.sources.heads().filter(|(_, head)| !head.tail.position.is_zero());
         let newest = heads.max_by_key(|(_, head)| (head.tail.term, head.tail.position));
         newest.map(|(_, head): (_, &Head)| head.config.config.clone())
+    }
+
+    /// The source that was opened last, where it answers. A promise that led to nothing deposed it; to open the same again
+    /// is no failover, and loses nothing.
+    fn last_primary(&self, config: &Config) -> Option<SourceName> {
+        let (name, head) = self.sources.heads().max_by_key(|(_, head)| head.lead)?;
+        let is_last = self.sources.heads().all(|(_, other)| other.tail.term <= head.lead);
+        let is_voter = config.voters.iter().any(|voter| voter.name == *name && self.sources.is_member(voter));
+        (is_last && is_voter && self.sources.answers(name)).then(|| name.clone())
     }
 
     fn forced(&mut self, config: &Config) -> Option<Mode> {

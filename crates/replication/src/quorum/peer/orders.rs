@@ -49,6 +49,9 @@ impl<T> Peer<T> {
     /// Takes a source that the manifest names now, or the adoption of it that counts now.
     pub(crate) fn know(&mut self, name: SourceName, identity: Identity) {
         if self.sources.know(name.clone(), identity) {
+            // what the database before it had shown is no measure for this one
+            let asked = self.under_way.values_mut().filter(|one| one.source == name);
+            asked.for_each(|one| one.floor = 0);
             self.distrust(&name);
         }
     }

@@ -54,6 +54,11 @@ impl Clients {
         }
     }
 
+    /// A script's client waits for its commit.
+    pub(super) fn begin(&mut self, client: usize, peer: usize, commit: Commit) {
+        self.pending[client] = Some(Pending { commit, peer, tries: 1 });
+    }
+
     pub(super) fn all_served(&self) -> bool {
         self.served.iter().all(|served| *served)
     }
