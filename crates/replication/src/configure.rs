@@ -5,10 +5,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use polylog_log::{
     Acks, CONFIG, Commit, Config, ConfigVersion, Divergence, Expected, Failover, Failure, Head, Member, POLICY,
-    Point, ReadStream, StreamName, Version, VersionConflict,
+    Point, ReadStream, SourceName, StreamName, Version, VersionConflict,
 };
 
-use crate::{AppendError, DesiredConfig, OpenError, caught::caught, shared::Shared};
+use crate::{
+    AppendError, DesiredConfig, OpenError, caught::caught, replicated::Handle, shared::Shared, writer::Writer,
+};
 
 /// Others may write a version while this process decides on one; more often than this in a row means that two
 /// processes want different things.
@@ -82,6 +84,20 @@ impl DesiredConfig {
         (is_first || desired != **current)
             .then(|| Config { version: ConfigVersion(current.version.0 + 1), ..desired })
     }
+
+    /// Whether the log's settings are these, whoever its members are.
+    fn is_set(&self, current: &Config, order: &[SourceName]) -> bool {
+        let order = if self.order.is_empty() { order } else { &self.order };
+        (self.acks, self.min_in_sync, self.failover, self.divergence, self.max_unreplicated_events)
+            == (
+                current.acks,
+                current.min_in_sync,
+                current.failover,
+                current.divergence,
+                current.max_unreplicated_events,
+            )
+            && order == current.order
+    }
 }
 
 impl Shared {
@@ -93,7 +109,12 @@ impl Shared {
         let asked = self.heads.ask();
         let head = caught(self.reader.head()).await??;
         self.heads.publish(&head, asked);
-        Ok((head.config.config.version, desired.after(&head, &self.voters).is_none()))
+        let current = &head.config.config;
+        let is_in_force = match self.writer {
+            Writer::One(_) => desired.after(&head, &self.voters).is_none(),
+            Writer::Many(_) => desired.is_set(current, &self.names()),
+        };
+        Ok((current.version, is_in_force))
     }
 
     /// Makes `desired` the log's configuration, if it is not.
@@ -124,10 +145,17 @@ impl Shared {
         let head = caught(self.reader.head()).await??;
         self.heads.publish(&head, asked);
         let current = head.config.config.version;
-        let Some(config) = desired.after(&head, &self.voters) else { return Ok(Put::InForce(current)) };
+        let after = match self.writer {
+            Writer::One(_) => desired.after(&head, &self.voters),
+            Writer::Many(_) => Some(desired.of(current, self.voters.clone(), Vec::new())),
+        };
+        let Some(config) = after else { return Ok(Put::InForce(current)) };
         if let Some(expected) = expected.filter(|expected| *expected != current) {
             let version = |version: ConfigVersion| Version::new(u64::from(version.0));
             return Ok(Put::Refused(other_version(CONFIG, version(expected), version(current), head.tail)));
+        }
+        if let Writer::Many(handle) = &self.writer {
+            return self.bring_to(handle, desired, config, deadline).await;
         }
         let commit = Commit::configure(self.identity.log, &config);
         Ok(match self.append(commit, None, deadline).await {
@@ -138,6 +166,31 @@ impl Shared {
             Err(conflict @ (AppendError::VersionConflict { .. } | AppendError::IdConflict { .. })) => Put::Refused(conflict),
             Err(error) => return Err(not_configured(error)),
         })
+    }
+
+    /// With several sources the driver brings the log there, in steps that are each safe: members come and go one by one.
+    /// Returns when the settings are in force; members may still be on their way.
+    async fn bring_to(
+        &self,
+        handle: &Handle,
+        desired: &DesiredConfig,
+        config: Config,
+        deadline: Instant,
+    ) -> Result<Put<ConfigVersion>, OpenError> {
+        handle.want(config).await;
+        let names = self.names();
+        let is_set = |head: &Head| {
+            desired.is_set(&head.config.config, &names) && head.tail.position >= head.config.position
+        };
+        let (mut heads, deadline) = (self.heads.subscribe(), tokio::time::Instant::from_std(deadline));
+        match tokio::time::timeout_at(deadline, heads.wait_for(is_set)).await {
+            Ok(Ok(head)) => Ok(Put::InForce(head.config.config.version)),
+            Ok(Err(_)) | Err(_) => Err(not_configured(AppendError::OutcomeUnknown)),
+        }
+    }
+
+    fn names(&self) -> Vec<SourceName> {
+        self.voters.iter().map(|voter| voter.name.clone()).collect()
     }
 
     /// Makes `policy` the log's policy, if it is not.

@@ -109,7 +109,12 @@ impl Shared {
             let Replicated { seen, failure, lag } = replicated;
             let position = seen.head.as_ref().map_or(Position::ZERO, |head| head.tail.position);
             let is_primary = primary.as_ref() == Some(&seen.name);
+            let is_voter = head.config.config.voters.iter().any(|voter| voter.name == seen.name);
             let state = match failure {
+                _ if seen.went_back => {
+                    let told = "it went back: a backup was put back, or writes were lost; it does not count any more";
+                    SourceState::Failing(Failure::WrongStore(told.into()))
+                }
                 Some(failure) => SourceState::Failing(failure.clone()),
                 None if is_primary => SourceState::Primary,
                 None if seen.held.is_some_and(|held| held.position >= end) => SourceState::Level,
@@ -117,7 +122,7 @@ impl Shared {
             };
             SourceStatus {
                 name: seen.name.clone(),
-                role: Role::Voter,
+                role: if is_voter { Role::Voter } else { Role::Learner },
                 state,
                 identity: seen.identity,
                 term: seen.head.as_ref().map_or(Term::ZERO, |head| head.term),

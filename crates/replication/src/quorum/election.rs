@@ -161,14 +161,20 @@ impl Attempt {
         };
         let best = self.grants.iter().max_by_key(|(_, head)| rank(head));
         let Some((best, head)) = best else { return };
-        let config = &head.config.config;
+        let config = match self.rules.on(Rule::ConfigOfBest) {
+            true => &head.config.config,
+            false => self.grants.values().map(|head| &head.config.config).min_by_key(|config| config.version).unwrap_or(&head.config.config),
+        };
         if self.is_begun && config.version.0 == 0 {
             return;
         }
         let voters: Vec<&SourceName> = config.voters.iter().map(|voter| &voter.name).collect();
         let granted = |name: &&SourceName| self.is_granted(config, name);
         let grants = voters.iter().copied().filter(granted).count();
+        let is_empty = head.tail.position.is_zero();
         let is_enough = match &self.mode {
+            // who is missing may hold the log
+            Mode::Majority | Mode::Switch { .. } | Mode::Forced { .. } if is_empty => false,
             Mode::Majority if !self.rules.on(Rule::MajorityPromises) => grants > 0,
             Mode::Majority => grants >= Acks::Majority.required(voters.len()),
             Mode::Switch { from, .. } => {

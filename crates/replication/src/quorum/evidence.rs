@@ -1,9 +1,15 @@
 //! Who holds the log of a term's primary, as far as this process was told.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, VecDeque},
+};
 
 use super::rules::{Rule, Rules};
 use polylog_log::{Acks, ConfigPoint, Head, Point, Position, SourceName, Term, Watermarks};
+
+/// So many ends of entries of the primary are remembered.
+const REMEMBERED: usize = 64;
 
 /// What is counted under one term, and for it alone: a source that has not heard of the term may still promise another.
 #[derive(Debug, Clone)]
@@ -14,13 +20,16 @@ pub(crate) struct Evidence {
     config: ConfigPoint,
     tail: Point,
     held: BTreeMap<SourceName, Point>,
+    /// Places of the primary's log that were seen, the newest last: a voter that shows one of them holds all before it.
+    places: VecDeque<Point>,
 }
 
 impl Evidence {
     /// Begins with a head that shows `primary` opened; nobody else counts yet.
     pub(crate) fn new(primary: SourceName, head: &Head, rules: Rules) -> Self {
         let held = BTreeMap::from([(primary.clone(), head.tail)]);
-        Self { rules, term: head.term, primary, config: head.config.clone(), tail: head.tail, held }
+        let (config, places) = (head.config.clone(), VecDeque::from([head.tail]));
+        Self { rules, term: head.term, primary, config, tail: head.tail, held, places }
     }
 
     pub(crate) fn term(&self) -> Term {
@@ -46,6 +55,29 @@ impl Evidence {
         if head.tail.position >= self.tail.position {
             (self.tail, self.config) = (head.tail, head.config.clone());
             self.held.insert(self.primary.clone(), head.tail);
+            self.knows(head.tail);
+        }
+    }
+
+    /// Takes the end of an entry that the primary wrote or holds.
+    pub(crate) fn knows(&mut self, point: Point) {
+        if self.places.back() == Some(&point) {
+            return;
+        }
+        if self.places.len() == REMEMBERED {
+            self.places.pop_front();
+        }
+        self.places.push_back(point);
+    }
+
+    /// Takes a head of another source: whoever copied to it, it holds the primary's log if its tail is a place of that.
+    pub(crate) fn shows(&mut self, source: &SourceName, head: &Head) {
+        if head.term != self.term && self.rules.on(Rule::CountUnderTerm) {
+            return;
+        }
+        let is_tail = |place: &&Point| (place.position, place.chain) == (head.tail.position, head.tail.chain);
+        if let Some(place) = self.places.iter().rev().find(is_tail).copied() {
+            self.holds(source, place);
         }
     }
 
@@ -57,9 +89,21 @@ impl Evidence {
         }
     }
 
+    /// Takes that nothing that the source said is worth anything.
+    pub(crate) fn forget(&mut self, source: &SourceName) {
+        self.held.remove(source);
+    }
+
     /// How far the voter holds the log.
     pub(crate) fn held_by(&self, source: &SourceName) -> Position {
         self.held.get(source).map_or(Position::ZERO, |point| point.position)
+    }
+
+    /// Whether this very configuration is committed, and the entry that opened the term: only then may another follow.
+    pub(crate) fn may_configure(&self) -> bool {
+        let committed = self.committed();
+        let own_term = !committed.is_zero() || !self.rules.on(Rule::ConfigUnderTerm);
+        own_term && (committed >= self.config.position || !self.rules.on(Rule::ConfigCommitted))
     }
 
     /// Everything up to here is committed: a majority of the voters holds it, and an entry of this very term after it.

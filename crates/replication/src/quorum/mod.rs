@@ -3,6 +3,7 @@
 //! Time and randomness come in as arguments; requests go out as values and their answers come back, so that a simulator
 //! can lose, delay and repeat them.
 
+mod changes;
 mod copying;
 mod election;
 mod evidence;

@@ -1,7 +1,10 @@
 //! One process at work on a log of several voters: appends, copies, counts, answers, and elects where that is its duty.
 
 mod answers;
+mod copies;
+mod electing;
 mod leading;
+mod orders;
 mod reads;
 mod requests;
 mod seen;
@@ -11,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polylog_log::{Acks, Commit, Identity, LogId, Nonce, Point, Position, SourceName, Term, Verdict};
+use polylog_log::{Acks, Commit, Config, Identity, LogId, Nonce, Point, SourceName, Term, Verdict};
 
 use super::{
     election::Attempt,
@@ -27,6 +30,7 @@ use crate::{
 };
 
 pub(crate) use answers::{lost, rests_on};
+use orders::Orders;
 pub(crate) use seen::{Seen, SeenSource};
 
 /// How a process takes part.
@@ -50,6 +54,8 @@ const PATIENCE: Duration = Duration::from_millis(150);
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(3);
 /// How often heads are read where nothing else brings them.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Between two changes of the configuration that did not succeed.
+const CONFIGURE_EVERY: Duration = Duration::from_millis(100);
 /// Watermarks are told to the primary after this much time without an append that would carry them.
 const PUBLISH_AFTER: Duration = Duration::from_millis(50);
 
@@ -59,6 +65,7 @@ enum Purpose {
     Look,
     Append { attempt: u64, term: Term },
     Publish,
+    Configure,
     Copy(SourceName),
     Elect,
 }
@@ -67,6 +74,8 @@ enum Purpose {
 struct UnderWay {
     source: SourceName,
     purpose: Purpose,
+    /// The revision that had been seen of the source: an answer that shows less is that of one that forgot.
+    floor: u64,
 }
 
 /// The primary that is obeyed, and what is known of who holds its log.
@@ -123,8 +132,14 @@ pub(crate) struct Peer<T> {
     outcomes: Vec<(T, Outcome)>,
     proofs: Vec<(T, Option<Point>)>,
     looked_at: BTreeMap<SourceName, Instant>,
-    /// What the sources showed last, and since when they show it.
-    stillness: Option<(Vec<(SourceName, Term, Position)>, Instant)>,
+    /// How often the sources had moved, and since when they have not.
+    stillness: Option<(u64, Instant)>,
+    /// When the primary answered last.
+    primary_answered_at: Option<Instant>,
+    orders: Orders,
+    configured_at: Option<Instant>,
+    /// Another source that is primary of the same term: both were opened without a majority.
+    rival: bool,
     /// A term later than the primary's that some voter stands under, and since when.
     stranded: Option<(Term, Instant)>,
     appended_at: Option<Instant>,
@@ -149,6 +164,10 @@ impl<T> Peer<T> {
             proofs: Vec::new(),
             looked_at: BTreeMap::new(),
             stillness: None,
+            primary_answered_at: None,
+            orders: Orders::default(),
+            configured_at: None,
+            rival: false,
             stranded: None,
             appended_at: None,
             gathers_until: None,
@@ -173,12 +192,20 @@ impl<T> Peer<T> {
         self.lead.as_ref().map(|lead| lead.evidence.term())
     }
 
+    /// Below which revision this process would notice that the source forgot, whatever answer comes next.
+    #[cfg(test)]
+    pub(crate) fn notices_below(&self, source: &SourceName) -> u64 {
+        let floors = self.under_way.values().filter(|one| one.source == *source).map(|one| one.floor);
+        floors.chain([self.sources.floor(source)]).min().unwrap_or(0)
+    }
+
     /// What to send now. Call again after every answer and at the moment that [`Self::wakes_at`] names; `random` is fresh.
     pub(crate) fn poll(&mut self, now: Instant, random: u128) -> Vec<Request> {
         let mut requests = Vec::new();
         self.expire(now);
         self.step_election(now, random, &mut requests);
         self.step_appends(now, &mut requests);
+        self.step_config(now, &mut requests);
         self.step_copies(now, &mut requests);
         self.step_watermarks(now, &mut requests);
         self.step_looks(now, &mut requests);
@@ -201,8 +228,15 @@ impl<T> Peer<T> {
     fn request(&mut self, source: SourceName, purpose: Purpose, operation: Operation) -> Option<Request> {
         let of = self.sources.get(&source)?.identity;
         self.next_id += 1;
-        self.under_way.insert(self.next_id, UnderWay { source: source.clone(), purpose });
+        let floor = self.sources.floor(&source);
+        self.under_way.insert(self.next_id, UnderWay { source: source.clone(), purpose, floor });
         Some(Request { id: self.next_id, source, of, operation })
+    }
+
+    /// Whether a majority of the voters answers, as far as is known.
+    fn reaches_majority(&self, config: &Config, reaches: impl Fn(&SourceName) -> bool) -> bool {
+        let voters = config.voters.iter().filter(|voter| self.sources.is_member(voter) && reaches(&voter.name));
+        voters.count() >= Acks::Majority.required(config.voters.len())
     }
 
     fn is_under_way(&self, is: impl Fn(&UnderWay) -> bool) -> bool {

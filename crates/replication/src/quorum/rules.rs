@@ -20,6 +20,24 @@ pub(crate) enum Rule {
     FreshProof,
     /// Each attempt has a nonce of its own.
     FreshNonce,
+    /// The configuration that an election counts by is that of the best log.
+    ConfigOfBest,
+    /// One voter comes or goes at a time.
+    OneVoter,
+    /// A configuration follows only one that is committed.
+    ConfigCommitted,
+    /// A configuration is written only once the term's opening is committed.
+    ConfigUnderTerm,
+    /// A source that shows less than it showed before does not count any more.
+    WentBack,
+    /// Nobody deposes a primary that others reach.
+    SignsOfLife,
+    /// Learners get nothing that may still vanish.
+    LearnersLast,
+    /// Nobody is opened against the best log's configuration: not where it says that an operator must.
+    FailoverAsked,
+    /// Nothing is written where the ack level cannot be reached.
+    MajorityBeforeWrite,
     /// What is copied was read under the term that it is sent under.
     CopiedFromPrimary,
 }

@@ -3,7 +3,7 @@
 //! All of them, not a majority: two manifests that share some sources could otherwise begin two logs. What a crash leaves
 //! behind is a log whose configuration is still the implicit one: the next attempt goes on from there, with a higher term.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use polylog_log::{
@@ -41,28 +41,20 @@ pub(crate) async fn heads_of(replicas: &[Replica]) -> Vec<Result<Head, Failure>>
     join_all(replicas.iter().map(head)).await
 }
 
-/// Whether the log's voters are the sources of the manifest: they cannot be changed yet.
+/// Whether every member of the log is a source of the manifest, in the database that the log knows. Sources beyond them are
+/// added to the log; none is taken away.
 pub(crate) fn check_members(config: &Config, replicas: &[Replica]) -> Result<(), OpenError> {
-    let of = |members: &[Member]| -> BTreeSet<_> {
-        members.iter().map(|member| (member.name.clone(), member.database, member.incarnation)).collect()
-    };
     let declared: Vec<Member> = replicas.iter().map(Replica::member).collect();
-    if of(&config.voters) == of(&declared) && config.learners.is_empty() {
-        return Ok(());
-    }
-    let names = |members: &[Member]| {
-        members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(", ")
-    };
-    let (voters, declared) = (names(&config.voters), names(&declared));
-    let reason = match voters == declared {
+    let members = config.voters.iter().chain(&config.learners);
+    let Some(missing) = members.into_iter().find(|member| !declared.contains(member)) else { return Ok(()) };
+    let has_name = declared.iter().any(|member| member.name == missing.name);
+    let reason = match has_name {
         true => format!(
-            "the log's voters are {voters}, but in other databases than these: a source that was lost or restored cannot \
-             come back in this version"
+            "the log's source {} is in another database than this: one that was lost or restored cannot come back in this \
+             version",
+            missing.name
         ),
-        false => format!(
-            "the log's voters are {voters}, the manifest has {declared}: this version adds no source to a log and removes \
-             none"
-        ),
+        false => format!("the log has a source {}, the manifest has none: this version removes none", missing.name),
     };
     Err(OpenError::NotSupported { field: "sources", reason })
 }

@@ -156,6 +156,7 @@ impl Driver {
             Command::Append { commit, acks, deadline, reply } => {
                 self.peer.append(commit, acks, deadline, Caller::Append(reply));
             }
+            Command::Want(config) => self.peer.want_config(Some(*config)),
             Command::Prove { deadline, reply } => self.peer.prove_tail(deadline, Caller::Proof(reply)),
         }
     }

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Instant};
 
-use polylog_log::{Acks, Commit, Point, SourceName, Verdict};
+use polylog_log::{Acks, Commit, Config, Point, SourceName, Verdict};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +11,7 @@ use crate::AppendError;
 pub(super) enum Command {
     Append { commit: Commit, acks: Option<Acks>, deadline: Instant, reply: oneshot::Sender<Result<Kept, AppendError>> },
     Prove { deadline: Instant, reply: oneshot::Sender<Option<Point>> },
+    Want(Box<Config>),
 }
 
 /// A verdict that has its ack level.
@@ -56,6 +57,12 @@ impl Handle {
         let sent = tokio::time::timeout_at(until, self.commands.send(Command::Prove { deadline, reply })).await;
         sent.ok()?.ok()?;
         proof.await.ok()?
+    }
+
+    /// The log is to have this configuration, whose version does not matter; nothing happens without duties.
+    pub(crate) async fn want(&self, config: Config) {
+        // a driver that ended wants nothing any more
+        let _ = self.commands.send(Command::Want(Box::new(config))).await;
     }
 
     /// Takes no more appends; the task ends once everything that was taken is answered.

@@ -14,17 +14,24 @@ use crate::{
 impl<T> Peer<T> {
     /// Takes the answer to the request of this number. One that is lost is [`OperationError::Unknown`], or a failed read.
     pub(crate) fn answer(&mut self, now: Instant, id: u64, answer: Answer, random: f64) {
-        let Some(UnderWay { source, purpose }) = self.under_way.remove(&id) else { return };
+        let Some(UnderWay { source, purpose, floor }) = self.under_way.remove(&id) else { return };
+        let mut answer = answer;
         match answer.head().cloned() {
             Some(head) => {
-                self.sources.answered(&source, id, &head);
-                self.saw(&source, &head);
-                self.prove(&source, id, &head);
+                self.sources.answered(&source, now, floor, &head);
+                let went_back = self.sources.get(&source).is_some_and(|known| known.went_back);
+                if went_back && self.options.rules.on(Rule::WentBack) {
+                    self.distrust(&source);
+                    answer = lost_like(&answer);
+                } else {
+                    self.saw(&source, &head, now);
+                    self.prove(&source, id, &head);
+                }
             }
             None => self.sources.failed(&source, now, random),
         }
         match purpose {
-            Purpose::Look | Purpose::Publish => {}
+            Purpose::Look | Purpose::Publish | Purpose::Configure => {}
             Purpose::Append { attempt, term } => {
                 if let Answer::Appended(result) = answer {
                     self.appended(now, attempt, term, result, random);
@@ -60,7 +67,7 @@ impl<T> Peer<T> {
         let held = copying.common();
         let head = self.sources.get(to).and_then(|known| known.head.as_ref());
         if let (Some(held), Some(head)) = (held, head)
-            && (head.term == lead.evidence.term() || !self.options.rules.on(Rule::CountUnderTerm))
+            && head.term == lead.evidence.term()
             && head.tail == held
         {
             lead.evidence.holds(to, held);
@@ -102,6 +109,9 @@ impl<T> Peer<T> {
                 continue;
             }
             let point = rests_on(&verdict);
+            if let Some(lead) = self.lead.as_mut().filter(|lead| lead.evidence.term() == term) {
+                lead.evidence.knows(point);
+            }
             self.unacked.push_back(Unacked { caller, verdict, point, term });
         }
     }
@@ -115,16 +125,23 @@ impl<T> Peer<T> {
             };
             self.outcomes.push((caller.handle, outcome));
         }
-        let Some(evidence) = self.lead.as_ref().map(|lead| lead.evidence.clone()) else { return };
-        for unacked in std::mem::take(&mut self.unacked) {
-            if unacked.term != evidence.term() {
-                self.append_again(unacked);
-            } else if is_reached(&evidence, &unacked) {
-                self.outcomes.push((unacked.caller.handle, Ok(unacked.verdict)));
-            } else {
-                self.unacked.push_back(unacked);
+        let Some(lead) = &self.lead else { return };
+        let mut over = Vec::new();
+        if !self.unacked.is_empty() {
+            let evidence = &lead.evidence;
+            // most wait for the store's own level
+            let reached = evidence.reached(evidence.config().config.acks);
+            for unacked in std::mem::take(&mut self.unacked) {
+                if unacked.term != evidence.term() {
+                    over.push(unacked);
+                } else if unacked.point.position <= reached && is_reached(evidence, &unacked) {
+                    self.outcomes.push((unacked.caller.handle, Ok(unacked.verdict)));
+                } else {
+                    self.unacked.push_back(unacked);
+                }
             }
         }
+        over.into_iter().for_each(|unacked| self.append_again(unacked));
         self.release_barriers(now);
     }
 
@@ -139,10 +156,9 @@ impl<T> Peer<T> {
     }
 }
 
+/// Whether the level that the caller asked for beyond the store's is reached.
 fn is_reached<T>(evidence: &Evidence, unacked: &Unacked<T>) -> bool {
-    let config = &evidence.config().config;
-    let levels = [Some(config.acks), unacked.caller.acks];
-    levels.into_iter().flatten().all(|acks| evidence.reached(acks) >= unacked.point.position)
+    unacked.caller.acks.is_none_or(|acks| evidence.reached(acks) >= unacked.point.position)
 }
 
 /// The point that must be kept for the verdict to stay true.
@@ -154,6 +170,17 @@ pub(crate) fn rests_on(verdict: &Verdict) -> Point {
         | Verdict::IdConflict { at, .. }
         | Verdict::OtherAttributes { at, .. }
         | Verdict::StreamTwice { at, .. } => *at,
+    }
+}
+
+/// As if this answer had been lost.
+fn lost_like(answer: &Answer) -> Answer {
+    let failure = Failure::Unreachable("it shows less than it showed before".into());
+    match answer {
+        Answer::Head(_) => Answer::Head(Err(failure)),
+        Answer::Page(_) => Answer::Page(Err(failure)),
+        Answer::Appended(_) => Answer::Appended(Err(OperationError::Unknown(failure))),
+        Answer::Changed(_) => Answer::Changed(Err(OperationError::Unknown(failure))),
     }
 }
 

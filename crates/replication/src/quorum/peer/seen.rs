@@ -45,6 +45,8 @@ pub(crate) struct SeenSource {
     pub(crate) held: Option<Point>,
     /// Since when every request failed.
     pub(crate) failing_since: Option<Instant>,
+    /// It showed less than before: a backup was put back, or writes were lost.
+    pub(crate) went_back: bool,
 }
 
 impl<T> Peer<T> {
@@ -71,6 +73,7 @@ impl<T> Peer<T> {
                 head: known.head.clone(),
                 held: evidence.and_then(|evidence| evidence.place_of(name)),
                 failing_since: known.failing_since,
+                went_back: known.went_back,
             })
         };
         Seen {

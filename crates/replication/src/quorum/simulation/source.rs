@@ -4,17 +4,21 @@ use std::collections::HashMap;
 
 use polylog_log::{
     Appended, Applying, CommitId, CommitReceipt, Config, ConfigPoint, Effect, Entry, EventId, Facts, Failure,
-    Head, Identity, LogPage, Opening, Operation as Contract, OperationError, Point, Position, RecordedCommit,
+    Head, Identity, Incarnation, LogPage, Opening, Operation as Contract, OperationError, Point, Position, RecordedCommit,
     Refusal, Rules, StreamHead, StreamName, Timestamp, Truncating, Wanted,
 };
 
 use crate::quorum::{Answer, Operation, Request};
 
+#[derive(Clone)]
 pub(super) struct SimSource {
     pub(super) head: Head,
     pub(super) entries: Vec<Entry>,
     pub(super) removed: Vec<Entry>,
-    implicit: ConfigPoint,
+    /// Most entries in a page.
+    page: usize,
+    /// All that were ever in force in this log, the implicit one first.
+    configs: Vec<ConfigPoint>,
     commits: HashMap<CommitId, RecordedCommit>,
     streams: HashMap<StreamName, StreamHead>,
     ids: HashMap<EventId, (StreamName, Position)>,
@@ -23,12 +27,12 @@ pub(super) struct SimSource {
 }
 
 impl SimSource {
-    pub(super) fn new(identity: Identity, config: Config, rules: Rules) -> Self {
+    pub(super) fn new(identity: Identity, config: Config, page: usize, rules: Rules) -> Self {
         let head = Head::empty(identity, config);
-        let implicit = head.config.clone();
         Self {
+            configs: vec![head.config.clone()],
             head,
-            implicit,
+            page,
             entries: Vec::new(),
             removed: Vec::new(),
             commits: HashMap::new(),
@@ -50,7 +54,8 @@ impl SimSource {
                 let mut entries = Vec::new();
                 let mut events = 0;
                 for entry in &self.entries[first..] {
-                    if entry.first() > read.to || (events >= read.max_events && !entries.is_empty()) {
+                    let is_full = events >= read.max_events || entries.len() >= self.page;
+                    if entry.first() > read.to || (is_full && !entries.is_empty()) {
                         break;
                     }
                     events += entry.events.len();
@@ -106,8 +111,7 @@ impl SimSource {
                 let kept = if keep.is_zero() {
                     Some((Point::start(self.head.identity.log), Timestamp::EPOCH))
                 } else {
-                    let entry = self.entries.iter().find(|entry| entry.last() == keep);
-                    entry.map(|entry| (entry.point(), entry.recorded_at()))
+                    self.entry_at(keep).map(|entry| (entry.point(), entry.recorded_at()))
                 };
                 let truncating =
                     Truncating { term: truncate.term, keep: truncate.keep, tail: truncate.tail, kept, config: &config };
@@ -135,12 +139,15 @@ impl SimSource {
             let keep = self.entries.partition_point(|entry| entry.last() <= cut.keep.position);
             self.removed.extend(self.entries.split_off(keep));
             (self.commits, self.streams, self.ids) = Default::default();
-            for entry in self.entries.clone() {
+            self.configs.retain(|config| config.position <= cut.keep.position);
+            for entry in std::mem::take(&mut self.entries) {
                 self.index(&entry);
+                self.entries.push(entry);
             }
         }
         for entry in effect.write {
             self.index(&entry);
+            self.configs.extend(ConfigPoint::of(&entry));
             self.entries.push(entry);
         }
         self.head = effect.head;
@@ -174,8 +181,25 @@ impl SimSource {
     }
 
     fn config_at(&self, position: Position) -> ConfigPoint {
-        let before = self.entries.iter().filter(|entry| entry.last() <= position);
-        before.filter_map(ConfigPoint::of).last().unwrap_or_else(|| self.implicit.clone())
+        let before = self.configs.iter().rev().find(|config| config.position <= position);
+        before.unwrap_or(&self.configs[0]).clone()
+    }
+
+    pub(super) fn configs(&self) -> impl Iterator<Item = &ConfigPoint> {
+        self.configs.iter()
+    }
+
+    /// The entry that ends there.
+    pub(super) fn entry_at(&self, position: Position) -> Option<&Entry> {
+        let at = self.entries.binary_search_by_key(&position, Entry::last).ok()?;
+        self.entries.get(at)
+    }
+
+    /// Adopted again: what it holds stays, but it is not the voter that it was.
+    pub(super) fn adopt(&mut self, incarnation: Incarnation) {
+        self.head.identity.incarnation = incarnation;
+        self.head.grant = None;
+        self.head.revision += 1;
     }
 
     /// What a source says that is down.
