@@ -129,7 +129,7 @@ fn source(declared: &DeclaredSource, status: &Status) -> SourceStatus {
     SourceStatus {
         name: name.clone(),
         engine: engine.clone(),
-        role: role.clone(),
+        role: seen.map_or_else(|| role.clone(), |source| format!("{:?}", source.role)),
         state: state.into(),
         database_id: seen.map(|source| source.identity.database),
         term: seen.map(|source| source.term),

@@ -42,54 +42,125 @@ pub(crate) fn begun_with(folder: &StoreFolder) -> Result<Option<Vec<SourceName>>
 }
 
 /// Provisions the sources of a log and opens them. At the first start all must answer; later those that do not are opened
-/// when they do.
+/// when they do, but for those that come to the log.
 ///
 /// # Errors
-/// At the first start a database that does not answer, or holds another log.
+/// At the first start a database that does not answer, or holds another log; later one that is to be added.
 pub(crate) async fn provision_several(
     folder: &StoreFolder,
     places: Vec<StorePlace>,
     approval: &Approval,
 ) -> Result<Vec<Several>, SourceError> {
-    let known = remembered(&folder.path)?;
     match known_log(&folder.path)? {
-        Some(log) => again(places, approval, log, &known).await,
+        Some(log) => again(folder, places, approval, log).await,
         None => first(folder, places, approval).await,
     }
 }
 
 async fn again(
+    folder: &StoreFolder,
     places: Vec<StorePlace>,
     approval: &Approval,
     log: LogId,
-    known: &All,
 ) -> Result<Vec<Several>, SourceError> {
+    let mut known = remembered(&folder.path)?;
+    if known.is_empty() {
+        adopt(&places, log, approval, &mut known).await?;
+    }
     let mut several = Vec::new();
     for place in places {
-        let Some(remembered) = known.get(&place.source) else {
-            let failure = Failure::NotProvisioned(format!("source {} is not one of the log's", place.source));
-            return Err(place.failed(failure));
-        };
-        let Remembered { database, incarnation, limits } = *remembered;
-        let identity = Identity { log, database, incarnation };
-        let (opened, waiting) = match place.prepare(None, approval, Some(log)).await {
-            Ok((found, _)) if found != identity => {
-                let found = format!("database {}, which is not the one that the log knows", found.database);
-                (Err(Failure::WrongStore(found)), Plan::default())
+        let (identity, limits, opened, waiting) = match known.get(&place.source) {
+            Some(Remembered { database, incarnation, limits }) => {
+                let identity = Identity { log, database: *database, incarnation: *incarnation };
+                let (opened, waiting) = reopened(&place, approval, identity).await;
+                (identity, *limits, opened, waiting)
             }
-            Ok((_, waiting)) => (place.connect().await, waiting),
-            Err(failure) => (Err(failure), Plan::default()),
+            None => {
+                let (identity, source, waiting) = added(&place, approval, log).await?;
+                let limits = source.shared().limits();
+                let Identity { database, incarnation, .. } = identity;
+                known.insert(place.source.clone(), Remembered { database, incarnation, limits });
+                (identity, limits, Ok(source), waiting)
+            }
         };
-        if let Err(failure) = &opened {
-            tracing::warn!(
-                event = "source_not_open", source = %place.source, error = %failure,
-                "a source cannot be used now; it is tried again"
-            );
-        }
         let source = Arc::new(LateSource::new(place.clone(), limits, opened));
         several.push(Several { place, source, identity, waiting });
     }
+    // before the log knows of them
+    remember(&folder.path, &known)?;
     Ok(several)
+}
+
+/// Finds the database in which a log was begun alone: the others are about to be added to it.
+async fn adopt(
+    places: &[StorePlace],
+    log: LogId,
+    approval: &Approval,
+    known: &mut All,
+) -> Result<(), SourceError> {
+    for place in places {
+        let failed = |failure| place.failed(failure);
+        if place.found().await.map_err(failed)? != Some(log) {
+            continue;
+        }
+        let (identity, _) = place.prepare(None, approval, Some(log)).await.map_err(failed)?;
+        let source = place.connect().await.map_err(failed)?;
+        let limits = source.shared().limits();
+        source.close().await;
+        let Identity { database, incarnation, .. } = identity;
+        known.insert(place.source.clone(), Remembered { database, incarnation, limits });
+    }
+    match places.first().filter(|_| known.is_empty()) {
+        Some(place) => {
+            let gone = format!("the folder belongs to log {log}, and none of the store's databases holds it: restore it");
+            Err(place.failed(Failure::Damaged(gone)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A database that the log knows; it need not answer.
+async fn reopened(
+    place: &StorePlace,
+    approval: &Approval,
+    identity: Identity,
+) -> (Result<OpenSource, Failure>, Plan) {
+    let (opened, waiting) = match place.prepare(None, approval, Some(identity.log)).await {
+        Ok((found, _)) if found != identity => {
+            let found = format!("database {}, which is not the one that the log knows", found.database);
+            (Err(Failure::WrongStore(found)), Plan::default())
+        }
+        Ok((_, waiting)) => (place.connect().await, waiting),
+        Err(failure) => (Err(failure), Plan::default()),
+    };
+    if let Err(failure) = &opened {
+        tracing::warn!(
+            event = "source_not_open", source = %place.source, error = %failure,
+            "a source cannot be used now; it is tried again"
+        );
+    }
+    (opened, waiting)
+}
+
+/// A database that is to be added to a log: it holds nothing yet, or what a start before this one provisioned.
+async fn added(
+    place: &StorePlace,
+    approval: &Approval,
+    log: LogId,
+) -> Result<(Identity, OpenSource, Plan), SourceError> {
+    let failed = |failure| place.failed(failure);
+    let (identity, waiting) = place.prepare(Some(fresh(log)), approval, None).await.map_err(failed)?;
+    if identity.log != log {
+        let found = format!("log {}, and the store's is {log}", identity.log);
+        return Err(failed(Failure::WrongStore(found)));
+    }
+    let source = place.connect().await.map_err(failed)?;
+    Ok((identity, source, waiting))
+}
+
+fn fresh(log: LogId) -> Identity {
+    let (database, incarnation) = (DatabaseId::new(Uuid::now_v7()), Incarnation::new(Uuid::now_v7()));
+    Identity { log, database, incarnation }
 }
 
 async fn first(
@@ -105,22 +176,11 @@ async fn first(
     let log = log.unwrap_or_else(|| LogId::new(Uuid::new_v4()));
     let mut opened: Vec<(StorePlace, Identity, OpenSource, Plan)> = Vec::new();
     for place in places {
-        let fresh = Identity {
-            log,
-            database: DatabaseId::new(Uuid::now_v7()),
-            incarnation: Incarnation::new(Uuid::now_v7()),
-        };
-        let failed = |failure| place.failed(failure);
-        let (identity, waiting) = place.prepare(Some(fresh), approval, None).await.map_err(failed)?;
-        if identity.log != log {
-            let found = format!("log {}, and another source holds log {log}", identity.log);
-            return Err(place.failed(Failure::WrongStore(found)));
-        }
+        let (identity, source, waiting) = added(&place, approval, log).await?;
         if let Some((other, ..)) = opened.iter().find(|(_, of, ..)| of.database == identity.database) {
             let found = format!("it is the database of source {}: give each source its own", other.source);
             return Err(place.failed(Failure::WrongStore(found)));
         }
-        let source = place.connect().await.map_err(failed)?;
         opened.push((place, identity, source, waiting));
     }
     let entry = |(place, identity, source, _): &(StorePlace, Identity, OpenSource, Plan)| {

@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use polylog_crds::resolve::{ResolvedSource, ResolvedStore};
-use polylog_log::{Approval, Failover, Failure, Identity, Plan, Source, SourceName, StepClass};
-use polylog_replication::{DesiredConfig, OpenError, Replica, Store, StoreOptions};
+use polylog_log::{Approval, Failure, Identity, Plan, Source, SourceName, StepClass};
+use polylog_replication::{OpenError, Replica, Store, StoreOptions};
 
 use super::DevError;
 use crate::{
@@ -19,8 +19,6 @@ use crate::{
 
 /// Why a source that the manifest declares holds no log.
 const LEARNER: &str = "replication to sources that do not vote: not in this version";
-/// The same, where the log was begun without it.
-const ADDED: &str = "the log was begun without it, and this version adds no source to a log";
 
 /// One store that was opened, and what the banner says of it.
 pub(in crate::roles) struct Opened {
@@ -87,7 +85,7 @@ impl Opening<'_> {
             StorePlace::of_voters(store, data, &args.sources, &declared.databases, args.unsafe_durability)?;
         let folder = places.first().map(|place| place.folder.clone()).unwrap_or_default();
         let folder = StoreFolder::claim(folder)?;
-        let (sources, is_partial) = self.provisioned(&name, &folder, places).await?;
+        let sources = self.provisioned(&name, &folder, places).await?;
         let failed = |error| DevError::Open { store: name.clone(), error };
         last_seen(&folder, &sources).await.map_err(|error| failed(OpenError::Source(error)))?;
         let mut remarks = Vec::new();
@@ -97,12 +95,6 @@ impl Opening<'_> {
             remarks.extend(setting.map(|setting| (source.name.clone(), remark(&name, source, &setting))));
         }
         let policy = policy_document(store);
-        let mut config = desired_config(store);
-        if is_partial {
-            one_is_enough(&config, store.sources.iter().filter(|source| source.provisioned).count())
-                .map_err(failed)?;
-            config.order = sources.iter().map(|source| source.name.clone()).collect();
-        }
         let mut replicas = sources.iter().map(|source| Replica {
             name: source.name.clone(),
             source: metrics.observed(&name, &source.name, source.connection.shared()),
@@ -111,7 +103,7 @@ impl Opening<'_> {
         // the places have at least one
         let Some(first) = replicas.next() else { return Err(failed(OpenError::NoPrimary)) };
         let options = StoreOptions {
-            config,
+            config: desired_config(store),
             policy: Some(serde_json::to_vec(&policy).expect("a policy has only string keys").into()),
             limits: policy.limits,
             ack_timeout: store.strategy.ack_timeout.as_std(),
@@ -127,23 +119,24 @@ impl Opening<'_> {
         Ok(Opened { hosted, sources, folder })
     }
 
-    /// Provisions the sources that hold the log, and says whether the manifest has more: a log that was begun in one
-    /// database stays there.
+    /// Provisions the sources that hold the log, or are to hold it.
     async fn provisioned(
         &self,
         name: &str,
         folder: &StoreFolder,
         mut places: Vec<StorePlace>,
-    ) -> Result<(Vec<OpenedSource>, bool), DevError> {
+    ) -> Result<Vec<OpenedSource>, DevError> {
         let approval = Approval::up_to(StepClass::Slow);
         let approval = match &self.args.approve {
             Some(hash) => approval.and_plan(hash),
             None => approval,
         };
-        let begun = begun_with(folder)?;
-        let is_alone = begun.as_ref().is_some_and(Vec::is_empty);
-        if places.len() == 1 || is_alone {
-            let is_partial = places.len() > 1;
+        let begun = begun_with(folder)?.unwrap_or_default();
+        let declared: Vec<_> = places.iter().map(|place| place.source.clone()).collect();
+        if begun.iter().any(|source| !declared.contains(source)) {
+            return Err(DevError::Open { store: name.into(), error: fewer_sources(&begun, &declared) });
+        }
+        if places.len() == 1 && begun.is_empty() {
             let place = places.swap_remove(0);
             let provisioned = sources::provision(folder, &place, approval).await?;
             let source = OpenedSource {
@@ -153,14 +146,7 @@ impl Opening<'_> {
                 identity: provisioned.identity,
                 connection: Connection::Alone(provisioned.source),
             };
-            return Ok((vec![source], is_partial));
-        }
-        if let Some(begun) = begun {
-            let mut declared: Vec<_> = places.iter().map(|place| place.source.clone()).collect();
-            declared.sort();
-            if declared != begun {
-                return Err(DevError::Open { store: name.into(), error: other_sources(&begun, &declared) });
-            }
+            return Ok(vec![source]);
         }
         let several = provision_several(folder, places, &approval).await?;
         let opened = several.into_iter().map(|one| OpenedSource {
@@ -170,27 +156,16 @@ impl Opening<'_> {
             identity: one.identity,
             connection: Connection::OneOfSeveral(one.source),
         });
-        Ok((opened.collect(), false))
+        Ok(opened.collect())
     }
 }
 
-/// Whether a log that stays in one database, although the manifest has several, keeps what the strategy promises.
-fn one_is_enough(config: &DesiredConfig, declared: usize) -> Result<(), OpenError> {
-    let field = match config {
-        config if config.acks.required(declared) > 1 => "acks",
-        config if config.failover == Failover::Automatic => "failover",
-        _ => return Ok(()),
-    };
-    let reason = format!("it needs the {declared} voters of the manifest, and {ADDED}");
-    Err(OpenError::NotSupported { field, reason })
-}
-
-fn other_sources(begun: &[SourceName], declared: &[SourceName]) -> OpenError {
+fn fewer_sources(begun: &[SourceName], declared: &[SourceName]) -> OpenError {
     let names = |names: &[SourceName]| {
         names.iter().map(SourceName::as_str).collect::<Vec<_>>().join(", ")
     };
     let reason = format!(
-        "the log was begun in {}, the manifest has {}: this version adds no source to a log and removes none",
+        "the log is kept in {}, the manifest has {}: this version removes no source from a log",
         names(begun),
         names(declared)
     );
@@ -226,11 +201,10 @@ fn declared_source(
 ) -> DeclaredSource {
     let name = SourceName::recorded(source.name.as_str());
     let kept = opened.iter().find(|one| one.name == name);
-    let later = if source.provisioned { ADDED } else { LEARNER };
     DeclaredSource {
         engine: kept.map_or(source.engine.field(), |kept| kept.database.engine()).into(),
         role: format!("{:?}", source.role),
-        unprovisioned: kept.is_none().then(|| later.into()),
+        unprovisioned: kept.is_none().then(|| LEARNER.into()),
         remark: remarks.iter().find(|(of, _)| *of == name).map(|(_, remark)| remark.clone()),
         name,
     }

@@ -51,6 +51,7 @@ impl<T> Peer<T> {
                 let evidence = Evidence::new(source.clone(), head, self.options.rules);
                 self.lead = Some(Lead { evidence, copies: BTreeMap::new() });
                 self.rival = false;
+                self.group.primary_changed();
             }
         }
     }
