@@ -11,7 +11,10 @@ use std::{
 
 use support::{
     process::{Dev, folder},
-    replicas::{append, append_until_acknowledged, manifests, numbers, rows_of_file, source, status, until, until_level},
+    replicas::{
+        append, append_until_acknowledged, manifests, numbers, rows_of_file, source, status, until,
+        until_level,
+    },
 };
 
 const MAJORITY: &str = "{type: Priority, acks: Majority, failover: {mode: Automatic, after: 500ms}}";
@@ -73,7 +76,12 @@ async fn appends_reach_three_files_and_go_on_while_one_of_them_is_locked() {
     let metrics = dev.health.get("/metrics").await.ok().text();
     let lag = |name: &str| {
         let line = metrics.lines().find(|line| line.starts_with(name) && line.contains("source=\"spare\""));
-        line.unwrap_or_else(|| panic!("{name}: {metrics}")).rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+        line.unwrap_or_else(|| panic!("{name}: {metrics}"))
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .parse::<f64>()
+            .unwrap()
     };
     assert!(lag("polylog_replication_lag_events{") >= 38.0);
     assert!(lag("polylog_replication_lag_seconds{") > 0.0);
@@ -140,7 +148,8 @@ async fn what_this_version_cannot_keep_is_refused() {
     append(&served.client, 1).await.ok();
     served.stop();
     let whole = manifests(MAJORITY);
-    let fewer: String = whole.lines().filter(|line| !line.contains("name: spare")).collect::<Vec<_>>().join("\n");
+    let fewer: String =
+        whole.lines().filter(|line| !line.contains("name: spare")).collect::<Vec<_>>().join("\n");
     let fewer = fewer.replace("mode: Automatic, after: 500ms", "mode: Manual");
     std::fs::write(three.path().join("store.yaml"), fewer).unwrap();
     refused(three.path(), 1, &["removes no source"]);

@@ -18,7 +18,9 @@ use polylog_test_bed::{MariadbServer, PostgresServer};
 use support::{
     Client,
     process::{Dev, folder},
-    replicas::{append, append_until_acknowledged, manifests, numbers, rows_of_file, source, until, until_level},
+    replicas::{
+        append, append_until_acknowledged, manifests, numbers, rows_of_file, source, until, until_level,
+    },
 };
 
 const MAJORITY: &str = "{type: Priority, acks: Majority, failover: {mode: Automatic}}";
@@ -37,7 +39,9 @@ impl Bed {
         let (ledger, mirror) = (postgres.create_database(), mariadb.create_database());
         let manifests = manifests(MAJORITY).replace(
             "{name: mirror, connection: {secretRef: {name: db}}, postgres: {schema: payments}}",
-            &format!("{{name: mirror, connection: {{secretRef: {{name: db}}}}, mysql: {{database: {mirror}}}}}"),
+            &format!(
+                "{{name: mirror, connection: {{secretRef: {{name: db}}}}, mysql: {{database: {mirror}}}}}"
+            ),
         );
         Self { postgres, mariadb, ledger, mirror, folder: folder(&manifests) }
     }
@@ -122,7 +126,8 @@ async fn servers_that_are_killed_or_stopped_lose_nothing_and_catch_up() {
     until_level(&dev.client).await;
 
     // the primary is killed: another takes over
-    let (next, longest) = under_load(&dev, next, || bed.postgres.crash(), || bed.postgres.start_again()).await;
+    let (next, longest) =
+        under_load(&dev, next, || bed.postgres.crash(), || bed.postgres.start_again()).await;
     assert!(longest < Duration::from_secs(3), "from the kill to the next acknowledged append: {longest:?}");
     let level = until_level(&dev.client).await;
     assert_eq!(level["primary"], "mirror", "{level}");

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use polylog_log::{
-    Acks, CONFIG, Commit, Config, ConfigVersion, Divergence, Expected, Failover, Failure, Head, Member, POLICY,
-    Point, ReadStream, SourceName, StreamName, Version, VersionConflict,
+    Acks, CONFIG, Commit, Config, ConfigVersion, Divergence, Expected, Failover, Failure, Head, Member,
+    POLICY, Point, ReadStream, SourceName, StreamName, Version, VersionConflict,
 };
 
 use crate::{
@@ -163,7 +163,9 @@ impl Shared {
                 tracing::info!(event = "config_written", store = %self.name, version = config.version.0, "wrote $config");
                 Put::InForce(config.version)
             }
-            Err(conflict @ (AppendError::VersionConflict { .. } | AppendError::IdConflict { .. })) => Put::Refused(conflict),
+            Err(conflict @ (AppendError::VersionConflict { .. } | AppendError::IdConflict { .. })) => {
+                Put::Refused(conflict)
+            }
             Err(error) => return Err(not_configured(error)),
         })
     }
@@ -227,7 +229,9 @@ impl Shared {
                 self.publish_policy(version, Some(policy));
                 Put::InForce(version)
             }
-            Err(conflict @ (AppendError::VersionConflict { .. } | AppendError::IdConflict { .. })) => Put::Refused(conflict),
+            Err(conflict @ (AppendError::VersionConflict { .. } | AppendError::IdConflict { .. })) => {
+                Put::Refused(conflict)
+            }
             Err(error) => return Err(error),
         })
     }

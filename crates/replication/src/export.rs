@@ -38,7 +38,16 @@ impl LogReader {
         let next_from = query.from.unwrap_or(Position::FIRST).max(Position::FIRST);
         let to = query.to.map_or(head.tail.position, |to| to.min(head.tail.position));
         let query = query.clone();
-        let mut reader = Self { shared, query, only: options.source.clone(), served, to, next_from, previous: None, ahead: None };
+        let mut reader = Self {
+            shared,
+            query,
+            only: options.source.clone(),
+            served,
+            to,
+            next_from,
+            previous: None,
+            ahead: None,
+        };
         reader.read_ahead(next_from);
         Ok(reader)
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use polylog_log::{Chain, Failure, Head, Point, Position, ReadLog, SourceName};
 use tokio::time::Instant;
 
-use crate::{Consistency, ReadError, ReadOptions, Served, TokenPoint, caught::caught, shared::Shared, writer::Writer};
+use crate::{
+    Consistency, ReadError, ReadOptions, Served, TokenPoint, caught::caught, shared::Shared, writer::Writer,
+};
 
 /// Somebody who waits for a position asks at most this often.
 const ASK_EVERY: Duration = Duration::from_millis(5);
@@ -98,7 +100,8 @@ impl Shared {
             }
             if Instant::now() >= deadline {
                 // With one voter a token names what that voter had: it has it no more, and may number others so.
-                let had_it = matches!(self.writer, Writer::One(_)) && head.is_primary() && head.is_sole_voter();
+                let had_it =
+                    matches!(self.writer, Writer::One(_)) && head.is_primary() && head.is_sole_voter();
                 return Err(match had_it {
                     true => self.forked(wanted).await?,
                     false => ReadError::NotCaughtUp { wanted, tail },

@@ -1,6 +1,6 @@
 //! One log over its sources: group commit, opening of terms, reads and followers.
 //!
-//! [`Store`] is the way in. This version keeps one voter; what needs a second source is refused.
+//! [`Store`] is the way in. It keeps the log in one source, or in several voters.
 
 mod appender;
 mod backoff;
@@ -37,10 +37,10 @@ pub use export::LogReader;
 pub use follow::{FollowOptions, FollowStep, Follower, Mark, PageLimits, Start};
 pub use group::Sent;
 pub use options::{DesiredConfig, QueueBounds, StoreOptions};
-pub use replicated::Replica;
 pub use reads::{
     Consistency, EventRead, LogQuery, LogRead, ReadOptions, Served, StreamHeadRead, StreamQuery, StreamRead,
 };
+pub use replicated::Replica;
 pub use status::{Role, SourceState, SourceStatus, StoreStatus};
 pub use store::{Acknowledged, Store};
 pub use token::TokenPoint;

@@ -79,7 +79,17 @@ fn shared(options: &StoreOptions, reader: Reader, writer: Writer, heads: Arc<Hea
     let limits = replicas.iter().fold(options.limits, |limits, one| limits.intersect(one.source.limits()));
     let voters = replicas.iter().map(Replica::member).collect();
     let StoreOptions { name, source_name, identity, recent_bytes, .. } = options;
-    Shared::new(name.clone(), source_name.clone(), reader, *identity, voters, limits, writer, heads, *recent_bytes)
+    Shared::new(
+        name.clone(),
+        source_name.clone(),
+        reader,
+        *identity,
+        voters,
+        limits,
+        writer,
+        heads,
+        *recent_bytes,
+    )
 }
 
 /// The head of the best log among those that answered.

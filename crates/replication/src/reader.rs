@@ -26,7 +26,11 @@ impl Reader {
         }
     }
 
-    pub(crate) async fn read_log(&self, only: Option<&SourceName>, read: ReadLog) -> Result<LogPage, Failure> {
+    pub(crate) async fn read_log(
+        &self,
+        only: Option<&SourceName>,
+        read: ReadLog,
+    ) -> Result<LogPage, Failure> {
         match self {
             Reader::One(source) => source.read_log(read).await,
             Reader::Many(capped) => capped.read_log(only, read).await,

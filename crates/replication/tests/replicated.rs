@@ -82,7 +82,8 @@ async fn a_log_begins_on_all_of_its_sources_and_each_append_reaches_every_one() 
     for number in 0..20 {
         append(&store, number).await;
     }
-    let last = store.append(commit(100, "account-1", 2), Some(Acks::All), soon()).await.expect("in all three");
+    let last =
+        store.append(commit(100, "account-1", 2), Some(Acks::All), soon()).await.expect("in all three");
     assert_eq!(last.acked_by, [source_name(0), source_name(1), source_name(2)]);
     assert_eq!(events_of(&store).await, (1..=22).collect::<Vec<_>>());
     three.level().await;
@@ -90,7 +91,10 @@ async fn a_log_begins_on_all_of_its_sources_and_each_append_reaches_every_one() 
         let status = store.status().await;
         let states: Vec<_> = status.sources.iter().map(|source| source.state.clone()).collect();
         states == [SourceState::Primary, SourceState::Level, SourceState::Level]
-            && status.sources.iter().all(|source| source.lag_events == 0 && source.lag == Some(Duration::ZERO))
+            && status
+                .sources
+                .iter()
+                .all(|source| source.lag_events == 0 && source.lag == Some(Duration::ZERO))
     })
     .await;
     assert_eq!(store.status().await.config.voters.len(), 3);
@@ -113,15 +117,18 @@ async fn appends_go_on_without_one_source_and_it_catches_up_when_it_is_back() {
     })
     .await;
     assert_eq!(
-        store.append(commit(60, "account-1", 1), Some(Acks::All), within(300)).await.map_err(|error| match error {
-            AppendError::AcksTimeout { .. } => "acks_timeout",
-            _ => "another",
+        store.append(commit(60, "account-1", 1), Some(Acks::All), within(300)).await.map_err(|error| {
+            match error {
+                AppendError::AcksTimeout { .. } => "acks_timeout",
+                _ => "another",
+            }
         }),
         Err("acks_timeout")
     );
     three.remotes[2].cut(false);
     three.level().await;
-    let again = store.append(commit(60, "account-1", 1), Some(Acks::All), soon()).await.expect("held by all now");
+    let again =
+        store.append(commit(60, "account-1", 1), Some(Acks::All), soon()).await.expect("held by all now");
     assert!(again.repeated);
 }
 
@@ -156,8 +163,13 @@ async fn what_the_lost_primary_alone_holds_is_set_aside_and_found_again_by_a_ret
     let alone = store.append(commit(1, "account-1", 1), None, within(300)).await;
     assert!(matches!(alone, Err(AppendError::AcksTimeout { .. })), "{alone:?}");
     assert_eq!(events_of(&store).await, [1], "what no majority holds is not shown");
-    let query =
-        StreamQuery { stream: stream("account-1"), from: None, backward: true, limit: 10, max_bytes: 1 << 20 };
+    let query = StreamQuery {
+        stream: stream("account-1"),
+        from: None,
+        backward: true,
+        limit: 10,
+        max_bytes: 1 << 20,
+    };
     let read = store.read_stream(&query, &ReadOptions::default()).await.expect("reads");
     assert_eq!(read.stream.expect("is there").version.get(), 1);
     assert_eq!(read.events.len(), 1);
@@ -168,7 +180,8 @@ async fn what_the_lost_primary_alone_holds_is_set_aside_and_found_again_by_a_ret
     three.remotes[0].cut(false);
     three.level().await;
     let removed = three.remotes[0].quarantine(0, 10).await.expect("reads");
-    let removed: Vec<_> = removed.iter().flat_map(|one| &one.entry.events).filter(|e| !e.is_system()).collect();
+    let removed: Vec<_> =
+        removed.iter().flat_map(|one| &one.entry.events).filter(|e| !e.is_system()).collect();
     assert_eq!(removed.len(), 1);
     let again = store.append(commit(1, "account-1", 1), None, soon()).await.expect("is acknowledged");
     assert!(!again.repeated, "the first try was lost, and is told as new");

@@ -170,7 +170,10 @@ impl Capabilities {
                      drains for up to 9s",
                 ),
             ),
-            (Feature::UnreplicatedBytes, Support::NoEffect("this version counts events, and not their bytes")),
+            (
+                Feature::UnreplicatedBytes,
+                Support::NoEffect("this version counts events, and not their bytes"),
+            ),
             (
                 Feature::Suspend,
                 Support::NoEffect("there is no operator in polylog dev that could be suspended"),

@@ -6,7 +6,9 @@ use super::expressions;
 use super::finding::{About, Finding, FindingCode, Kind};
 use crate::event_store::EventStoreSpec;
 use crate::manifests::{Manifests, ObjectKey};
-use crate::replication_strategy::{Divergence, FailoverMode, ReadPreference, ReplicationStrategySpec, StrategyType};
+use crate::replication_strategy::{
+    Divergence, FailoverMode, ReadPreference, ReplicationStrategySpec, StrategyType,
+};
 use crate::resolve::ResolvedStrategy;
 use crate::resolve::{provisioned, source_names, voter_count};
 use crate::values::{AckLevel, Duration, SourceName};
@@ -157,10 +159,13 @@ impl Pair<'_> {
         let is_missing = |feature| voters > 1 && self.capabilities.support(feature) != Support::Works;
         let program = self.capabilities.program;
         if self.spec.type_ == StrategyType::BestEffort && is_missing(Feature::BestEffort) {
-            let message = format!("{program} of this version has no BestEffort for a store with several voters");
+            let message =
+                format!("{program} of this version has no BestEffort for a store with several voters");
             self.about.refuse(at(["type"]), FindingCode::NotSupported, message);
-        } else if self.resolved.divergence == Divergence::ReplayIfClean && is_missing(Feature::ReplayIfClean) {
-            let message = format!("{program} of this version replays nothing from quarantine; take Quarantine");
+        } else if self.resolved.divergence == Divergence::ReplayIfClean && is_missing(Feature::ReplayIfClean)
+        {
+            let message =
+                format!("{program} of this version replays nothing from quarantine; take Quarantine");
             self.about.refuse(at(["divergence"]), FindingCode::NotSupported, message);
         }
     }

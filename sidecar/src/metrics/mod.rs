@@ -119,7 +119,11 @@ impl Metrics {
             position: register(registry, catalogue::POSITION, Family::default()),
             source_up: register(registry, catalogue::SOURCE_UP, Family::default()),
             replication_lag: register(registry, catalogue::REPLICATION_LAG, Family::default()),
-            replication_lag_seconds: register(registry, catalogue::REPLICATION_LAG_SECONDS, Family::default()),
+            replication_lag_seconds: register(
+                registry,
+                catalogue::REPLICATION_LAG_SECONDS,
+                Family::default(),
+            ),
             subscribers: register(registry, catalogue::SUBSCRIBERS, Family::default()),
             subscriber_lag: register(registry, catalogue::SUBSCRIBER_LAG, Family::default()),
             requests: register(registry, catalogue::HTTP_REQUESTS, Family::default()),

@@ -7,8 +7,8 @@ use polylog_log::Failure;
 use polylog_replication::OpenError;
 use tokio::task::JoinSet;
 
-pub(super) use self::opening::{Opened, OpenedSource};
 use self::opening::Opening;
+pub(super) use self::opening::{Opened, OpenedSource};
 
 use super::{Exit, banner, signals::Signals};
 use crate::{

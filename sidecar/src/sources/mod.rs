@@ -23,7 +23,10 @@ use std::{
 };
 
 use polylog_crds::{
-    resolve::{ResolvedSource, ResolvedStore}, validate::TargetEngine, values::SourceName as DeclaredName};
+    resolve::{ResolvedSource, ResolvedStore},
+    validate::TargetEngine,
+    values::SourceName as DeclaredName,
+};
 use polylog_log::{
     Approval, DatabaseId, Failure, Identity, Incarnation, IndexOptions, LogId, Plan, Source, SourceName,
 };
@@ -201,8 +204,12 @@ impl StorePlace {
         let known = known_log(&self.folder)?;
         let planned = match &self.database {
             Database::Sqlite(path) => sqlite::plan(path, self.wanted(None), known).map(|(_, plan)| plan),
-            Database::Postgres(place) => place.plan(self.wanted(None), known).await.map(|planned| planned.plan),
-            Database::Mariadb(place) => place.plan(self.wanted(None), known).await.map(|planned| planned.plan),
+            Database::Postgres(place) => {
+                place.plan(self.wanted(None), known).await.map(|planned| planned.plan)
+            }
+            Database::Mariadb(place) => {
+                place.plan(self.wanted(None), known).await.map(|planned| planned.plan)
+            }
         };
         planned.map_err(|failure| self.failed(failure))
     }

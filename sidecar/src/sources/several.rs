@@ -3,9 +3,7 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
-use polylog_log::{
-    Approval, DatabaseId, Failure, Identity, Incarnation, Limits, LogId, Plan, SourceName,
-};
+use polylog_log::{Approval, DatabaseId, Failure, Identity, Incarnation, Limits, LogId, Plan, SourceName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -112,7 +110,9 @@ async fn adopt(
     }
     match places.first().filter(|_| known.is_empty()) {
         Some(place) => {
-            let gone = format!("the folder belongs to log {log}, and none of the store's databases holds it: restore it");
+            let gone = format!(
+                "the folder belongs to log {log}, and none of the store's databases holds it: restore it"
+            );
             Err(place.failed(Failure::Damaged(gone)))
         }
         None => Ok(()),

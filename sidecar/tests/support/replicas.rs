@@ -102,7 +102,8 @@ pub async fn numbers(client: &Client) -> Vec<u64> {
 
 /// A line for each event that an SQLite file holds, in the order of the log.
 pub fn rows_of_file(path: &Path) -> Vec<String> {
-    let file = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let file =
+        rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let mut rows = file
         .prepare(
             "SELECT position || ' ' || term || ' ' || stream || ' ' || version || ' ' || lower(hex(digest)) || ' ' || \

@@ -77,7 +77,11 @@ impl Capped {
         sources.find(|(_, (_, of))| of == identity).map(|(name, _)| name.clone())
     }
 
-    pub(crate) async fn read_log(&self, only: Option<&SourceName>, read: ReadLog) -> Result<LogPage, Failure> {
+    pub(crate) async fn read_log(
+        &self,
+        only: Option<&SourceName>,
+        read: ReadLog,
+    ) -> Result<LogPage, Failure> {
         self.answer(only, |from| async move {
             if read.from > from.cap.position {
                 return Ok(LogPage { entries: Vec::new(), head: from.shown() });
@@ -201,7 +205,9 @@ fn candidates(view: &View, place: &Place, only: Option<&SourceName>) -> Vec<(Sou
     let Some(only) = only.filter(|_| holders.is_empty()) else { return holders };
     let seen = view.sources.iter().find(|source| source.seen.name == *only);
     let held = seen.and_then(|source| source.seen.held);
-    held.map(|held| (only.clone(), if held.position < place.cap.position { held } else { place.cap })).into_iter().collect()
+    held.map(|held| (only.clone(), if held.position < place.cap.position { held } else { place.cap }))
+        .into_iter()
+        .collect()
 }
 
 /// The last version of a stream that may be shown; zero = none.

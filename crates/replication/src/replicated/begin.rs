@@ -54,7 +54,9 @@ pub(crate) fn check_members(config: &Config, replicas: &[Replica]) -> Result<(),
              version",
             missing.name
         ),
-        false => format!("the log has a source {}, the manifest has none: this version removes none", missing.name),
+        false => {
+            format!("the log has a source {}, the manifest has none: this version removes none", missing.name)
+        }
     };
     Err(OpenError::NotSupported { field: "sources", reason })
 }
@@ -75,7 +77,7 @@ pub(crate) async fn begin(replicas: &[Replica], config: &Config) -> Result<(), O
         match attempt(replicas, config, term).await {
             Ok(()) => return Ok(()),
             Err(OperationError::Refused { reason, .. }) => {
-                tracing::info!(event = "begin_refused", %reason, "another process begins the log, or did");
+                tracing::debug!(event = "begin_refused", %reason, "another process begins the log, or did");
             }
             Err(OperationError::Failed(failure) | OperationError::Unknown(failure)) => error = failure.into(),
         }
@@ -86,7 +88,9 @@ pub(crate) async fn begin(replicas: &[Replica], config: &Config) -> Result<(), O
 }
 
 fn unreachable(replica: &Replica, failure: Failure) -> OpenError {
-    let told = |message: String| format!("source {}: {message}; a log begins only with all of its voters", replica.name);
+    let told = |message: String| {
+        format!("source {}: {message}; a log begins only with all of its voters", replica.name)
+    };
     OpenError::Source(match failure {
         Failure::Unreachable(message) => Failure::Unreachable(told(message)),
         Failure::Timeout(after) => Failure::Unreachable(told(format!("no answer within {after:?}"))),
@@ -110,7 +114,8 @@ async fn attempt(replicas: &[Replica], config: &Config, term: Term) -> Result<()
         return Ok(());
     }
     // an attempt before this one may have opened a source already: its log is the best
-    let in_order = config.order.iter().filter_map(|name| replicas.iter().position(|replica| replica.name == *name));
+    let in_order =
+        config.order.iter().filter_map(|name| replicas.iter().position(|replica| replica.name == *name));
     let first = in_order.chain(0..replicas.len()).next().unwrap_or(0);
     let rank = |index: &usize| (grants[*index].tail.term, grants[*index].tail.position, *index == first);
     let primary = (0..replicas.len()).max_by_key(rank).unwrap_or(first);

@@ -44,7 +44,9 @@ async fn carry_out(source: Arc<dyn Source>, request: Request) -> Answer {
     match operation {
         Operation::Head => Answer::Head(read(LOOK, source.head()).await),
         Operation::ReadLog(page) => Answer::Page(read(COPY, source.read_log(page)).await),
-        Operation::Promise(term, nonce) => Answer::Changed(change(CHANGE, source.promise(&of, term, nonce)).await),
+        Operation::Promise(term, nonce) => {
+            Answer::Changed(change(CHANGE, source.promise(&of, term, nonce)).await)
+        }
         Operation::Open(open) => Answer::Changed(change(CHANGE, source.open(&of, open)).await),
         Operation::Append(append) => Answer::Appended(change(CHANGE, source.append(&of, append)).await),
         Operation::Apply(apply) => Answer::Changed(change(COPY, source.apply(&of, apply)).await),
@@ -53,7 +55,10 @@ async fn carry_out(source: Arc<dyn Source>, request: Request) -> Answer {
 }
 
 /// A read that takes too long has failed.
-pub(super) async fn read<T>(at_most: Duration, read: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) async fn read<T>(
+    at_most: Duration,
+    read: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     timeout(at_most, caught(read)).await.unwrap_or(Err(Failure::Timeout(at_most)))?
 }
 

@@ -15,11 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Handle, Kept, Place, Replica, View,
-    call::call,
-    handle::Command,
-    lag::Progress,
-    view::Replicated,
+    Handle, Kept, Place, Replica, View, call::call, handle::Command, lag::Progress, view::Replicated,
 };
 use crate::{
     AppendError, QueueBounds,
@@ -70,7 +66,8 @@ impl Driver {
         let DriverOptions { name, log, replicas, has_duties, failover_after, queue } = options;
         let known: Vec<_> = replicas.iter().map(|replica| (replica.name.clone(), replica.identity)).collect();
         let rules = Rules::default();
-        let peer = Peer::new(PeerOptions { log, has_duties, failover_after, queue, is_begun: true, rules }, known);
+        let peer =
+            Peer::new(PeerOptions { log, has_duties, failover_after, queue, is_begun: true, rules }, known);
         let (sender, commands) = mpsc::channel(COMMANDS);
         let view = watch::Sender::new(View::empty());
         let asked_to_drain = CancellationToken::new();
@@ -252,7 +249,8 @@ fn place(seen: &Seen, before: Option<&Place>) -> Option<Place> {
     let is_level = |held: Option<Point>| held.is_some_and(|held| held.position >= cap.position);
     let mut holders = vec![lead.primary.clone()];
     if !is_lossy {
-        let others = seen.sources.iter().filter(|source| source.name != lead.primary && is_level(source.held));
+        let others =
+            seen.sources.iter().filter(|source| source.name != lead.primary && is_level(source.held));
         holders.extend(others.map(|source| source.name.clone()));
     }
     Some(Place { head, cap, is_lossy, holders, term: lead.term })

@@ -9,8 +9,16 @@ use crate::AppendError;
 
 /// What the driver is asked to do.
 pub(super) enum Command {
-    Append { commit: Commit, acks: Option<Acks>, deadline: Instant, reply: oneshot::Sender<Result<Kept, AppendError>> },
-    Prove { deadline: Instant, reply: oneshot::Sender<Option<Point>> },
+    Append {
+        commit: Commit,
+        acks: Option<Acks>,
+        deadline: Instant,
+        reply: oneshot::Sender<Result<Kept, AppendError>>,
+    },
+    Prove {
+        deadline: Instant,
+        reply: oneshot::Sender<Option<Point>>,
+    },
     Want(Box<Config>),
 }
 
@@ -44,7 +52,9 @@ impl Handle {
         match tokio::time::timeout_at(until, self.commands.send(command)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(AppendError::Draining),
-            Err(_) => return Err(AppendError::Overloaded { retry_after: std::time::Duration::from_millis(50) }),
+            Err(_) => {
+                return Err(AppendError::Overloaded { retry_after: std::time::Duration::from_millis(50) });
+            }
         }
         // the task answers everybody; if it is gone without having done so, nothing is known
         outcome.await.unwrap_or(Err(AppendError::OutcomeUnknown))
@@ -54,7 +64,8 @@ impl Handle {
     pub(crate) async fn prove(&self, deadline: Instant) -> Option<Point> {
         let (reply, proof) = oneshot::channel();
         let until = tokio::time::Instant::from_std(deadline);
-        let sent = tokio::time::timeout_at(until, self.commands.send(Command::Prove { deadline, reply })).await;
+        let sent =
+            tokio::time::timeout_at(until, self.commands.send(Command::Prove { deadline, reply })).await;
         sent.ok()?.ok()?;
         proof.await.ok()?
     }

@@ -113,9 +113,10 @@ impl Opening<'_> {
         };
         let opened = Store::open(options).await.map_err(failed)?;
         let declared_sources = store.sources.iter().map(|source| declared_source(source, &sources, &remarks));
-        let hosted = Hosted::new(store.namespace.to_string(), name.clone(), opened, declared_sources.collect())
-            .map_err(|error| DevError::Policy { store: name, error })?
-            .with_reads(read_defaults(store));
+        let hosted =
+            Hosted::new(store.namespace.to_string(), name.clone(), opened, declared_sources.collect())
+                .map_err(|error| DevError::Policy { store: name, error })?
+                .with_reads(read_defaults(store));
         Ok(Opened { hosted, sources, folder })
     }
 
@@ -161,9 +162,7 @@ impl Opening<'_> {
 }
 
 fn fewer_sources(begun: &[SourceName], declared: &[SourceName]) -> OpenError {
-    let names = |names: &[SourceName]| {
-        names.iter().map(SourceName::as_str).collect::<Vec<_>>().join(", ")
-    };
+    let names = |names: &[SourceName]| names.iter().map(SourceName::as_str).collect::<Vec<_>>().join(", ");
     let reason = format!(
         "the log is kept in {}, the manifest has {}: this version removes no source from a log",
         names(begun),
