@@ -141,9 +141,7 @@ impl Attempt {
             Phase::Promising => {
                 let promise = Operation::Promise(self.term, self.nonce);
                 let asked = ready.iter().map(|(name, _)| name).filter(|name| {
-                    !self.grants.contains_key(*name)
-                        && !self.refused.contains(*name)
-                        && !self.under_way.contains(*name)
+                    !self.grants.contains_key(*name) && !self.refused.contains(*name) && !self.under_way.contains(*name)
                 });
                 asked.map(|name| (name.clone(), promise.clone())).collect()
             }
@@ -165,12 +163,7 @@ impl Attempt {
         let Some((best, head)) = best else { return };
         let config = match self.rules.on(Rule::ConfigOfBest) {
             true => &head.config.config,
-            false => self
-                .grants
-                .values()
-                .map(|head| &head.config.config)
-                .min_by_key(|config| config.version)
-                .unwrap_or(&head.config.config),
+            false => self.grants.values().map(|head| &head.config.config).min_by_key(|config| config.version).unwrap_or(&head.config.config),
         };
         if self.is_begun && config.version.0 == 0 {
             return;
@@ -188,13 +181,13 @@ impl Attempt {
                 grants >= Acks::Majority.required(voters.len()) && self.grants.contains_key(from)
             }
             Mode::Forced { absent } => {
-                grants > 0
-                    && voters.iter().all(|name| absent.contains(*name) || self.grants.contains_key(*name))
+                grants > 0 && voters.iter().all(|name| absent.contains(*name) || self.grants.contains_key(*name))
             }
             Mode::First => grants == voters.len(),
         };
-        let all_answered =
-            ready.iter().all(|(name, _)| self.grants.contains_key(name) || self.refused.contains(name));
+        let all_answered = ready.iter().all(|(name, _)| {
+            self.grants.contains_key(name) || self.refused.contains(name)
+        });
         if !is_enough || (now < self.patient_until && !all_answered) {
             return;
         }
@@ -205,9 +198,7 @@ impl Attempt {
         let in_order = first.into_iter().chain(&config.order).chain(voters.iter().copied());
         let Some(primary) = in_order.filter(|name| voters.contains(name)).find(granted) else { return };
         let missing = match self.mode {
-            Mode::Forced { .. } => {
-                voters.iter().filter(|name| !granted(name)).map(|name| (*name).clone()).collect()
-            }
+            Mode::Forced { .. } => voters.iter().filter(|name| !granted(name)).map(|name| (*name).clone()).collect(),
             Mode::Majority | Mode::Switch { .. } | Mode::First => Vec::new(),
         };
         let levels = self.rules.on(Rule::Levelled);

@@ -101,14 +101,12 @@ impl<T> Peer<T> {
 
     /// Brings the configuration in the log one step nearer to the one that is wanted.
     pub(super) fn step_config(&mut self, now: Instant, requests: &mut Vec<Request>) {
-        let Some(lead) = self.lead.as_ref().filter(|_| self.options.has_duties && self.attempt.is_none())
-        else {
+        let Some(lead) = self.lead.as_ref().filter(|_| self.options.has_duties && self.attempt.is_none()) else {
             return;
         };
         let evidence = &lead.evidence;
         let is_early = self.configured_at.is_some_and(|at| now < at + CONFIGURE_EVERY);
-        if is_early || !evidence.may_configure() || self.is_under_way(|one| one.purpose == Purpose::Configure)
-        {
+        if is_early || !evidence.may_configure() || self.is_under_way(|one| one.purpose == Purpose::Configure) {
             return;
         }
         let committed = evidence.committed();

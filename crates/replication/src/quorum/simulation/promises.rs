@@ -87,8 +87,7 @@ impl Promises {
         if let Some(entry) = gone.iter().find(acknowledged) {
             return Err(format!("{name}: an acknowledged commit at {} was truncated", entry.last()));
         }
-        let only_learns =
-            plan.spare == 0 && was.config.config.learners.iter().any(|learner| learner.name == *name);
+        let only_learns = plan.spare == 0 && was.config.config.learners.iter().any(|learner| learner.name == *name);
         if only_learns && !gone.is_empty() {
             return Err(format!("{name}: a learner had to give back what it held"));
         }
@@ -196,8 +195,7 @@ const BATCH: u64 = 24;
 
 /// Whether so many voters hold the commit as its level asks for, by a configuration that was in force then or later.
 fn is_held(plan: &Plan, receipt: &CommitReceipt, sources: &Sources) -> bool {
-    let holds =
-        |source: &SimSource| source.entry_at(receipt.last).is_some_and(|entry| entry.chain == receipt.chain);
+    let holds = |source: &SimSource| source.entry_at(receipt.last).is_some_and(|entry| entry.chain == receipt.chain);
     let holders: BTreeSet<&SourceName> =
         sources.iter().filter(|(_, source)| holds(source)).map(|(name, _)| name).collect();
     let configs = sources.values().filter(|source| holds(source)).flat_map(SimSource::configs);
@@ -206,8 +204,7 @@ fn is_held(plan: &Plan, receipt: &CommitReceipt, sources: &Sources) -> bool {
         let in_sync = plan.acks != Acks::All
             || config.in_sync.len() >= usize::from(config.min_in_sync)
                 && config.in_sync.iter().all(|name| holders.contains(name));
-        voters >= plan.acks.required(config.voters.len()).min(Acks::Majority.required(config.voters.len()))
-            && in_sync
+        voters >= plan.acks.required(config.voters.len()).min(Acks::Majority.required(config.voters.len())) && in_sync
     })
 }
 

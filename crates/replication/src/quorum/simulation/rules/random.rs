@@ -9,8 +9,7 @@ use crate::quorum::{
 
 /// How many runs it takes to notice that rules are off.
 fn missed(name: &str, plan: &Plan, most: u64) {
-    let found = (0..most)
-        .find_map(|seed| outcome(seed, plan.clone(), false).1.err().map(|broken| (seed + 1, broken)));
+    let found = (0..most).find_map(|seed| outcome(seed, plan.clone(), false).1.err().map(|broken| (seed + 1, broken)));
     match found {
         Some((runs, broken)) => println!("{name}: missed after {runs} runs: {broken}"),
         None => panic!("nobody misses {name} in {most} runs"),
@@ -44,12 +43,7 @@ fn each_rule_of_sources_is_missed() {
     sources(&[Of::ApplyRaisesTerm], None, Plan::fierce(), 400);
     sources(&[Of::ApplyFenced], None, Plan::fierce(), 400);
     sources(&[Of::ApplyNeedsPrevious, Of::ApplyChains], None, Plan::fierce(), 400);
-    sources(
-        &[Of::TruncateNeedsTail, Of::TruncateOldTermsOnly, Of::TruncateAboveStable],
-        None,
-        Plan::fierce(),
-        2_000,
-    );
+    sources(&[Of::TruncateNeedsTail, Of::TruncateOldTermsOnly, Of::TruncateAboveStable], None, Plan::fierce(), 2_000);
     sources(&[Of::OpenNeedsTail], Some(Rule::Levelled), Plan::fierce(), 400);
     sources(&[Of::ApplyTermBound], Some(Rule::CopiedFromPrimary), Plan::fierce(), 1_000);
     sources(&[Of::WatermarkBounded], None, Plan::fierce(), 400);

@@ -66,9 +66,7 @@ fn an_entry_of_an_earlier_term_is_committed_only_together_with_one_of_this() {
         stage.wait(400)?;
         stage.lines(&[(1, 1), (1, 2)]);
         stage.until("the second source is opened again", |world| world.leads(1, 4))?;
-        stage.until("the third follows it", |world| {
-            world.sources[&name(2)].head.tail == world.sources[&name(1)].head.tail
-        })
+        stage.until("the third follows it", |world| world.sources[&name(2)].head.tail == world.sources[&name(1)].head.tail)
     });
 }
 
@@ -82,14 +80,11 @@ fn a_voter_counts_only_under_the_term_that_is_counted() {
         let held = stage.world.tail_of(0) - 1;
         stage.until("the third holds the commit", move |world| world.tail_of(2) >= held)?;
         // the first process still obeys the first term
-        stage
-            .pass(|peer, source, operation| peer == 0 && source == 2 && matches!(operation, Operation::Head));
+        stage.pass(|peer, source, operation| peer == 0 && source == 2 && matches!(operation, Operation::Head));
         stage.wait(600)?;
         stage.lines(&[(1, 1), (1, 2)]);
         stage.until("the second source is opened again", |world| world.leads(1, 4))?;
-        stage.until("the third follows it", |world| {
-            world.sources[&name(2)].head.tail == world.sources[&name(1)].head.tail
-        })
+        stage.until("the third follows it", |world| world.sources[&name(2)].head.tail == world.sources[&name(1)].head.tail)
     });
 }
 
@@ -171,9 +166,7 @@ fn an_election_counts_by_the_configuration_of_the_best_log() {
         stage.pass(|_, source, operation| !copies(operation) || source != 1 && source != 2);
         stage.pass(|_, _, _| true);
         stage.want(&[0, 1, 2, 3]);
-        stage.until("four are voters", |world| {
-            world.voters_at(0) == 4 && world.tail_of(3) == world.tail_of(0)
-        })?;
+        stage.until("four are voters", |world| world.voters_at(0) == 4 && world.tail_of(3) == world.tail_of(0))?;
         stage.until("all know it", |world| (0..4).all(|index| world.voters_at(index) == 4))?;
         stage.pass(|peer, source, _| peer == 0 && source != 1);
         stage.want(&[0, 1, 2, 3, 4]);
@@ -213,9 +206,7 @@ fn a_configuration_follows_only_one_that_is_committed() {
         stage.lines(&[(0, 0), (0, 1), (0, 2), (0, 3), (0, 4)]);
         stage.want(&[0, 1, 2, 3, 4]);
         stage.until("both learn", |world| {
-            world.learners_at(0) == 2
-                && (0..5).all(|index| world.tail_of(index) == world.tail_of(0))
-                && world.is_settled(0)
+            world.learners_at(0) == 2 && (0..5).all(|index| world.tail_of(index) == world.tail_of(0)) && world.is_settled(0)
         })?;
         stage.lines(&[(0, 0), (0, 3), (0, 4)]);
         stage.until("the log counts five", |world| world.voters_at(0) == 5)?;
@@ -298,9 +289,7 @@ fn a_learner_gets_only_what_is_settled() {
         stage.wait(300)?;
         stage.pass(|peer, source, _| peer == 1 && source != 0);
         stage.until("the second source is opened", |world| world.leads(1, 2))?;
-        stage.until("the learner follows", |world| {
-            world.sources[&name(3)].head.tail == world.sources[&name(1)].head.tail
-        })
+        stage.until("the learner follows", |world| world.sources[&name(3)].head.tail == world.sources[&name(1)].head.tail)
     });
 }
 
