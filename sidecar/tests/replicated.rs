@@ -176,7 +176,8 @@ async fn a_log_that_was_begun_in_one_file_grows_into_three() {
     }
     let id = status(&first.client).await["storeId"].clone();
     first.stop();
-    std::fs::write(folder.path().join("store.yaml"), &three).unwrap();
+    let switched = three.replace("  strategyRef:", "  primary: spare\n  strategyRef:");
+    std::fs::write(folder.path().join("store.yaml"), switched).unwrap();
     let second = Dev::of(dev(folder.path()));
     append(&second.client, 21).await.ok();
     let grown = until(&second.client, "all vote", |status| {
@@ -184,6 +185,7 @@ async fn a_log_that_was_begun_in_one_file_grows_into_three() {
     })
     .await;
     assert_eq!(grown["storeId"], id);
+    until(&second.client, "the wanted primary leads", |status| status["primary"] == "spare").await;
     until_level(&second.client).await;
     let all = second
         .client

@@ -58,6 +58,7 @@ pub(crate) async fn opened_many(options: &StoreOptions, tasks: &TaskTracker) -> 
             replicas: replicas.clone(),
             has_duties: options.may_open,
             failover_after: options.failover_after,
+            primary: options.primary.clone(),
             queue: options.queue,
         },
         heads.clone(),

@@ -20,6 +20,8 @@ pub struct StoreOptions {
     pub others: Vec<Replica>,
     /// With several sources: without a sign of life of the primary for this long, another becomes it.
     pub failover_after: Duration,
+    /// With several sources: the one that should be primary whenever it can. Nothing is lost by such a switch.
+    pub primary: Option<SourceName>,
     /// What the manifests say.
     pub config: DesiredConfig,
     /// Access, schemas and the like as opaque bytes, appended if they differ from the log's; `None` = leave as it is.
@@ -58,6 +60,7 @@ impl StoreOptions {
             identity,
             others: Vec::new(),
             failover_after: Duration::from_secs(2),
+            primary: None,
             config: DesiredConfig::default(),
             policy: None,
             limits: Limits::default(),

@@ -306,6 +306,26 @@ async fn a_log_grows_from_one_source_to_three_and_does_not_shrink() {
 }
 
 #[tokio::test]
+async fn a_wanted_primary_takes_over_with_everything_at_any_level() {
+    let three = Three::new();
+    let store = three.open(Acks::Count(1)).await;
+    append(&store, 0).await;
+    store.drain().await;
+    drop(store);
+    let options = StoreOptions { primary: Some(source_name(2)), ..three.options(Acks::Count(1)) };
+    let store = Store::open(options).await.expect("opens");
+    let mut number = 1;
+    while primary(&store).await.as_deref() != Some("source-2") {
+        append(&store, number).await;
+        number += 1;
+    }
+    append(&store, number).await;
+    assert_eq!(events_of(&store).await, (1..=number + 1).collect::<Vec<_>>());
+    three.level().await;
+    assert!(three.remotes[0].quarantine(0, 10).await.expect("reads").is_empty(), "nothing lost");
+}
+
+#[tokio::test]
 async fn acks_of_all_go_on_with_those_in_sync_and_wait_for_a_source_again_once_it_is_level() {
     let three = Three::new();
     let mut options = three.options(Acks::All);

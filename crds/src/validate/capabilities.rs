@@ -162,6 +162,7 @@ impl Capabilities {
             // as all of `spec.gateway`: read and checked, since there is no gateway of its own
             (Feature::GatewayTls, Support::Works),
             (Feature::PodEnrichment, Support::NoEffect("there is no pod in polylog dev; nothing is added")),
+            (Feature::PlannedSwitch, Support::Works),
             (Feature::ReadLocally, Support::NoEffect("reads go to the primary while it answers")),
             (
                 Feature::SidecarSettings,

@@ -123,7 +123,7 @@ fn check_placement(
     }
     if let Some(primary) = &store.primary
         && provisioned.first() != Some(primary)
-        && capabilities.support(Feature::PlannedSwitch) != Support::Works
+        && (capabilities.support(Feature::PlannedSwitch) != Support::Works || capabilities.voters < 2)
     {
         let first = provisioned.first().map_or("none", SourceName::as_str);
         let message = format!(

@@ -34,6 +34,8 @@ pub(crate) struct DriverOptions {
     /// Whether it elects, and copies to those that fell behind.
     pub(crate) has_duties: bool,
     pub(crate) failover_after: Duration,
+    /// The source that should be primary.
+    pub(crate) primary: Option<SourceName>,
     pub(crate) queue: QueueBounds,
 }
 
@@ -63,11 +65,12 @@ pub(crate) struct Driver {
 impl Driver {
     /// `heads` are told of the log's end.
     pub(crate) fn new(options: DriverOptions, heads: Arc<Heads>) -> (Self, Handle) {
-        let DriverOptions { name, log, replicas, has_duties, failover_after, queue } = options;
+        let DriverOptions { name, log, replicas, has_duties, failover_after, primary, queue } = options;
         let known: Vec<_> = replicas.iter().map(|replica| (replica.name.clone(), replica.identity)).collect();
         let rules = Rules::default();
         let peer =
             Peer::new(PeerOptions { log, has_duties, failover_after, queue, is_begun: true, rules }, known);
+        peer.want_primary(primary);
         let (sender, commands) = mpsc::channel(COMMANDS);
         let view = watch::Sender::new(View::empty());
         let asked_to_drain = CancellationToken::new();

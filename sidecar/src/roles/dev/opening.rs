@@ -108,6 +108,7 @@ impl Opening<'_> {
             limits: policy.limits,
             ack_timeout: store.strategy.ack_timeout.as_std(),
             failover_after: store.strategy.failover.after.as_std(),
+            primary: store.primary.as_ref().map(|name| SourceName::recorded(name.as_str())),
             others: replicas.collect(),
             ..StoreOptions::new(&name, first.name, first.source, first.identity)
         };
