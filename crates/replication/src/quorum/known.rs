@@ -1,0 +1,160 @@
+//! What is known of each source: its newest head, since when it does not answer, and whether it forgot something.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use polylog_log::{Head, Identity, Member, SourceName, Term};
+
+use crate::backoff::Backoff;
+
+/// One source.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) identity: Identity,
+    pub(crate) head: Option<Head>,
+    /// When the head was last seen to change.
+    pub(crate) moved_at: Option<Instant>,
+    /// It showed less than it had shown before: a backup was put back, or writes were lost that it had answered. It is
+    /// not that voter any more, until it is adopted again.
+    pub(crate) went_back: bool,
+    /// Since when every request failed.
+    pub(crate) failing_since: Option<Instant>,
+    backoff: Backoff,
+    /// Nothing is asked of it before this moment.
+    pub(crate) rests_until: Option<Instant>,
+}
+
+impl Known {
+    fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            head: None,
+            moved_at: None,
+            went_back: false,
+            failing_since: None,
+            backoff: Backoff::default(),
+            rests_until: None,
+        }
+    }
+}
+
+/// All sources that the manifest names, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    known: BTreeMap<SourceName, Known>,
+    /// Grows whenever a head is seen to change.
+    moves: u64,
+}
+
+impl Sources {
+    pub(crate) fn new(sources: impl IntoIterator<Item = (SourceName, Identity)>) -> Self {
+        let known = sources.into_iter().map(|(name, identity)| (name, Known::new(identity))).collect();
+        Self { known, moves: 0 }
+    }
+
+    /// Takes a source that the manifest names now, or the identity that it has now; `true` where that is news.
+    pub(crate) fn know(&mut self, name: SourceName, identity: Identity) -> bool {
+        let is_known = self.known.get(&name).is_some_and(|known| known.identity == identity);
+        if !is_known {
+            self.known.insert(name, Known::new(identity));
+        }
+        !is_known
+    }
+
+    /// Forgets a source that the manifest names no more.
+    pub(crate) fn forget(&mut self, name: &SourceName) {
+        self.known.remove(name);
+    }
+
+    /// Grows whenever a head is seen to change: a sign of life.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &SourceName> {
+        self.known.keys()
+    }
+
+    pub(crate) fn get(&self, name: &SourceName) -> Option<&Known> {
+        self.known.get(name)
+    }
+
+    pub(crate) fn heads(&self) -> impl Iterator<Item = (&SourceName, &Head)> {
+        self.known.iter().filter_map(|(name, known)| Some((name, known.head.as_ref()?)))
+    }
+
+    /// The highest term that any source was seen under.
+    pub(crate) fn highest_term(&self) -> Term {
+        self.heads().map(|(_, head)| head.term).max().unwrap_or(Term::ZERO)
+    }
+
+    /// The revision that was seen so far: what is asked from now on cannot find less.
+    pub(crate) fn floor(&self, name: &SourceName) -> u64 {
+        let head = self.known.get(name).and_then(|known| known.head.as_ref());
+        head.map_or(0, |head| head.revision)
+    }
+
+    /// Takes a head that answers a request; `floor` is the revision that had been seen when it was sent.
+    pub(crate) fn answered(&mut self, name: &SourceName, now: Instant, floor: u64, head: &Head) {
+        let Some(known) = self.known.get_mut(name) else { return };
+        (known.failing_since, known.rests_until) = (None, None);
+        known.backoff.succeeded();
+        if head.identity != known.identity || known.went_back {
+            known.head = None;
+            return;
+        }
+        if head.revision < floor {
+            (known.went_back, known.head) = (true, None);
+            self.moves += 1;
+            return;
+        }
+        // an answer that was long on its way tells nothing new
+        if known.head.as_ref().is_none_or(|held| head.revision > held.revision) {
+            known.head = Some(head.clone());
+            known.moved_at = Some(now);
+            self.moves += 1;
+        }
+    }
+
+    /// Takes that a request failed, and lets the source rest a little longer each time.
+    pub(crate) fn failed(&mut self, name: &SourceName, now: Instant, random: f64) {
+        let Some(known) = self.known.get_mut(name) else { return };
+        known.failing_since.get_or_insert(now);
+        known.rests_until = Some(now + known.backoff.failed(random));
+    }
+
+    /// Whether it may be asked now.
+    pub(crate) fn is_ready(&self, name: &SourceName, now: Instant) -> bool {
+        self.known.get(name).is_some_and(|known| known.rests_until.is_none_or(|until| now >= until))
+    }
+
+    /// Whether it answered last time.
+    pub(crate) fn answers(&self, name: &SourceName) -> bool {
+        self.known.get(name).is_some_and(|known| known.head.is_some() && known.failing_since.is_none())
+    }
+
+    /// Whether this is the database that the configuration counts, and it remembers what it said.
+    pub(crate) fn is_member(&self, member: &Member) -> bool {
+        self.known.get(&member.name).is_some_and(|known| {
+            let Identity { database, incarnation, .. } = known.identity;
+            (database, incarnation) == (member.database, member.incarnation) && !known.went_back
+        })
+    }
+
+    /// Those that showed less than before.
+    pub(crate) fn gone_back(&self) -> impl Iterator<Item = &SourceName> {
+        self.known.iter().filter(|(_, known)| known.went_back).map(|(name, _)| name)
+    }
+
+    /// Whether it did not answer for as long as this.
+    pub(crate) fn is_silent(&self, name: &SourceName, now: Instant, long: Duration) -> bool {
+        let since = self.known.get(name).and_then(|known| known.failing_since);
+        since.is_some_and(|since| now.saturating_duration_since(since) >= long)
+    }
+}

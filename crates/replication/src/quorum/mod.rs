@@ -1,0 +1,22 @@
+//! One log over several voters, without I/O: who holds what, whom to copy to, and who becomes primary.
+//!
+//! Time and randomness come in as arguments; requests go out as values and their answers come back, so that a simulator
+//! can lose, delay and repeat them.
+
+mod changes;
+mod copying;
+mod election;
+mod evidence;
+mod known;
+pub(crate) mod peer;
+mod request;
+mod rules;
+
+pub(crate) use peer::{Peer, PeerOptions, Seen, SeenSource, lost, rests_on};
+pub(crate) use request::{Answer, Operation, Request};
+#[cfg(test)]
+pub(crate) use rules::Rule;
+pub(crate) use rules::Rules;
+
+#[cfg(test)]
+mod simulation;

@@ -1,0 +1,192 @@
+//! Whether another primary is opened, and how.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use polylog_log::{Config, Failover, Head, Identity, SourceName};
+
+use super::{LONGEST_ATTEMPT, PATIENCE, Peer, Purpose, nonce_of};
+use crate::quorum::{
+    election::{Attempt, Mode, Outcome},
+    request::Request,
+    rules::Rule,
+};
+
+/// A switch that failed is tried again after this long.
+const SWITCH_AGAIN: Duration = Duration::from_secs(2);
+
+impl<T> Peer<T> {
+    pub(super) fn step_election(&mut self, now: Instant, random: u128, requests: &mut Vec<Request>) {
+        if let Some(outcome) = self.attempt.as_ref().and_then(Attempt::outcome).cloned() {
+            self.attempt = None;
+            if let Outcome::Opened(source, head) = outcome {
+                self.obey(&source, &head);
+            } else {
+                // whoever was ahead gets time to open
+                self.stillness = None;
+            }
+        }
+        if self.attempt.is_none()
+            && let Some(mode) = self.should_elect(now, random)
+        {
+            let term = self.sources.highest_term().next();
+            let attempt = Attempt::new(
+                self.options.log,
+                term,
+                nonce_of(if self.options.rules.on(Rule::FreshNonce) { random } else { 7 }),
+                mode,
+                now + PATIENCE,
+                now + LONGEST_ATTEMPT,
+                self.options.is_begun,
+                self.options.rules,
+            );
+            self.attempt = Some(attempt);
+        }
+        if self.attempt.is_none() {
+            return;
+        }
+        let ready = self.ready(now);
+        let Some(attempt) = &mut self.attempt else { return };
+        for (source, operation) in attempt.next(now, &ready) {
+            requests.extend(self.request(source, Purpose::Elect, operation));
+        }
+    }
+
+    fn ready(&self, now: Instant) -> Vec<(SourceName, Identity)> {
+        let names = self.sources.names().filter(|name| self.sources.is_ready(name, now));
+        let trusted = names.filter_map(|name| Some((name, self.sources.get(name)?))).filter(|(_, known)| !known.went_back);
+        trusted.map(|(name, known)| (name.clone(), known.identity)).collect()
+    }
+
+    /// Whether to elect now. A primary that is silent to this process alone is left in place: as long as the others' heads
+    /// move, somebody reaches it.
+    fn should_elect(&mut self, now: Instant, random: u128) -> Option<Mode> {
+        if !self.options.has_duties {
+            return None;
+        }
+        let after = self.options.failover_after;
+        let after = after + after.mul_f64((random % 1_000) as f64 / 2_000.0);
+        let still_for = self.still_for(now);
+        if self.is_new() {
+            return (self.lead.is_none() && still_for >= (after - self.options.failover_after) / 4).then_some(Mode::First);
+        }
+        let config = self.newest_config()?;
+        if let Some(forced) = self.forced(&config) {
+            return (still_for >= after - self.options.failover_after).then_some(forced);
+        }
+        let is_lost = self.lead.as_ref().is_none_or(|lead| {
+            self.sources.is_silent(lead.evidence.primary(), now, self.options.failover_after)
+        });
+        // promising to too few would only strand them under a term that nobody opens
+        if !self.reaches_majority(&config, |name| self.sources.answers(name)) {
+            let opens = self.orders.opens_minority && config.is_lossy() && is_lost && still_for >= after * 2;
+            return opens.then(|| self.minority(&config)).flatten();
+        }
+        if is_lost {
+            let fails_over = config.failover == Failover::Automatic || !self.options.rules.on(Rule::FailoverAsked);
+            let reopened = || self.last_primary(&config).map(|last| Mode::Switch { from: last.clone(), to: last });
+            return match still_for >= after {
+                true if fails_over => Some(Mode::Majority),
+                true => reopened(),
+                false => None,
+            };
+        }
+        if let Some(switch) = self.switch(now, &config) {
+            return Some(switch);
+        }
+        if self.rival {
+            self.rival = false;
+            return Some(Mode::Majority);
+        }
+        self.strands_somebody(now, after).then(|| {
+            let primary = self.lead.as_ref().map(|lead| lead.evidence.primary().clone());
+            primary.map(|primary| Mode::Switch { from: primary.clone(), to: primary })
+        })?
+    }
+
+    /// For how long no source has moved.
+    fn still_for(&mut self, now: Instant) -> Duration {
+        let moves = self.sources.moves();
+        let since = match self.stillness {
+            Some((before, since)) if before == moves || !self.options.rules.on(Rule::SignsOfLife) => since,
+            _ => now,
+        };
+        self.stillness = Some((moves, since));
+        now.saturating_duration_since(since)
+    }
+
+    /// Whether every source is there and empty.
+    fn is_new(&self) -> bool {
+        self.sources.heads().count() == self.sources.len()
+            && self.sources.heads().all(|(_, head)| head.lead.is_zero() && head.tail.position.is_zero())
+    }
+
+    /// The configuration of the best log that is known. An empty one says nothing: whoever is not there may hold the log.
+    fn newest_config(&self) -> Option<Arc<Config>> {
+        let heads = self.sources.heads().filter(|(_, head)| !head.tail.position.is_zero());
+        let newest = heads.max_by_key(|(_, head)| (head.tail.term, head.tail.position));
+        let config = newest.map(|(_, head): (_, &Head)| head.config.config.clone());
+        config.filter(|config| !self.options.is_begun || config.version.0 > 0)
+    }
+
+    /// The source that was opened last, where it answers. A promise that led to nothing deposed it; to open the same again
+    /// is no failover, and loses nothing.
+    fn last_primary(&self, config: &Config) -> Option<SourceName> {
+        let (name, head) = self.sources.heads().max_by_key(|(_, head)| head.lead)?;
+        let is_last = self.sources.heads().all(|(_, other)| other.tail.term <= head.lead);
+        let is_voter = config.voters.iter().any(|voter| voter.name == *name && self.sources.is_member(voter));
+        (is_last && is_voter && self.sources.answers(name)).then(|| name.clone())
+    }
+
+    fn forced(&mut self, config: &Config) -> Option<Mode> {
+        let forced = self.orders.forced.clone()?;
+        let is_done = self.lead.as_ref().is_some_and(|lead| lead.evidence.term() > forced.above);
+        // the operator was wrong: what answers is neither stopped nor cut off
+        if is_done || forced.absent.iter().any(|name| self.sources.answers(name)) {
+            self.orders.forced = None;
+            return None;
+        }
+        let is_there = |name: &SourceName| forced.absent.contains(name) || self.sources.answers(name);
+        let all_there = config.voters.iter().all(|voter| is_there(&voter.name));
+        all_there.then_some(Mode::Forced { absent: forced.absent })
+    }
+
+    fn minority(&self, config: &Config) -> Option<Mode> {
+        let names = config.voters.iter().map(|voter| &voter.name);
+        let absent: BTreeSet<_> = names.filter(|name| !self.sources.answers(name)).cloned().collect();
+        (absent.len() < config.voters.len()).then_some(Mode::Forced { absent })
+    }
+
+    /// Whether the primary that is wanted is level, so that the switch is short.
+    fn switch(&mut self, now: Instant, config: &Config) -> Option<Mode> {
+        let to = self.orders.primary.clone()?;
+        let lead = self.lead.as_ref()?;
+        let evidence = &lead.evidence;
+        let from = evidence.primary().clone();
+        let is_voter = config.voters.iter().any(|voter| voter.name == to && self.sources.is_member(voter));
+        let is_level = evidence.held_by(&to) >= evidence.committed() && !evidence.committed().is_zero();
+        let is_early = self.orders.switches_at.is_some_and(|at| now < at);
+        if from == to || !is_voter || !is_level || is_early || !self.sources.answers(&to) {
+            return None;
+        }
+        self.orders.switches_at = Some(now + SWITCH_AGAIN);
+        Some(Mode::Switch { from, to })
+    }
+
+    /// Whether a voter stands under a later term than the primary, and has for so long that nobody is about to open it. It
+    /// takes nothing from the primary any more, until that is opened again under a term later still.
+    fn strands_somebody(&mut self, now: Instant, long: Duration) -> bool {
+        let Some(lead) = &self.lead else { return false };
+        let later = self.sources.heads().map(|(_, head)| head.term).filter(|term| *term > lead.evidence.term()).max();
+        let since = match (later, self.stranded) {
+            (None, _) => None,
+            (Some(term), Some((before, since))) if before == term => Some((term, since)),
+            (Some(term), _) => Some((term, now)),
+        };
+        self.stranded = since;
+        since.is_some_and(|(_, since)| now.saturating_duration_since(since) >= long)
+    }
+}

@@ -1,0 +1,58 @@
+//! Which primary a peer obeys.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use polylog_log::{Head, SourceName};
+
+use super::{Lead, Peer};
+use crate::quorum::evidence::Evidence;
+
+impl<T> Peer<T> {
+    /// Takes any head of any source.
+    pub(super) fn saw(&mut self, source: &SourceName, head: &Head, now: Instant) {
+        let is_ours = self.sources.get(source).is_some_and(|known| known.identity == head.identity);
+        if !is_ours {
+            return;
+        }
+        let is_begun = head.config.config.version.0 > 0 || !self.options.is_begun;
+        if head.is_primary() && is_begun {
+            self.obey(source, head);
+        }
+        let Some(lead) = &mut self.lead else { return };
+        if lead.evidence.primary() != source {
+            return lead.evidence.shows(source, head);
+        }
+        self.primary_answered_at = Some(now);
+        if head.term > lead.evidence.term() {
+            self.lead = None;
+        }
+    }
+
+    /// Takes that a source shows less than it showed before: what it said is worth nothing.
+    pub(super) fn distrust(&mut self, source: &SourceName) {
+        if let Some(lead) = &mut self.lead {
+            lead.copies.remove(source);
+            lead.evidence.forget(source);
+            if lead.evidence.primary() == source {
+                self.lead = None;
+            }
+        }
+    }
+
+    /// Takes a head that shows its source to be a primary.
+    pub(super) fn obey(&mut self, source: &SourceName, head: &Head) {
+        match &mut self.lead {
+            Some(lead) if lead.evidence.term() == head.term && lead.evidence.primary() == source => {
+                lead.evidence.leads(head);
+            }
+            Some(lead) if lead.evidence.term() == head.term => self.rival = true,
+            Some(lead) if lead.evidence.term() > head.term => {}
+            _ => {
+                let evidence = Evidence::new(source.clone(), head, self.options.rules);
+                self.lead = Some(Lead { evidence, copies: BTreeMap::new() });
+                self.rival = false;
+                self.group.primary_changed();
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What keeps the log one: each rule exists because a log breaks without it, and the simulation switches each off to prove
+//! that it would notice.
+
+/// A rule of a process; those of sources are [`polylog_log::Rule`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// A source counts only while it stands under the term that is counted.
+    CountUnderTerm,
+    /// A majority commits nothing but together with an entry of its own term.
+    CommitOwnTerm,
+    /// The best log is that with the latest term, then the longest.
+    BestByTerm,
+    /// A majority of the voters promises before anybody is opened.
+    MajorityPromises,
+    /// A new primary is brought to the best log first.
+    Levelled,
+    /// A repeated commit waits for its ack level like a new one.
+    DuplicatesWait,
+    /// A strong read rests on answers that came after it began.
+    FreshProof,
+    /// Each attempt has a nonce of its own.
+    FreshNonce,
+    /// The configuration that an election counts by is that of the best log.
+    ConfigOfBest,
+    /// One voter comes or goes at a time.
+    OneVoter,
+    /// A configuration follows only one that is committed.
+    ConfigCommitted,
+    /// A configuration is written only once the term's opening is committed.
+    ConfigUnderTerm,
+    /// A source that shows less than it showed before does not count any more.
+    WentBack,
+    /// Nobody deposes a primary that others reach.
+    SignsOfLife,
+    /// Learners get nothing that may still vanish.
+    LearnersLast,
+    /// Nobody is opened against the best log's configuration: not where it says that an operator must.
+    FailoverAsked,
+    /// Nothing is written where the ack level cannot be reached.
+    MajorityBeforeWrite,
+    /// What is copied was read under the term that it is sent under.
+    CopiedFromPrimary,
+}
+
+/// The rules in force: all of them, outside tests.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Rules {
+    #[cfg(test)]
+    pub(crate) off: Option<Rule>,
+}
+
+impl Rules {
+    pub(crate) fn on(self, rule: Rule) -> bool {
+        #[cfg(test)]
+        return self.off != Some(rule);
+        #[cfg(not(test))]
+        {
+            let _ = rule;
+            true
+        }
+    }
+}

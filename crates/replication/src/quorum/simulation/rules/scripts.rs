@@ -1,0 +1,351 @@
+//! Scripts: what happens in which order, so that one rule alone stands between the log and its loss. Each is played twice.
+
+use polylog_log::{Acks, Config, Expected, Failover, StreamName};
+
+use crate::quorum::{
+    Operation, Rule,
+    simulation::{
+        plan::Plan,
+        stage::{Played, Stage, Stop, copies, three},
+        world::name,
+    },
+};
+
+/// With the rule a script does no harm; without it a promise is broken.
+fn needs(rule: Rule, script: fn(&mut Stage) -> Played) {
+    needs_in(rule, Plan { page: 1, ..Plan::majority() }, script);
+}
+
+fn needs_in(rule: Rule, plan: Plan, script: fn(&mut Stage) -> Played) {
+    let play = |off| {
+        let mut stage = Stage::new(Plan { off, ..plan.clone() });
+        let played = script(&mut stage);
+        let steps = stage.world.steps;
+        (stage, played, steps)
+    };
+    let (stage, with, _) = play(None);
+    if let Err(Stop::Broken(broken)) = with {
+        stage.world.said.iter().for_each(|line| println!("{line}"));
+        panic!("with {rule:?}: {broken}");
+    }
+    let (stage, without, steps) = play(Some(rule));
+    match without {
+        Err(Stop::Broken(broken)) => println!("{rule:?}: missed after {steps} steps: {broken}"),
+        other => {
+            stage.world.said.iter().for_each(|line| println!("{line}"));
+            panic!("nobody misses {rule:?}: {other:?}");
+        }
+    }
+}
+
+fn broken_if(is_so: bool, what: &str) -> Played {
+    if is_so { Err(Stop::Broken(what.into())) } else { Ok(()) }
+}
+
+/// Until the second term: a commit is in the first source alone, and another was opened without it.
+fn two_histories(stage: &mut Stage) -> Played {
+    stage.open()?;
+    stage.lines(&[(0, 0)]);
+    let before = stage.world.tail_of(0);
+    stage.append(0, 0)?;
+    stage.until("the commit is in the first source", move |world| world.tail_of(0) > before)?;
+    stage.pass(|peer, source, operation| peer == 1 && source != 0 && !copies(operation));
+    stage.until("the second source is opened", |world| world.leads(1, 2))
+}
+
+/// A majority holds an entry of an earlier term, and no later entry of this one.
+#[test]
+fn an_entry_of_an_earlier_term_is_committed_only_together_with_one_of_this() {
+    needs(Rule::CommitOwnTerm, |stage| {
+        two_histories(stage)?;
+        stage.lines(&[(0, 0), (0, 2)]);
+        stage.until("the first source is opened again", |world| world.leads(0, 3))?;
+        let held = stage.world.tail_of(0) - 1;
+        stage.until("the third holds the commit", move |world| world.tail_of(2) >= held)?;
+        stage.pass(|peer, source, operation| peer == 0 && source != 1 && !copies(operation));
+        stage.wait(400)?;
+        stage.lines(&[(1, 1), (1, 2)]);
+        stage.until("the second source is opened again", |world| world.leads(1, 4))?;
+        stage.until("the third follows it", |world| world.sources[&name(2)].head.tail == world.sources[&name(1)].head.tail)
+    });
+}
+
+/// A voter holds the log of an old primary, but stands under a later term already.
+#[test]
+fn a_voter_counts_only_under_the_term_that_is_counted() {
+    needs(Rule::CountUnderTerm, |stage| {
+        two_histories(stage)?;
+        stage.lines(&[(1, 0), (1, 2)]);
+        stage.until("the first source is opened again", |world| world.leads(0, 3))?;
+        let held = stage.world.tail_of(0) - 1;
+        stage.until("the third holds the commit", move |world| world.tail_of(2) >= held)?;
+        // the first process still obeys the first term
+        stage.pass(|peer, source, operation| peer == 0 && source == 2 && matches!(operation, Operation::Head));
+        stage.wait(600)?;
+        stage.lines(&[(1, 1), (1, 2)]);
+        stage.until("the second source is opened again", |world| world.leads(1, 4))?;
+        stage.until("the third follows it", |world| world.sources[&name(2)].head.tail == world.sources[&name(1)].head.tail)
+    });
+}
+
+/// The longest log is not the latest.
+#[test]
+fn the_best_log_is_the_latest_then_the_longest() {
+    needs(Rule::BestByTerm, |stage| {
+        stage.open()?;
+        stage.lines(&[(0, 0)]);
+        let before = stage.world.tail_of(0);
+        for client in 0..4 {
+            stage.append(0, client)?;
+        }
+        stage.until("the first source is ahead", move |world| world.tail_of(0) > before + 3)?;
+        stage.lines(&[(1, 1), (1, 2)]);
+        stage.until("the second source is opened", |world| world.leads(1, 2))?;
+        stage.append(1, 5)?;
+        stage.until("a commit is acknowledged", |world| world.is_told(5))?;
+        stage.lines(&[(0, 0), (0, 2)]);
+        stage.until("another is opened", |world| world.leads(0, 3) || world.leads(2, 3))
+    });
+}
+
+#[test]
+fn nobody_is_opened_without_a_majority() {
+    needs(Rule::MajorityPromises, |stage| {
+        stage.open()?;
+        stage.lines(&[(0, 0), (0, 1)]);
+        stage.append(0, 0)?;
+        stage.until("a commit is acknowledged", |world| world.is_told(0))?;
+        // the third source alone takes part, the second only shows that it is there
+        stage.pass(|peer, source, operation| {
+            peer == 1 && (source == 2 || source == 1 && matches!(operation, Operation::Head))
+        });
+        stage.until("the third source is opened", |world| world.leads(2, 2))
+    });
+}
+
+/// The first try's commit is in the primary alone.
+#[test]
+fn a_repeated_commit_waits_for_its_ack_level() {
+    needs(Rule::DuplicatesWait, |stage| {
+        stage.open()?;
+        let commit = stage.world.commit_of(StreamName::recorded("a-1"), Expected::Any, 1);
+        stage.lines(&[(0, 0), (2, 0)]);
+        let before = stage.world.tail_of(0);
+        stage.append_again(0, 0, commit.clone())?;
+        stage.until("the commit is in the first source", move |world| world.tail_of(0) > before)?;
+        stage.append_again(2, 1, commit)?;
+        stage.wait(200)?;
+        stage.lines(&[(1, 1), (1, 2)]);
+        stage.until("the second source is opened", |world| world.leads(1, 2))
+    });
+}
+
+/// A process that was cut off does not know that another primary answers.
+#[test]
+fn a_strong_read_rests_on_fresh_answers() {
+    needs(Rule::FreshProof, |stage| {
+        stage.open()?;
+        stage.lines(&[(1, 1), (1, 2)]);
+        stage.until("the second source is opened", |world| world.leads(1, 2))?;
+        stage.append(1, 1)?;
+        stage.until("a commit is acknowledged", |world| world.is_told(1))?;
+        stage.lines(&[(0, 0)]);
+        let deadline = stage.world.now + std::time::Duration::from_secs(2);
+        stage.world.begin_read(0, deadline);
+        stage.until("the read ends", |world| !world.clients.proven.is_empty())
+    });
+}
+
+/// Two attempts for one term: the first one's promises are no promises to the second.
+#[test]
+fn an_election_counts_by_the_configuration_of_the_best_log() {
+    let plan = Plan { spare: 2, ..three(None) };
+    needs_in(Rule::ConfigOfBest, plan, |stage| {
+        stage.open()?;
+        // two more voters, told to three of five; the others still count three
+        stage.pass(|_, source, operation| !copies(operation) || source != 1 && source != 2);
+        stage.pass(|_, _, _| true);
+        stage.want(&[0, 1, 2, 3]);
+        stage.until("four are voters", |world| world.voters_at(0) == 4 && world.tail_of(3) == world.tail_of(0))?;
+        stage.until("all know it", |world| (0..4).all(|index| world.voters_at(index) == 4))?;
+        stage.pass(|peer, source, _| peer == 0 && source != 1);
+        stage.want(&[0, 1, 2, 3, 4]);
+        stage.until("five are voters", |world| world.voters_at(0) == 5 && world.voters_at(4) == 5)?;
+        stage.until("three hold it", |world| [0, 3].iter().all(|index| world.voters_at(*index) == 5))?;
+        stage.lines(&[(0, 0), (0, 3), (0, 4)]);
+        stage.append(0, 0)?;
+        stage.until("a commit is acknowledged", |world| world.is_told(0))?;
+        // two of five, both with the commit's absence, and one that counts four
+        stage.lines(&[(1, 1), (1, 2)]);
+        stage.until("another is opened", |world| world.leads(1, 2) || world.leads(2, 2))
+    });
+}
+
+/// Two majorities that share nobody.
+#[test]
+fn one_voter_comes_or_goes_at_a_time() {
+    let plan = Plan { spare: 2, ..three(None) };
+    needs_in(Rule::OneVoter, plan, |stage| {
+        stage.open()?;
+        stage.lines(&[(0, 0), (0, 3), (0, 4)]);
+        stage.want(&[0, 3, 4]);
+        stage.until("the log counts others", |world| world.voters_at(0) == 3 && world.has_voter(0, 4))?;
+        stage.append(0, 0)?;
+        stage.until("a commit is acknowledged", |world| world.is_told(0))?;
+        stage.lines(&[(1, 1), (1, 2)]);
+        stage.until("another is opened", |world| world.leads(1, 2) || world.leads(2, 2))
+    });
+}
+
+/// Two changes in a row, neither of them committed, are two voters at once.
+#[test]
+fn a_configuration_follows_only_one_that_is_committed() {
+    let plan = Plan { spare: 2, ..three(None) };
+    needs_in(Rule::ConfigCommitted, plan, |stage| {
+        stage.open()?;
+        stage.lines(&[(0, 0), (0, 1), (0, 2), (0, 3), (0, 4)]);
+        stage.want(&[0, 1, 2, 3, 4]);
+        stage.until("both learn", |world| {
+            world.learners_at(0) == 2 && (0..5).all(|index| world.tail_of(index) == world.tail_of(0)) && world.is_settled(0)
+        })?;
+        stage.lines(&[(0, 0), (0, 3), (0, 4)]);
+        stage.until("the log counts five", |world| world.voters_at(0) == 5)?;
+        stage.append(0, 0)?;
+        stage.until("a commit is acknowledged", |world| world.is_told(0))?;
+        stage.lines(&[(1, 1), (1, 2)]);
+        stage.until("another is opened", |world| world.leads(1, 2) || world.leads(2, 2))
+    });
+}
+
+/// A configuration of a term that is not committed, and one of a term that never saw it.
+#[test]
+fn a_configuration_is_written_only_once_its_term_is_committed() {
+    let plan = Plan { voters: 4, spare: 1, ..three(None) };
+    needs_in(Rule::ConfigUnderTerm, plan, |stage| {
+        stage.open()?;
+        // under the first term one voter goes, and nobody is told
+        stage.lines(&[(0, 0)]);
+        stage.want_of(0, &[0, 1, 2]);
+        stage.until("the first source counts three", |world| world.voters_at(0) == 3)?;
+        // under the second another goes, before its opening is committed
+        stage.pass(|peer, source, operation| peer == 1 && source != 0 && !copies(operation));
+        stage.want_of(1, &[0, 1, 3]);
+        stage.until("the second source is opened", |world| world.leads(1, 2))?;
+        stage.until("the second source counts three", |world| world.voters_at(1) == 3)?;
+        stage.lines(&[(1, 1), (1, 3)]);
+        stage.append(1, 1)?;
+        stage.until("a commit is acknowledged", |world| world.is_told(1))?;
+        stage.lines(&[(0, 0), (0, 2)]);
+        stage.until("another is opened", |world| world.leads(0, 3) || world.leads(2, 3))
+    });
+}
+
+/// One process is cut off from the primary, the other is not.
+#[test]
+fn a_primary_that_others_reach_is_left_in_place() {
+    needs(Rule::SignsOfLife, |stage| {
+        stage.open()?;
+        let term = stage.world.term_of(0);
+        stage.pass(|peer, source, _| peer != 1 || source != 0);
+        stage.wait(5_000)?;
+        broken_if(stage.world.term_of(2) != term, "a primary that others reach was deposed")
+    });
+}
+
+#[test]
+fn nobody_fails_over_where_the_operator_must() {
+    let plan = Plan { failover: Failover::Manual, ..three(None) };
+    needs_in(Rule::FailoverAsked, plan, |stage| {
+        stage.open()?;
+        stage.pass(|_, source, _| source != 0);
+        stage.wait(3_000)?;
+        let is_other = stage.world.leads(1, 2) || stage.world.leads(2, 2);
+        broken_if(is_other, "another primary without the operator's word")
+    });
+}
+
+#[test]
+fn nothing_is_written_that_cannot_be_acknowledged() {
+    needs(Rule::MajorityBeforeWrite, |stage| {
+        stage.open()?;
+        stage.lines(&[(0, 0)]);
+        stage.wait(1_500)?;
+        let before = stage.world.tail_of(0);
+        stage.append(0, 0)?;
+        stage.wait(500)?;
+        broken_if(stage.world.tail_of(0) != before, "written where no majority is")
+    });
+}
+
+/// What was read came of the primary of another term, and goes to a source that has just promised that term.
+#[test]
+fn a_learner_gets_only_what_is_settled() {
+    let plan = Plan { learners: 1, ..three(None) };
+    needs_in(Rule::LearnersLast, plan, |stage| {
+        stage.open()?;
+        stage.until("the learner is level", |world| world.tail_of(3) == world.tail_of(0))?;
+        stage.lines(&[(0, 0), (0, 3)]);
+        stage.append(0, 0)?;
+        stage.wait(300)?;
+        stage.pass(|peer, source, _| peer == 1 && source != 0);
+        stage.until("the second source is opened", |world| world.leads(1, 2))?;
+        stage.until("the learner follows", |world| world.sources[&name(3)].head.tail == world.sources[&name(1)].head.tail)
+    });
+}
+
+/// What scripts of other strategies show once: nothing is lost by a switch, and a forced opening waits for its word.
+#[test]
+fn a_switch_loses_nothing_even_where_one_source_acknowledges() {
+    let plan = Plan { acks: Acks::Count(1), failover: Failover::Never, ..three(None) };
+    let mut stage = Stage::new(plan);
+    let script = |stage: &mut Stage| {
+        stage.open()?;
+        stage.pass(|_, _, _| true);
+        for client in 0..4 {
+            stage.append(0, client)?;
+        }
+        stage.world.peers.iter_mut().for_each(|peer| peer.want_primary(Some(name(1))));
+        stage.until("the second source is opened", |world| world.leads(1, 2))?;
+        stage.until("all are told", |world| (0..4).all(|client| world.is_told(client)))?;
+        let removed: usize = stage.world.sources.values().map(|source| source.removed.len()).sum();
+        broken_if(removed > 0, "a switch cut something")
+    };
+    assert_eq!(script(&mut stage), Ok(()), "{:#?}", stage.world.said);
+}
+
+#[test]
+fn a_log_is_opened_without_those_that_are_gone_only_on_the_operators_word() {
+    let plan = Plan { voters: 2, failover: Failover::Automatic, ..three(None) };
+    let mut stage = Stage::new(plan);
+    let script = |stage: &mut Stage| {
+        stage.open()?;
+        let gone = std::collections::BTreeSet::from([name(0)]);
+        assert!(stage.world.peers[0].force(gone.clone()).is_err(), "it answers");
+        stage.pass(|_, source, _| source != 0);
+        stage.wait(3_000)?;
+        broken_if(stage.world.leads(1, 2), "opened by itself")?;
+        let forced = stage.world.peers[0].force(gone);
+        assert_eq!(forced, Ok(()));
+        stage.until("the second source is opened", |world| world.leads(1, 2))?;
+        stage.pass(|_, _, _| true);
+        stage.append(1, 0)?;
+        stage.until("the first follows, and a commit is acknowledged", |world| {
+            world.is_told(0) && world.sources[&name(0)].head.tail == world.sources[&name(1)].head.tail
+        })
+    };
+    assert_eq!(script(&mut stage), Ok(()), "{:#?}", stage.world.said);
+}
+
+impl Stage {
+    /// All processes are told which sources shall be voters.
+    fn want(&mut self, voters: &[usize]) {
+        (0..self.world.peers.len()).for_each(|peer| self.want_of(peer, voters));
+    }
+
+    fn want_of(&mut self, peer: usize, voters: &[usize]) {
+        let members = voters.iter().map(|index| self.world.member_of(*index));
+        let config: Config = (*self.world.sources[&name(0)].head.config.config).clone();
+        let config = Config { voters: members.collect(), learners: Vec::new(), ..config };
+        self.world.peers[peer].want_config(Some(config));
+    }
+}
