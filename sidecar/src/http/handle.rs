@@ -81,7 +81,7 @@ async fn to(server: Arc<Server>, peer: Arc<Peer>, resource: Resource, request: R
         Resource::Of(store, resource) => (store, resource),
     };
     if let Some(forward) = server.forwarded(store.as_deref()) {
-        return forward::request(&server, forward, store.is_some(), &resource, parts, body).await;
+        return forward::request(&server, forward, store.is_some(), &resource, parts, body).boxed().await;
     }
     let context = Context::new(server, peer, store.as_deref(), parts)?;
     // each in its own size, on the heap: in one, every request would be as large as the largest, and is moved several
