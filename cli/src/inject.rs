@@ -7,7 +7,7 @@ use std::{fs, io::Read, path::PathBuf};
 
 use clap::Args;
 use polylog_crds::{event_store::EventStoreSpec, values::NamespaceName};
-use polylog_injection::{Existing, Injection, Settings, inject, pod_template};
+use polylog_injection::{Existing, Injection, Settings, Warning, inject, pod_template};
 use serde_json::Value;
 
 use self::{documents::Document, known::Known};
@@ -136,9 +136,16 @@ fn injected(
         match injection.map_err(|error| refused(error.to_string()))? {
             Injection::NotAsked => {}
             Injection::Done { warnings, .. } if !warnings.is_empty() => {
-                let polylog_injection::Warning::UnknownStore(store) = &warnings[0];
-                let next = "give its manifest too, with --filename or --stores";
-                return Err(refused(format!("EventStore {store} is in none of the files; {next}")));
+                return Err(refused(match &warnings[0] {
+                    Warning::UnknownStore(store) => {
+                        let next = "give its manifest too, with --filename or --stores";
+                        format!("EventStore {store} is in none of the files; {next}")
+                    }
+                    Warning::NoGateway(store) => {
+                        let next = "give it as it is in the cluster (kubectl get -o yaml), with --stores";
+                        format!("where the gateway of EventStore {store} is, is in none of the files; {next}")
+                    }
+                }));
             }
             Injection::Done { pod, .. } => {
                 *template = pod;

@@ -30,6 +30,14 @@ pub struct OperatorArgs {
     /// Name of the Lease that makes one of several operators the leader
     #[arg(long, env = "POLYLOG_LEASE", default_value = "polylog-operator", value_name = "NAME")]
     pub lease: ObjectName,
+    /// Secret, in the namespace of this process, of the authority that vouches for gateways; made if it is not there
+    #[arg(
+        long,
+        env = "POLYLOG_AUTHORITY_SECRET",
+        default_value = "polylog-operator-authority",
+        value_name = "NAME"
+    )]
+    pub authority_secret: ObjectName,
     /// Port of /livez, /readyz and /metrics; 0 chooses one
     #[arg(long, env = "POLYLOG_HEALTH_PORT", default_value_t = 7301, value_name = "PORT")]
     pub health_port: u16,

@@ -15,6 +15,7 @@ use polylog_crds::values::NamespaceName;
 use crate::{
     OperatorArgs,
     election::Leadership,
+    entrance::{self, Pairs},
     event_store::Guarded,
     metrics::Metrics,
     namespaces::{Namespaces, Tended},
@@ -30,6 +31,10 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) namespaces: Namespaces,
     pub(crate) objects: Objects,
+    /// What gateways are given so that other pods can come in.
+    pub(crate) entrance: entrance::Known,
+    /// The certificates of gateways.
+    pub(crate) pairs: Pairs,
     pub(crate) pods: Pods,
     pub(crate) recorder: Recorder,
     /// The EventStores of every scope: what one holds, none of another may take.

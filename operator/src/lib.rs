@@ -7,6 +7,7 @@ mod certificates;
 mod config;
 mod context;
 mod election;
+mod entrance;
 mod event_store;
 mod fresh_pods;
 mod health;

@@ -21,7 +21,7 @@ pub(crate) const FORMAT: (&str, &str) =
     (polylog_sidecar::config::MANIFEST_FORMAT_ANNOTATION, polylog_sidecar::config::MANIFEST_FORMAT);
 
 /// Port of the gateway's API.
-pub(crate) const API_PORT: u16 = 7300;
+pub(crate) const API_PORT: u16 = polylog_injection::names::GATEWAY_PORT;
 /// Port of its probes and metrics.
 pub(crate) const HEALTH_PORT: u16 = 7301;
 

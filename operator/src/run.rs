@@ -6,14 +6,17 @@ use kube::{
 };
 use parking_lot::RwLock;
 use polylog_injection::Settings;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     OperatorArgs,
     context::Context,
     election::{Candidate, ElectionError, Leadership},
-    event_store,
+    entrance, event_store,
     health::Health,
     metrics::Metrics,
     namespaces::Namespaces,
@@ -151,6 +154,7 @@ fn control(
     stop: &CancellationToken,
 ) -> TaskTracker {
     let reporter = Reporter { controller: CONTROLLER.into(), instance: Some(args.pod.to_string()) };
+    let (told, entrance) = watch::channel(entrance::Common::default());
     let context = Arc::new(Context {
         args: args.clone(),
         client: client.clone(),
@@ -158,11 +162,16 @@ fn control(
         metrics,
         namespaces: Namespaces::new(args, client.clone()),
         objects: Objects::default(),
+        entrance,
+        pairs: entrance::Pairs::default(),
         pods: Pods::default(),
         recorder: Recorder::new(client.clone(), reporter),
         stores: RwLock::default(),
     });
     let tasks = TaskTracker::new();
+    let (until, own, secret) = (stop.clone(), args.namespace.clone(), args.authority_secret.clone());
+    let keeping = entrance::keep(client.clone(), own, secret, told);
+    tasks.spawn(async move { until.run_until_cancelled(keeping).await });
     let (claims, until) = (context.clone(), stop.clone());
     tasks.spawn(async move {
         tokio::select! {

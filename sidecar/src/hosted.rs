@@ -69,7 +69,7 @@ pub(crate) struct Waiting {
     pub(crate) name: String,
     pub(crate) sources: Vec<DeclaredSource>,
     /// What the caller may do once it is open, as the manifest says.
-    pub(crate) access: Option<Access>,
+    pub(crate) access: Option<Arc<Access>>,
     /// What is answered until then.
     pub(crate) problem: Problem,
 }

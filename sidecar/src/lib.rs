@@ -7,6 +7,7 @@ mod configuration;
 mod drain;
 mod entrance;
 mod filter;
+mod forward;
 mod grpc;
 mod hosted;
 pub mod http;

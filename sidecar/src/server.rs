@@ -8,6 +8,7 @@ use crate::{
     configuration::Configurations,
     drain::Drain,
     entrance::Entrance,
+    forward::Forward,
     hosted::{Hosted, Waiting},
     http::{Bounds, Guard, Room, body},
     identity::{Peer, Subject, Workload},
@@ -43,6 +44,8 @@ pub(crate) enum Served {
     Open(Arc<Hosted>),
     /// It cannot be opened yet.
     Waiting(Arc<Waiting>),
+    /// It is reached through its gateway.
+    Forwarded(Arc<Forward>),
 }
 
 /// What the process calls ready.
@@ -118,7 +121,7 @@ impl Server {
     pub(crate) fn open_stores(&self) -> Vec<Arc<Hosted>> {
         let open = |served: &Served| match served {
             Served::Open(hosted) => Some(hosted.clone()),
-            Served::Waiting(_) => None,
+            Served::Waiting(_) | Served::Forwarded(_) => None,
         };
         self.stores.load().values().filter_map(open).collect()
     }
@@ -192,7 +195,12 @@ impl Server {
     /// Most bytes of a message, before it is known which store it is for.
     pub(crate) fn largest_message(&self) -> usize {
         let largest = |hosted: Arc<Hosted>| body::largest(hosted.policy().limits);
-        let largest = self.open_stores().into_iter().map(largest).max();
+        let forwarded = |served: &Served| match served {
+            Served::Forwarded(forward) => Some(forward.largest),
+            Served::Open(_) | Served::Waiting(_) => None,
+        };
+        let forwarded: Vec<usize> = self.stores.load().values().filter_map(forwarded).collect();
+        let largest = self.open_stores().into_iter().map(largest).chain(forwarded).max();
         largest.unwrap_or_else(|| body::largest(polylog_log::Limits::default()))
     }
 
@@ -213,11 +221,28 @@ impl Server {
         })
     }
 
+    /// The gateway through which this store, or that of the short path, is reached, if it is.
+    pub(crate) fn forwarded(&self, name: Option<&str>) -> Option<Arc<Forward>> {
+        let default = self.default_store.load();
+        let name = name.or(default.as_ref().map(|name| name.as_str()))?;
+        match self.stores.load().get(name)? {
+            Served::Forwarded(forward) => Some(forward.clone()),
+            Served::Open(_) | Served::Waiting(_) => None,
+        }
+    }
+
+    /// Whether any store is reached through its gateway.
+    pub(crate) fn forwards(&self) -> bool {
+        self.stores.load().values().any(|served| matches!(served, Served::Forwarded(_)))
+    }
+
     /// The same, where it is open.
     pub(crate) fn store(&self, name: Option<&str>) -> Result<Arc<Hosted>, Problem> {
         match self.find(name)? {
             Served::Open(hosted) => Ok(hosted),
             Served::Waiting(waiting) => Err(waiting.problem.clone()),
+            // it has become so since the request was looked at
+            Served::Forwarded(forward) => Err(forward.unreachable("it is reached through its gateway now")),
         }
     }
 

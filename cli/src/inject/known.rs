@@ -86,7 +86,8 @@ impl Known {
         for (key, store) in &manifests.stores {
             let namespace = self.namespace_of(store.json()).map_err(Failure::Usage)?;
             let name = key.name.clone();
-            let known = Store::new(name.as_str(), &store.object.spec);
+            let authority = store.status().get("gatewayAuthority").and_then(serde_json::Value::as_str);
+            let known = Store::new(name.as_str(), &store.object.spec).with_authority(authority);
             self.stores.insert(ObjectKey { namespace, name }, known);
         }
         Ok(())

@@ -59,7 +59,9 @@ pub fn after_an_installation(bed: &Bed) {
     {
         assert_eq!(outcome(&broken, check).0, "failed", "{check}");
     }
-    assert_eq!(outcome(&broken, "ApprovalRequired").0, "warning");
+    for check in ["ApprovalRequired", "claim"] {
+        assert_eq!(outcome(&broken, check).0, "warning", "{check}");
+    }
 
     // each fix
     let (_, fix) = outcome(&broken, "Secrets");
@@ -86,6 +88,14 @@ pub fn after_an_installation(bed: &Bed) {
         "metadata": { "name": "polylog-operator", "namespace": "ops" },
         "spec": { "holderIdentity": "polylog-operator-a", "renewTime": format!("{now:.6}") },
     }));
+    let claim = |holder: &str| {
+        bed.apply(&json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": { "name": "polylog-installation", "namespace": "shop" },
+            "spec": { "holderIdentity": holder, "renewTime": format!("{now:.6}"), "leaseDurationSeconds": 540 },
+        }));
+    };
+    claim("ops/polylog-operator");
     // as a kubelet would
     let pods = until("the operator's pods", || Some(bed.list("pods", "ops")).filter(|pods| pods.len() == 2));
     for (index, pod) in pods.iter().enumerate() {
@@ -124,6 +134,25 @@ pub fn after_an_installation(bed: &Bed) {
     assert_eq!(viewer.status.code(), Some(0), "{}", text(&viewer.stdout));
     assert_eq!(outcome(&viewer, "operators").0, "unknown");
     assert_eq!(outcome(&viewer, "Ready").0, "passed");
+
+    // another installation was there first
+    claim("elsewhere/polylog-operator");
+    let taken = bed.polylog(&["check", "-o", "json"]);
+    assert_eq!((taken.status.code(), outcome(&taken, "claim").0), (Some(1), "failed".into()));
+    claim("ops/polylog-operator");
+
+    // where labels decide, a namespace without it is nobody's
+    let set = |variable: &str| {
+        bed.kubectl(&["set", "env", "deployment/polylog-operator", "--namespace=ops", variable]);
+    };
+    set("POLYLOG_WATCH_LABELLED=true");
+    let unlabelled = bed.polylog(&["check", "-o", "json"]);
+    assert_eq!(outcome(&unlabelled, "operator").0, "failed", "{}", text(&unlabelled.stdout));
+    let (_, fix) = outcome(&unlabelled, "operator");
+    bed.kubectl(&fix.split_whitespace().skip(1).collect::<Vec<_>>());
+    let given = checks(&bed.polylog(&["check", "-o", "json"]));
+    assert!(given.iter().all(|(_, check, ..)| check != "operator"), "{given:#?}");
+    set("POLYLOG_WATCH_LABELLED-");
 
     // a second one that looks after everything
     let mut other = bed.list("deployments", "ops").remove(0);

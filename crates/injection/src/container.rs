@@ -2,8 +2,9 @@ use polylog_crds::event_store::Resources;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Settings, Store,
-    names::{CONFIGURATION_FOLDER, CONTAINER, METRICS_PORT, TOKEN_FOLDER, VOLUME},
+    Settings,
+    mark::{Elsewhere, Wanted},
+    names::{self, CONFIGURATION_FOLDER, CONTAINER, GATEWAYS_VARIABLE, METRICS_PORT, TOKEN_FOLDER, VOLUME},
     request::Ports,
 };
 
@@ -13,7 +14,7 @@ pub(crate) fn name(container: &Value) -> &str {
 }
 
 /// The sidecar: an init container that goes on running, so that it is there before the others and ends after them.
-pub(crate) fn sidecar(store: &Store, ports: Ports, settings: &Settings, is_root: bool) -> Value {
+pub(crate) fn sidecar(wanted: &Wanted<'_>, ports: Ports, settings: &Settings, is_root: bool) -> Value {
     let mut container = json!({
         "name": CONTAINER,
         "image": settings.image,
@@ -32,7 +33,7 @@ pub(crate) fn sidecar(store: &Store, ports: Ports, settings: &Settings, is_root:
         },
         // no readiness probe: a native sidecar's counts for its pod, and a database that is down would take every pod out
         // of its Service
-        "resources": resources(store.resources.as_ref()),
+        "resources": resources(wanted.own.resources.as_ref()),
         "securityContext": security(is_root),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
@@ -43,7 +44,21 @@ pub(crate) fn sidecar(store: &Store, ports: Ports, settings: &Settings, is_root:
     if let Some(policy) = &settings.pull_policy {
         container["imagePullPolicy"] = policy.as_str().into();
     }
+    if !wanted.elsewhere.is_empty() {
+        let gateways: Value = wanted.elsewhere.iter().map(gateway).collect();
+        container["env"] = json!([{ "name": GATEWAYS_VARIABLE, "value": gateways.to_string() }]);
+    }
     container
+}
+
+/// Where a store of another namespace is: nothing of that namespace can be mounted here.
+fn gateway((key, authority): &Elsewhere<'_>) -> Value {
+    let address = names::gateway(key.namespace.as_str(), key.name.as_str());
+    let mut gateway = json!({ "store": format!("{}/{}", key.namespace, key.name), "address": address });
+    if let Some(authority) = authority {
+        gateway["authority"] = authority.as_ref().into();
+    }
+    gateway
 }
 
 const ROLE: &str = "sidecar";

@@ -18,17 +18,6 @@ pub enum InjectionError {
     /// Name each store once.
     #[error("annotation {MORE_STORES_ANNOTATION} names the EventStore {0} twice, or it is the pod's own")]
     Repeated(ObjectKey),
-    /// Use a store of the pod's own namespace.
-    #[error(
-        "EventStore {store} is in another namespace than the pod ({pod}): it can only be reached through its gateway, which \
-         this version cannot do; use an EventStore of the namespace {pod}"
-    )]
-    OtherNamespace {
-        /// The store.
-        store: ObjectKey,
-        /// The pod's namespace.
-        pod: String,
-    },
     /// Correct the annotation.
     #[error(
         "annotation {PORTS_ANNOTATION} {0:?}: write two different ports, of the API and of probes, as \"7400,7401\""

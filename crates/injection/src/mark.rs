@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use polylog_crds::{manifests::ObjectKey, values::NamespaceName};
 use ring::digest;
@@ -56,7 +56,12 @@ pub(crate) struct Wanted<'a> {
     pub(crate) own: Store,
     further: Vec<(&'a ObjectKey, Store)>,
     pub(crate) unknown: Vec<&'a ObjectKey>,
+    /// Stores of other namespaces.
+    pub(crate) elsewhere: Vec<Elsewhere<'a>>,
 }
+
+/// A store of another namespace, and who vouches for its gateway; `None` = that is not known.
+pub(crate) type Elsewhere<'a> = (&'a ObjectKey, Option<Arc<str>>);
 
 impl<'a> Wanted<'a> {
     pub(crate) fn of(request: &'a Request, stores: &Stores) -> Self {
@@ -70,7 +75,9 @@ impl<'a> Wanted<'a> {
         };
         let own = find(&request.own);
         let further = request.further.iter().map(|key| (key, find(key))).collect();
-        Self { own, further, unknown }
+        let authority = |key| stores.get(key).and_then(|store| store.authority.clone());
+        let elsewhere = request.elsewhere.iter().map(|key| (key, authority(key))).collect();
+        Self { own, further, unknown, elsewhere }
     }
 
     pub(crate) fn mounts(&self) -> Mounts {

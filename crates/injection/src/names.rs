@@ -21,6 +21,11 @@ pub const URL_VARIABLE: &str = "POLYLOG_URL";
 /// Variable with the target of gRPC, in every container.
 pub const GRPC_VARIABLE: &str = "POLYLOG_GRPC";
 
+/// Variable of the sidecar: where the gateways of stores of other namespaces are, as a JSON list.
+pub const GATEWAYS_VARIABLE: &str = "POLYLOG_GATEWAYS";
+/// Port of a gateway.
+pub const GATEWAY_PORT: u16 = 7300;
+
 /// Where a process in a cluster finds its configuration.
 pub const CONFIGURATION_FOLDER: &str = "/etc/polylog";
 /// The folder in which it finds `token`, the pod's service account token. The volume is mounted here too, since a file
@@ -31,7 +36,18 @@ pub const TOKEN_AUDIENCE: &str = "polylog";
 /// How long a token lasts, in seconds; the kubelet renews it at four fifths of that.
 pub const TOKEN_SECONDS: u32 = 3600;
 
-/// The ConfigMap that holds the manifests of a store for its processes: keys `eventstore.yaml`, `strategy.yaml`.
+/// The ConfigMap that holds the manifests of a store for its processes (keys `eventstore.yaml`, `strategy.yaml`), and where
+/// its gateway is ([`GATEWAY_ADDRESS`], [`GATEWAY_AUTHORITY`]).
 pub fn config_map(store: &str) -> String {
     format!("polylog-{store}")
+}
+
+/// Key of that ConfigMap: `host:port` of the gateway.
+pub const GATEWAY_ADDRESS: &str = "gateway-address";
+/// Key of that ConfigMap: certificates, in PEM, of who vouches for the gateway.
+pub const GATEWAY_AUTHORITY: &str = "gateway-ca.crt";
+
+/// `host:port` of the gateway of a store.
+pub fn gateway(namespace: &str, store: &str) -> String {
+    format!("polylog-{store}.{namespace}.svc:{GATEWAY_PORT}")
 }

@@ -41,6 +41,8 @@ pub enum Injection {
 pub enum Warning {
     /// There is no such EventStore.
     UnknownStore(ObjectKey),
+    /// A store of another namespace is not known, or has no gateway yet.
+    NoGateway(ObjectKey),
 }
 
 impl fmt::Display for Warning {
@@ -50,6 +52,10 @@ impl fmt::Display for Warning {
                 f,
                 "EventStore {store} is not known: the pod waits in its init phase; apply the EventStore, and make the \
                  pod anew, since a pod is given its Secrets when it is made"
+            ),
+            Self::NoGateway(store) => write!(
+                f,
+                "EventStore {store} is not known, or has no gateway yet: requests to it are answered                  invalid_configuration; apply it, and make the pod anew, since a pod is told of the gateways of other                  namespaces when it is made"
             ),
         }
     }
@@ -86,7 +92,7 @@ pub fn inject(
             let ports = ports_of(&old).unwrap_or(chosen);
             (old, ports, false)
         }
-        None => (sidecar(&wanted.own, chosen, settings, is_root(spec)), chosen, true),
+        None => (sidecar(&wanted, chosen, settings, is_root(spec)), chosen, true),
     };
     check_ports(spec, ports)?;
     for container in containers(spec)? {
@@ -103,7 +109,9 @@ pub fn inject(
     }
     // one that was written before knows its store, whether we do or not
     let unknown = wanted.unknown.iter().filter(|_| is_new);
-    let warnings = unknown.map(|key| Warning::UnknownStore((*key).clone())).collect();
+    let mut warnings: Vec<Warning> = unknown.map(|key| Warning::UnknownStore((*key).clone())).collect();
+    let without = wanted.elsewhere.iter().filter(|(_, authority)| is_new && authority.is_none());
+    warnings.extend(without.map(|(key, _)| Warning::NoGateway((*key).clone())));
     Ok(Injection::Done { pod, warnings })
 }
 

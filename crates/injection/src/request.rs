@@ -16,6 +16,8 @@ pub struct Request {
     pub own: ObjectKey,
     /// Stores of the same namespace beside it.
     pub further: Vec<ObjectKey>,
+    /// Stores of other namespaces, which are reached through their gateways.
+    pub elsewhere: Vec<ObjectKey>,
     /// Ports that it chose.
     pub ports: Option<Ports>,
 }
@@ -43,15 +45,16 @@ impl Request {
     pub fn read(namespace: &NamespaceName, metadata: &Value) -> Result<Option<Self>, InjectionError> {
         let Some(label) = text(metadata, "labels", STORE_LABEL) else { return Ok(None) };
         let own = key(namespace, label).ok_or_else(|| InjectionError::StoreName(label.to_owned()))?;
-        let further = match text(metadata, "annotations", MORE_STORES_ANNOTATION) {
+        let more = match text(metadata, "annotations", MORE_STORES_ANNOTATION) {
             None => Vec::new(),
-            Some(list) => further(&own, list)?,
+            Some(list) => more(&own, list)?,
         };
+        let (further, elsewhere) = more.into_iter().partition(|store| store.namespace == own.namespace);
         let ports = match text(metadata, "annotations", PORTS_ANNOTATION) {
             None => None,
             Some(text) => Some(ports(text).ok_or_else(|| InjectionError::Ports(text.to_owned()))?),
         };
-        Ok(Some(Self { own, further, ports }))
+        Ok(Some(Self { own, further, elsewhere, ports }))
     }
 }
 
@@ -64,7 +67,7 @@ fn key(namespace: &NamespaceName, name: &str) -> Option<ObjectKey> {
     Some(ObjectKey { namespace: namespace.clone(), name: name.parse::<ObjectName>().ok()? })
 }
 
-fn further(own: &ObjectKey, list: &str) -> Result<Vec<ObjectKey>, InjectionError> {
+fn more(own: &ObjectKey, list: &str) -> Result<Vec<ObjectKey>, InjectionError> {
     let mut found: Vec<ObjectKey> = Vec::new();
     for item in list.split(',').map(str::trim) {
         let invalid = || InjectionError::MoreStores(list.to_owned());
@@ -73,9 +76,6 @@ fn further(own: &ObjectKey, list: &str) -> Result<Vec<ObjectKey>, InjectionError
             Some((namespace, name)) => namespace.parse().ok().and_then(|namespace| key(&namespace, name)),
         };
         let store = store.ok_or_else(invalid)?;
-        if store.namespace != own.namespace {
-            return Err(InjectionError::OtherNamespace { store, pod: own.namespace.to_string() });
-        }
         if store == *own || found.contains(&store) {
             return Err(InjectionError::Repeated(store));
         }

@@ -15,6 +15,8 @@ pub struct Store {
     pub(crate) resources: Option<Resources>,
     /// Below the store's folder.
     pub(crate) files: Vec<File>,
+    /// Who vouches for its gateway, in PEM, once it has one.
+    pub(crate) authority: Option<Arc<str>>,
 }
 
 /// A key of an object of the store's namespace, and the file as which a pod sees it.
@@ -57,6 +59,12 @@ impl Store {
         store
     }
 
+    /// The same, with who vouches for its gateway (`status.gatewayAuthority`).
+    #[must_use]
+    pub fn with_authority(self, authority: Option<&str>) -> Self {
+        Self { authority: authority.map(Arc::from), ..self }
+    }
+
     /// A store that is not there (yet): its ConfigMap's name is known, its Secrets' are not.
     pub(crate) fn unknown(name: &str) -> Self {
         let manifest = |key: &str| File {
@@ -67,7 +75,13 @@ impl Store {
         Self {
             ports: Ports::default(),
             resources: None,
-            files: vec![manifest("eventstore.yaml"), manifest("strategy.yaml")],
+            files: vec![
+                manifest("eventstore.yaml"),
+                manifest("strategy.yaml"),
+                manifest(names::GATEWAY_ADDRESS),
+                manifest(names::GATEWAY_AUTHORITY),
+            ],
+            authority: None,
         }
     }
 }

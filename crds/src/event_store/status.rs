@@ -34,6 +34,10 @@ pub struct EventStoreStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 320))]
     pub endpoint: Option<String>,
+    /// Certificates, in PEM, of who vouches for the gateway to other namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32768))]
+    pub gateway_authority: Option<String>,
     /// Texts for the columns of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<StatusSummary>,

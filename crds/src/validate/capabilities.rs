@@ -180,10 +180,7 @@ impl Capabilities {
     /// What the gateway of this version can do: what is the operator's is no business of its own.
     pub const GATEWAY: Self = Self {
         program: "the gateway",
-        features: &[
-            IN_A_CLUSTER,
-            &[(Feature::DeleteData, Support::Works), (Feature::GatewayTls, Support::Works)],
-        ],
+        features: &[IN_A_CLUSTER, &[(Feature::DeleteData, Support::Works)]],
         ..Self::OPERATOR
     };
 
@@ -212,6 +209,8 @@ const IN_A_CLUSTER: Features = &[
     (Feature::AdoptNever, Support::Works),
     (Feature::ApproveEveryStep, Support::Works),
     (Feature::ApproveSlowSteps, Support::Works),
+    (Feature::GatewayDelivery, Support::Works),
+    (Feature::GatewayTls, Support::Works),
     (Feature::PlanWithoutApplying, Support::Works),
     (Feature::PodEnrichment, Support::Works),
     (Feature::ReadLocally, Support::NoEffect("there is one source to read from")),

@@ -17,13 +17,13 @@ pub(crate) struct IssueError(#[from] rcgen::Error);
 /// A certificate with its key, both PEM. Shown without the key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Issued {
+pub(crate) struct Issued {
     /// The common name.
     pub(super) name: String,
-    pub(super) certificate: String,
-    pub(super) key: String,
-    pub(super) not_before: Timestamp,
-    pub(super) not_after: Timestamp,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
 }
 
 impl std::fmt::Debug for Issued {
@@ -48,7 +48,7 @@ impl Issued {
 /// A new authority, valid from now on.
 pub(super) fn authority(now: Timestamp, lifetime: SignedDuration) -> Result<Issued, IssueError> {
     let key = KeyPair::generate()?;
-    let name = format!("polylog webhook authority {}", now.as_second());
+    let name = format!("polylog operator authority {}", now.as_second());
     let certificate = authority_params(&name, now, lifetime).self_signed(&key)?.pem();
     Ok(issued(name, certificate, &key, now, lifetime))
 }
@@ -70,7 +70,7 @@ pub(super) fn serving(
     let left = authority.not_after.duration_since(now);
     let lifetime = lifetime.min(left);
     let key = KeyPair::generate()?;
-    let name = "polylog webhook".to_owned();
+    let name = "polylog".to_owned();
     let mut params = params(&name, now, lifetime);
     params.subject_alt_names = hosts
         .iter()

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use serde::{Deserialize, Serialize};
 
-use super::authority::Issued;
+use super::authority::{self, IssueError, Issued};
 
 /// Keys of the Secret. The first holds everything; the others are for people and their tools.
 const STATE: &str = "state.json";
@@ -50,20 +50,35 @@ pub(super) struct Previous {
 
 impl Contents {
     /// What the API server is to trust: one PEM after the other.
-    pub(super) fn trusted(&self) -> String {
+    pub(crate) fn trusted(&self) -> String {
         let next = self.next.as_ref().map(|next| next.authority.certificate.as_str());
         let previous = self.previous.as_ref().map(|previous| previous.certificate.as_str());
         let authority = Some(self.authority.certificate.as_str());
         [previous, authority, next].into_iter().flatten().collect()
     }
 
+    /// What the authority that signs now is called.
+    pub(crate) fn signs_as(&self) -> &str {
+        &self.authority.name
+    }
+
+    /// A certificate for these DNS names, by the authority that signs now.
+    pub(crate) fn issue(
+        &self,
+        hosts: &[String],
+        now: Timestamp,
+        lifetime: SignedDuration,
+    ) -> Result<Issued, IssueError> {
+        authority::serving(&self.authority, hosts, now, lifetime)
+    }
+
     /// From a Secret's data; `None` where there is nothing that can be used, so that it is made anew.
-    pub(super) fn read(data: &BTreeMap<String, ByteString>) -> Option<Self> {
+    pub(crate) fn read(data: &BTreeMap<String, ByteString>) -> Option<Self> {
         serde_json::from_slice(&data.get(STATE)?.0).ok()
     }
 
     /// As a Secret's data.
-    pub(super) fn write(&self) -> BTreeMap<String, ByteString> {
+    pub(crate) fn write(&self) -> BTreeMap<String, ByteString> {
         let state = serde_json::to_string(self).expect("texts and times are JSON");
         let values = [
             (STATE, state),

@@ -31,7 +31,7 @@ impl Default for Lifetimes {
 ///
 /// A new authority goes through three steps: trusted beside the old one; signs, while the old one is still trusted; alone.
 /// At every moment every process shows a certificate that the API server trusts.
-pub(super) fn next(
+pub(crate) fn next(
     contents: Option<&Contents>,
     hosts: &[String],
     trusted: &str,

@@ -65,6 +65,10 @@ impl References {
                 references.connection(connection);
             }
         }
+        if let Some(reference) = spec.gateway.as_ref().and_then(|gateway| gateway.tls_secret_ref.as_ref()) {
+            references.secret(&reference.name, None, "tls.crt");
+            references.secret(&reference.name, None, "tls.key");
+        }
         let validation = spec.events.as_ref().and_then(|events| events.validation.as_ref());
         let schemas = validation.and_then(|validation| validation.schemas_ref.as_ref());
         references.config_maps.extend(schemas.map(|reference| reference.name.clone()));
@@ -197,7 +201,8 @@ impl Reader<'_> {
                 format!("Secret {namespace}/{} lacks {}: add it", secret.name_any(), list(&missing));
             return Err(Refusal::new(Reason::SecretKeyMissing, message).into());
         }
-        let wanted = data.into_iter().filter(|(key, _)| keys.contains(key));
+        // beside a gateway's certificate, where somebody vouches for it
+        let wanted = data.into_iter().filter(|(key, _)| keys.contains(key) || key == "ca.crt");
         Ok(SecretData {
             data: wanted.filter_map(|(key, bytes)| Some((key.parse().ok()?, bytes.0))).collect(),
         })

@@ -24,11 +24,14 @@ pub(super) struct Look {
     pub(super) objects: Vec<Built>,
     /// Whether there is no plan any more.
     pub(super) has_no_plan: bool,
+    /// Whether something is to be tried again soon.
+    pub(super) is_incomplete: bool,
 }
 
 impl Look {
     fn refused(refusal: Refusal) -> Self {
-        Self { judged: Judged::Refused(refusal), objects: Vec::new(), has_no_plan: false }
+        let (objects, has_no_plan, is_incomplete) = (Vec::new(), false, false);
+        Self { judged: Judged::Refused(refusal), objects, has_no_plan, is_incomplete }
     }
 }
 
@@ -81,6 +84,7 @@ impl EventStores {
             provisioning.run().await.map(Some)
         };
         let owner = Owner { key: key.clone(), uid };
+        let (entrance, is_incomplete) = self.entrance(&owner, &store.spec, &found).await?;
         let strategy = strategy.as_ref().zip(store.spec.strategy_ref.as_ref());
         let wanted = |log| Wanted {
             owner: &owner,
@@ -89,6 +93,7 @@ impl EventStores {
             store: &resolved,
             log,
             schemas: found.schemas.as_ref().map(|(name, keys)| (name, keys.as_slice())),
+            entrance: entrance.clone(),
             image: &self.context.args.sidecar_image,
             pull_policy: self.context.args.webhook.sidecar_pull_policy.as_deref(),
         };
@@ -97,7 +102,7 @@ impl EventStores {
             Err(refusal) if refusal.is_invalid() => Look::refused(refusal),
             Err(refusal) => {
                 let objects = build(&wanted(known));
-                Look { judged: Judged::Refused(refusal), objects, has_no_plan: false }
+                Look { judged: Judged::Refused(refusal), objects, has_no_plan: false, is_incomplete }
             }
             Ok(progress) => {
                 let log = progress.as_ref().and_then(|progress| progress.log).or(known);
@@ -105,12 +110,13 @@ impl EventStores {
                 let plan = progress.as_ref().and_then(|progress| plan_map(&owner, &progress.waiting));
                 let has_no_plan = plan.is_none();
                 objects.extend(plan);
-                let known = Known { store: resolved, warnings, strategy_generation };
+                let authorities = entrance.authorities.clone();
+                let known = Known { store: resolved, warnings, strategy_generation, authorities };
                 let judged = match progress {
                     Some(progress) => Judged::Looked(known, progress),
                     None => Judged::Blind(known),
                 };
-                Look { judged, objects, has_no_plan }
+                Look { judged, objects, has_no_plan, is_incomplete }
             }
         })
     }

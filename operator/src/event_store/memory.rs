@@ -145,6 +145,14 @@ impl Memory {
         wished.ask |= wish.ask;
     }
 
+    /// Everything is looked at again when it is reconciled next.
+    pub(crate) fn look_again(&self) {
+        let known: Vec<ObjectKey> = self.stores.lock().keys().cloned().collect();
+        for key in known {
+            self.wish(key, Wish { look: true, ask: false });
+        }
+    }
+
     pub(crate) fn forget(&self, key: &ObjectKey) {
         self.stores.lock().remove(key);
         self.wishes.lock().remove(key);

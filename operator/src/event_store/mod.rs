@@ -5,6 +5,7 @@ mod conditions;
 mod deletion;
 mod dereference;
 mod drain;
+mod entrance;
 mod finalizer;
 mod gateway;
 mod look;
@@ -41,6 +42,7 @@ use kube::{
     },
 };
 use polylog_crds::{EventStore, ReplicationStrategy, manifests::ObjectKey};
+use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -97,7 +99,11 @@ pub(crate) fn control(
     let controller =
         owns_with_status::<PodDisruptionBudget>(controller, &event_stores, &scope, Kind::PodDisruptionBudget);
     let controller = owns_with_status::<Deployment>(controller, &event_stores, &scope, Kind::Deployment);
+    let (known, all) = (context.entrance.clone(), event_stores.clone());
+    // what every gateway is given has changed
+    let news = WatchStream::from_changes(known).map(move |_| all.memory.look_again());
     let reconciling = controller
+        .reconcile_all_on(news)
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile::reconcile, failed, event_stores.clone())
         .for_each(move |outcome| {
@@ -188,6 +194,7 @@ impl EventStores {
                     let key = ObjectKey { namespace, name };
                     self.context.objects.forget(key.namespace.as_str(), &made(&key));
                     self.memory.forget(&key);
+                    self.context.pairs.forget(&key);
                 }
             }
             Err(ControllerError::ReconcilerFailed(..)) => {

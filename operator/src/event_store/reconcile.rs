@@ -13,10 +13,11 @@ use super::{
     key,
     look::approval,
     made,
-    memory::{Inputs, Remembered, back_off, spread},
+    memory::{EVERY, Inputs, Remembered, back_off, spread},
     refusal::{Reason, Refusal},
     status::Judged,
 };
+use crate::entrance::PairError;
 
 /// Why a reconcile did not come to its end. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,9 @@ pub(crate) enum ReconcileError {
     /// Something that the store refers to cannot be read.
     #[error(transparent)]
     Dereference(#[from] DereferenceError),
+    /// What was written down of its gateway's certificate cannot be read.
+    #[error(transparent)]
+    Noted(#[from] PairError),
     /// The API server refuses a request, or does not answer.
     #[error("the API server: {0}")]
     Api(#[from] kube::Error),
@@ -109,7 +113,8 @@ impl EventStores {
             }
             Judged::Blind(_) | Judged::Looked(..) => {
                 remembered.failures = 0;
-                spread(self.context.args.drift_check, share)
+                let every = self.context.args.drift_check;
+                spread(if look.is_incomplete { every.min(EVERY) } else { every }, share)
             }
         };
         if let Judged::Looked(_, progress) = &look.judged {

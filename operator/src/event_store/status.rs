@@ -33,6 +33,8 @@ pub(crate) enum Judged {
 /// A store that can be served, as far as its status needs it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Known {
+    /// Who vouches for its gateway, in PEM, as far as that is known.
+    pub(crate) authorities: Option<String>,
     pub(crate) store: ResolvedStore,
     pub(crate) warnings: Vec<String>,
     pub(crate) strategy_generation: Option<i64>,
@@ -85,8 +87,11 @@ pub(crate) fn status(facts: &Facts<'_>) -> EventStoreStatus {
         // how far the log is, is asked of the gateway
         term: None,
         position: facts.gateway.position().or(previous.position),
-        // the gateway of this version has no API for other pods
-        endpoint: None,
+        endpoint: facts.known().map(|_| polylog_injection::names::gateway(facts.namespace, facts.name)),
+        gateway_authority: facts
+            .known()
+            .and_then(|known| known.authorities.clone())
+            .or(previous.gateway_authority),
         summary: Some(summary(sources.as_deref().unwrap_or_default(), facts.pods)),
         strategy: facts.known().map(strategy).or(previous.strategy),
         sources,

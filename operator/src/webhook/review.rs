@@ -82,7 +82,7 @@ impl Review {
             return Vec::new();
         }
         match Request::read(&namespace, metadata) {
-            Ok(Some(request)) => [vec![request.own], request.further].concat(),
+            Ok(Some(request)) => [vec![request.own], request.further, request.elsewhere].concat(),
             Ok(None) | Err(_) => Vec::new(),
         }
     }

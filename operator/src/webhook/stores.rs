@@ -113,7 +113,8 @@ fn read(object: &DynamicObject) -> Option<(ObjectKey, Store)> {
     let key = key(object)?;
     match serde_json::from_value(object.data.get("spec")?.clone()) {
         Ok(spec) => {
-            let store = Store::new(key.name.as_str(), &spec);
+            let authority = object.data["status"]["gatewayAuthority"].as_str();
+            let store = Store::new(key.name.as_str(), &spec).with_authority(authority);
             Some((key, store))
         }
         Err(error) => {
@@ -157,6 +158,9 @@ mod tests {
         assert!(!watched.take(Event::Apply(object("a", "x", 2))), "only its status changed");
         assert!(watched.take(Event::Apply(object("a", "y", 2))));
         assert!(watched.take(Event::Apply(object("c", "x", 1))));
+        let mut vouched = object("c", "x", 2);
+        vouched.data["status"]["gatewayAuthority"] = json!("PEM");
+        assert!(watched.take(Event::Apply(vouched)), "pods of other namespaces are told of it");
         assert!(watched.take(Event::Delete(object("b", "x", 1))));
         assert!(!watched.take(Event::Delete(object("b", "x", 1))));
         assert_eq!(names(&watched), ["a", "c"]);

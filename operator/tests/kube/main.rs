@@ -5,6 +5,7 @@ mod bed;
 mod crash;
 mod deletion;
 mod election;
+mod entrance;
 mod mariadb;
 mod namespaces;
 mod objects;

@@ -86,9 +86,22 @@ log_events! {
     "entrance_refused", Error, ["store", "code", "reason"], "0.1.0",
         "A certificate, or keys of the cluster, that are mounted cannot be used; the old ones stay",
         "Correct what `reason` names";
+    "entrance_unready", Warn, ["error"], "0.1.0",
+        "The operator could not read the cluster's published keys, or its authority for gateways; it is tried again, and what it knew stays",
+        "Look at its right to get `/.well-known/openid-configuration` and `/openid/v1/jwks`, and at the Secret that `error` names";
     "folder_not_synced", Warn, ["error", "folder"], "0.1.0",
         "A new SQLite file is there, but the folder's entry may be lost with the power",
         "Use another file system";
+    "gateway_authority_changed", Info, ["secret"], "0.1.0",
+        "Who vouches for the certificates of gateways has changed, or will", "Nothing: sidecars follow; pods that use stores of other namespaces must be made anew within a day of the last of two such lines";
+    "gateway_certificate_failed", Warn, ["store", "error"], "0.1.0",
+        "A gateway could not be given a certificate, so that no other pod comes in to it; it is tried again",
+        "Look at the operator's right to create Secrets in the store's namespace";
+    "gateway_certificate_made", Info, ["store", "not_after"], "0.1.0",
+        "A gateway has a new certificate, and is replaced by one that shows it", "Nothing";
+    "gateway_unusable", Error, ["store", "reason"], "0.1.0",
+        "A store of another namespace cannot be reached by this pod: what it was told of the store's gateway when it was made does not do",
+        "Apply that store, and make the pod anew";
     "history_changed", Warn, ["store", "position"], "0.1.0",
         "The end of the log is not what this process had seen: the database was restored from an older copy",
         "Subscribers are told `history_forked`; see that what they derived is made anew";
@@ -161,6 +174,8 @@ log_events! {
         "Look at the operator's rights if it comes often";
     "stopping", Info, [], "0.1.0",
         "The process was asked to stop: new work is refused, what was taken is finished", "Nothing";
+    "store_forwarded", Info, ["store", "gateway"], "0.1.0",
+        "Requests to a store go on to its gateway: it has `delivery: Gateway`", "Nothing";
     "store_not_served", Error, ["place", "reason"], "0.1.0",
         "What is mounted for a store cannot be read, so it is not served", "Correct what `reason` names";
     "store_not_wiped", Warn, ["store"], "0.1.0",

@@ -28,8 +28,7 @@ impl Transport {
         if !wants_tls {
             return Ok(Self::Plain);
         }
-        let missing =
-            |name: &str| format!("spec.gateway.tlsSecretRef is set, and store/{name} is not mounted");
+        let missing = |name: &str| format!("other pods come in over TLS, and store/{name} is not mounted");
         let certificate = files.certificate.as_ref().ok_or_else(|| missing("tls.crt"))?;
         let key = files.key.as_ref().ok_or_else(|| missing("tls.key"))?;
         let config = config(certificate, key)?;

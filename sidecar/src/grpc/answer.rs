@@ -86,7 +86,8 @@ fn succeeded() -> HeaderMap {
     HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))])
 }
 
-fn failed(problem: &Problem) -> HeaderMap {
+/// Trailers that say why there is no (further) answer.
+pub(super) fn failed(problem: &Problem) -> HeaderMap {
     let shown = &problem.detail[..problem.detail.floor_char_boundary(LONGEST_MESSAGE)];
     let message = utf8_percent_encode(shown, ENCODED).to_string();
     let details = STANDARD_NO_PAD.encode(status_details(problem));

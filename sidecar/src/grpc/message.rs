@@ -60,6 +60,29 @@ impl Incoming {
         self.only_checked(self.server.largest_message(), check).await
     }
 
+    /// The first message as it stands, which still counts as waiting; `None` = there is none.
+    pub(super) async fn peek(&mut self, largest: usize) -> Result<Option<(Bytes, Place)>, Problem> {
+        let deadline = self.deadline()?;
+        tokio::time::timeout_at(deadline, self.arrive(largest))
+            .await
+            .unwrap_or_else(|_| Err(malformed("the message did not arrive in time")))
+            .map(|arrived| {
+                arrived.map(|(length, place)| (self.waiting.copy(PREFIX + length).slice(PREFIX..), place))
+            })
+    }
+
+    /// Takes the message that was looked at, and refuses a call that has another one.
+    pub(super) async fn end_after(&mut self, message: &Bytes) -> Result<(), Problem> {
+        drop(self.waiting.take(PREFIX + message.len()));
+        let deadline = self.deadline()?;
+        match tokio::time::timeout_at(deadline, self.more()).await {
+            Ok(Ok(false)) => Ok(()),
+            Ok(Ok(true)) => Err(malformed("the call has one message, this one has more")),
+            Ok(Err(problem)) => Err(problem),
+            Err(_) => Err(malformed("the message did not arrive in time")),
+        }
+    }
+
     async fn only_checked<M: Message + Default>(
         &mut self,
         largest: usize,
@@ -95,6 +118,15 @@ impl Incoming {
         largest: usize,
         check: impl Fn(&[u8]) -> Result<(), RequestError>,
     ) -> Result<Option<Received<M>>, Problem> {
+        let Some((length, place)) = self.arrive(largest).await? else { return Ok(None) };
+        let bytes = self.waiting.take(PREFIX + length).slice(PREFIX..);
+        check(&bytes)?;
+        let message = M::decode(bytes).map_err(|error| malformed(&error.to_string()))?;
+        Ok(Some(Received { message, place }))
+    }
+
+    /// Waits for a whole message: its length, and a place for it.
+    async fn arrive(&mut self, largest: usize) -> Result<Option<(usize, Place)>, Problem> {
         while self.waiting.len() < PREFIX {
             if !self.receive(PREFIX).await? {
                 return match self.waiting.len() {
@@ -117,10 +149,7 @@ impl Incoming {
                 return Err(malformed("it ends within a message"));
             }
         }
-        let bytes = self.waiting.take(PREFIX + length).slice(PREFIX..);
-        check(&bytes)?;
-        let message = M::decode(bytes).map_err(|error| malformed(&error.to_string()))?;
-        Ok(Some(Received { message, place }))
+        Ok(Some((length, place)))
     }
 
     /// Whether anything comes after what was taken.
@@ -147,7 +176,7 @@ impl Incoming {
     }
 
     /// Until when the caller waits, as far as it says, at most as long as anybody may.
-    fn deadline(&self) -> Result<Instant, Problem> {
+    pub(super) fn deadline(&self) -> Result<Instant, Problem> {
         let Some(value) = self.headers.get(TIMEOUT) else { return Ok(self.arrived + LONGEST) };
         let parsed = value.to_str().ok().and_then(parse_timeout);
         parsed.map(|timeout| self.arrived + timeout.min(LONGEST)).ok_or_else(|| {
@@ -186,6 +215,13 @@ impl Waiting {
     fn prefix(&self) -> (u8, usize) {
         let mut prefix = self.1.as_deref().unwrap_or(&self.0);
         (prefix.get_u8(), prefix.get_u32() as usize)
+    }
+
+    fn copy(&self, length: usize) -> Bytes {
+        match &self.1 {
+            Some(only) => only.slice(..length),
+            None => Bytes::copy_from_slice(&self.0[..length]),
+        }
     }
 
     fn take(&mut self, length: usize) -> Bytes {

@@ -64,6 +64,25 @@ impl Method {
         })
     }
 
+    /// Whether its first field names the store that it is for, and what it says is that store's alone.
+    pub(super) fn is_of_store(self) -> bool {
+        match self {
+            Self::Append
+            | Self::ReadStream
+            | Self::ReadLog
+            | Self::GetEvent
+            | Self::GetStreamHead
+            | Self::LocateEvent
+            | Self::Subscribe
+            | Self::GetStatus
+            | Self::PutConfig
+            | Self::PutPolicy => true,
+            // these say something of this process too
+            Self::ListStores | Self::GetStore | Self::WatchStore => false,
+            Self::CheckHealth | Self::WatchHealth | Self::Reflect | Self::Later(_) => false,
+        }
+    }
+
     /// What it is called in metrics and logs; the same as over HTTP where that has it.
     pub(super) fn operation(self) -> &'static str {
         match self {

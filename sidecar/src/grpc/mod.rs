@@ -8,6 +8,7 @@ mod answer;
 mod append;
 mod event;
 mod fields;
+mod forward;
 mod health;
 mod message;
 mod method;
@@ -72,7 +73,12 @@ async fn dispatch(server: Arc<Server>, request: Request<Body>) -> (&'static str,
         Err(problem) => return (operation, Err(problem)),
     };
     let (parts, body) = request.into_parts();
-    let call = Incoming::new(server, peer, parts.headers, body);
+    let mut call = Incoming::new(server, peer, parts.headers, body);
+    match forward::gateway(&mut call, method).await {
+        Ok(None) => {}
+        Ok(Some(to)) => return (operation, forward::call(call, method, parts.uri.path(), to).await),
+        Err(problem) => return (operation, Err(problem)),
+    }
     let outcome = match method {
         Method::Append => append::append(call).await,
         Method::ReadStream => read::stream(call).await,

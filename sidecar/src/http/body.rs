@@ -4,12 +4,13 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use polylog_api::{BATCH, Code, Problem, STRUCTURED};
 use polylog_log::Limits;
+use tokio::time::Instant;
 
 use super::{
     context::{bad_header, only},
     room::Place,
 };
-use crate::operations::Call;
+use crate::{operations::Call, server::Server};
 
 /// What the body of an append is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,13 +65,23 @@ pub(crate) fn largest(limits: Limits) -> usize {
 
 /// Reads a body into memory, keeping a place for it as long as the caller keeps the place.
 pub(crate) async fn read(body: Body, headers: &HeaderMap, call: &Call) -> Result<(Bytes, Place), Problem> {
-    let largest = largest(call.policy.limits);
+    read_up_to(largest(call.policy.limits), body, headers, &call.server, call.deadline).await
+}
+
+/// The same of so many bytes at most.
+pub(crate) async fn read_up_to(
+    largest: usize,
+    body: Body,
+    headers: &HeaderMap,
+    server: &Server,
+    deadline: Instant,
+) -> Result<(Bytes, Place), Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > largest) {
         return Err(too_large(largest));
     }
-    let place = call.server.room().body(announced.unwrap_or(largest))?;
-    let bytes = tokio::time::timeout_at(call.deadline, gather(body, announced.unwrap_or(0), largest))
+    let place = server.room().body(announced.unwrap_or(largest))?;
+    let bytes = tokio::time::timeout_at(deadline, gather(body, announced.unwrap_or(0), largest))
         .await
         .map_err(|_| {
             Problem::new(Code::InvalidRequest, "the body did not arrive in time")

@@ -116,7 +116,7 @@ pub(crate) fn header_token(given: &HeaderMap, name: &'static str) -> Result<Opti
 }
 
 /// How long the caller waits.
-fn timeout(given: &HeaderMap) -> Result<Duration, Problem> {
+pub(super) fn timeout(given: &HeaderMap) -> Result<Duration, Problem> {
     let Some(value) = only(given, headers::TIMEOUT)? else { return Ok(LONGEST) };
     let parsed = value.to_str().ok().and_then(|text| parse_duration(text).ok());
     match parsed {

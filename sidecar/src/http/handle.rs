@@ -7,7 +7,7 @@ use polylog_api::{Code, Problem};
 use super::{
     append,
     context::Context,
-    events, follow, read, respond,
+    events, follow, forward, read, respond,
     respond::{Answer, Refused},
     route::{self, Resource, StoreResource},
     stores,
@@ -79,6 +79,9 @@ async fn to(server: Arc<Server>, peer: Arc<Peer>, resource: Resource, request: R
         Resource::Store(name) => return stores::one(&server, &peer, &name, parts).await,
         Resource::Of(store, resource) => (store, resource),
     };
+    if let Some(forward) = server.forwarded(store.as_deref()) {
+        return forward::request(&server, forward, store.is_some(), &resource, parts, body).await;
+    }
     let context = Context::new(server, peer, store.as_deref(), parts)?;
     match resource {
         StoreResource::Stream(stream) if is_post => append::to_stream(context, &stream, body).await,

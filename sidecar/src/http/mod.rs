@@ -8,6 +8,7 @@ mod context;
 mod door;
 mod events;
 mod follow;
+mod forward;
 mod guard;
 mod handle;
 mod lines;
@@ -27,6 +28,7 @@ use std::{convert::Infallible, sync::Arc};
 use axum::body::Body;
 use hyper::service::service_fn;
 
+pub(crate) use body::Kind;
 pub(crate) use door::Door;
 pub use guard::Guard;
 pub use listen::{Answers, BindError, Listeners, Serving};

@@ -23,6 +23,14 @@ impl ServerSent {
     }
 }
 
+/// The frame that says why a stream ends.
+pub(super) fn problem_frame(problem: &Problem) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let data = serde_json::to_vec(problem).expect("a plain struct serialises into memory");
+    write_frame(&mut frame, Frame::Error, None, &data);
+    frame
+}
+
 impl Frames for ServerSent {
     const EVENTS_HOLD_TOKENS: bool = true;
 
@@ -46,7 +54,6 @@ impl Frames for ServerSent {
     }
 
     fn problem(&mut self, problem: Problem) {
-        let data = serde_json::to_vec(&problem).expect("a plain struct serialises into memory");
-        write_frame(&mut self.0, Frame::Error, None, &data);
+        self.0.extend_from_slice(&problem_frame(&problem));
     }
 }

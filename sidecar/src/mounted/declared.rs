@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io, path::Path};
 
 use polylog_crds::{
-    event_store::{EventStoreSpec, Gateway},
+    event_store::{Delivery, EventStoreSpec, Gateway},
     manifests::{self, ConfigMapData, Manifests, ObjectKey},
     resolve::ResolvedStore,
     validate::Capabilities,
@@ -26,6 +26,8 @@ pub(crate) struct Mounted {
     pub(crate) gateway_pool: Option<u32>,
     /// Whether other pods come to the gateway over TLS.
     pub(crate) gateway_tls: bool,
+    /// Whether sidecars reach the store through its gateway.
+    pub(crate) by_gateway: bool,
     /// What its author should know, one line each.
     pub(crate) warnings: Vec<String>,
 }
@@ -105,7 +107,8 @@ fn read(place: &Place, files: &ManifestFiles, capabilities: &Capabilities) -> Re
         .ok_or_else(|| format!("{place}/eventstore.yaml holds no EventStore"))?;
     let gateway_pool = spec.gateway.as_ref().and_then(|gateway: &Gateway| gateway.pool);
     let gateway_tls = spec.gateway.as_ref().is_some_and(|gateway| gateway.tls_secret_ref.is_some());
-    Ok(Mounted { log: log(&manifests, &key)?, store, gateway_pool, gateway_tls, warnings })
+    let by_gateway = spec.delivery == Some(Delivery::Gateway);
+    Ok(Mounted { log: log(&manifests, &key)?, store, gateway_pool, gateway_tls, by_gateway, warnings })
 }
 
 /// A form that this version does not know may mean something else with the same fields. One without a number is older
@@ -222,7 +225,7 @@ spec:
         assert!(read(own, &of(&tls), &Capabilities::GATEWAY).expect("it is right").gateway_tls);
         assert!(read(own, &of(&tls), &Capabilities::SIDECAR).is_ok(), "it is no business of a sidecar");
         let gateway = STORE.replace("spec:", "spec:\n  delivery: Gateway");
-        assert!(refusal(&of(&gateway), own).contains("spec.delivery"));
+        assert!(read(own, &of(&gateway), &Capabilities::SIDECAR).expect("it is right").by_gateway);
         let by = STORE.replace("spec:", "spec:\n  strategyRef: {name: gone}");
         assert!(refusal(&of(&by), own).contains("gone"));
         let id = STORE.replace("spec:", "status: {storeId: x}\nspec:");

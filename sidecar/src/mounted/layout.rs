@@ -50,6 +50,16 @@ pub(crate) struct StoreFiles {
     /// By the source's name.
     pub(crate) sources: BTreeMap<String, SourceFiles>,
     pub(crate) entrance: EntranceFiles,
+    pub(crate) gateway: GatewayFiles,
+}
+
+/// Where the store's gateway is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct GatewayFiles {
+    /// `host:port`
+    pub(crate) address: Option<Vec<u8>>,
+    /// Who vouches for it, in PEM.
+    pub(crate) authority: Option<Vec<u8>>,
 }
 
 /// How other pods come in. Never shown.
@@ -120,6 +130,8 @@ impl StoreFiles {
         match *path {
             ["store", "eventstore.yaml"] => self.manifests.event_store = Some(content),
             ["store", "strategy.yaml"] => self.manifests.strategy = Some(content),
+            ["store", "gateway-address"] => self.gateway.address = Some(content),
+            ["store", "gateway-ca.crt"] => self.gateway.authority = Some(content),
             ["store", "issuer"] => self.entrance.issuer = Some(content),
             ["store", "jwks.json"] => self.entrance.keys = Some(content),
             ["store", "tls.crt"] => self.entrance.certificate = Some(content),
@@ -154,6 +166,7 @@ mod tests {
             ("store/schemas/Paid.json", "{}"),
             ("store/jwks.json", "{}"),
             ("store/tls.key", "geheim"),
+            ("store/gateway-address", "polylog-a.shop.svc:7300"),
             ("sources/ledger/password", "geheim"),
             ("stores/shop.audit/store/eventstore.yaml", "b"),
             ("stores/shop.audit/sources/book/url", ""),
@@ -163,6 +176,7 @@ mod tests {
         let own = &layout.stores[&Place::Own];
         assert_eq!(own.manifests.event_store.as_deref(), Some(&b"a"[..]));
         assert_eq!(own.manifests.schemas.len(), 1);
+        assert!(own.gateway.address.is_some() && own.gateway.authority.is_none());
         assert_eq!(own.entrance.keys.as_deref(), Some(&b"{}"[..]));
         assert_eq!(own.entrance.key.as_deref(), Some(&b"geheim"[..]));
         assert_eq!(own.sources["ledger"].get("password"), Some(&b"geheim"[..]));

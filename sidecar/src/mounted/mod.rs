@@ -3,6 +3,7 @@
 //! ```text
 //! <root>/store/{eventstore,strategy}.yaml, store/schemas/<type>.json
 //! <root>/store/{issuer,jwks.json,tls.crt,tls.key}       how other pods come in
+//! <root>/store/{gateway-address,gateway-ca.crt}         where the gateway is, for sidecars
 //! <root>/sources/<source>/{url,username,password,ca.crt,tls.crt,tls.key}
 //! <root>/stores/<namespace>.<name>/{store,sources}/…    further stores
 //! ```
@@ -15,6 +16,6 @@ mod watch;
 
 pub(crate) use declared::{Mounted, answered, read_all};
 pub(crate) use files::Unreadable;
-pub(crate) use layout::{EntranceFiles, Layout, ManifestFiles, Place, SourceFiles, StoreFiles};
-pub(crate) use token::{Bound, Caller, InvalidToken};
+pub(crate) use layout::{EntranceFiles, GatewayFiles, Layout, ManifestFiles, Place, SourceFiles, StoreFiles};
+pub(crate) use token::{Bound, Caller, InvalidToken, expiry};
 pub(crate) use watch::{Reading, Refresh, Watch};

@@ -57,10 +57,23 @@ pub(crate) fn caller(path: &Path) -> Result<Caller, InvalidToken> {
     parse(token.trim()).ok_or_else(|| InvalidToken::Form(shown()))
 }
 
-fn parse(token: &str) -> Option<Caller> {
+/// When a token ends, in seconds since 1970, as far as it says that.
+pub(crate) fn expiry(token: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Ends {
+        exp: u64,
+    }
+    payload::<Ends>(token).map(|Ends { exp }| exp)
+}
+
+fn payload<T: serde::de::DeserializeOwned>(token: &str) -> Option<T> {
     let payload = token.split('.').nth(1)?;
     let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    serde_json::from_slice(&payload).ok()
+}
+
+fn parse(token: &str) -> Option<Caller> {
+    let claims: Claims = payload(token)?;
     let account = ServiceAccount::of_subject(&claims.sub)?;
     let pod = claims.kubernetes.pod.map(|pod| pod.name);
     let workload = Workload { pod, namespace: Some(account.namespace.clone()) };

@@ -3,6 +3,7 @@ use polylog_log::{Failure, Position, Term};
 use polylog_replication::{SourceState, StoreStatus as Status};
 
 use crate::{
+    forward::Forward,
     hosted::{DeclaredSource, Hosted, Waiting},
     identity::Subject,
     pipeline::denied,
@@ -17,6 +18,10 @@ pub(crate) async fn visible_stores(server: &Server, subject: &Subject) -> Vec<St
         let status = match served {
             Served::Open(hosted) => status(server, subject, hosted, &hosted.store.status().await),
             Served::Waiting(store) => waiting(server, subject, store),
+            Served::Forwarded(store) => match through_gateway(server, store).await {
+                Ok(status) => status,
+                Err(problem) => unreached(server, subject, store, problem),
+            },
         };
         if !status.verbs.is_empty() {
             stores.push(status);
@@ -34,6 +39,7 @@ pub(crate) async fn any_store(
     let status = match server.find(name)? {
         Served::Open(hosted) => return Ok(one_store(server, subject, &hosted).await?.0),
         Served::Waiting(store) => waiting(server, subject, &store),
+        Served::Forwarded(store) => return through_gateway(server, &store).await,
     };
     if status.verbs.is_empty() {
         return Err(denied(subject, Verb::Read, None));
@@ -53,6 +59,24 @@ pub(crate) async fn one_store(
         return Err(denied(subject, Verb::Read, None));
     }
     Ok((status, seen))
+}
+
+/// What the gateway of a store says of it, to this pod's account; with what is this process's own.
+async fn through_gateway(server: &Server, store: &Forward) -> Result<StoreStatus, Problem> {
+    let status = store.status().await?;
+    Ok(StoreStatus {
+        name: store.name.clone(),
+        sidecar_version: env!("CARGO_PKG_VERSION").into(),
+        configuration: server.configurations.status(&store.name),
+        ..status
+    })
+}
+
+/// The same where the gateway says nothing: as far as this process knows.
+fn unreached(server: &Server, subject: &Subject, store: &Forward, problem: Problem) -> StoreStatus {
+    let (name, sources) = (store.name.clone(), store.sources.clone());
+    let access = store.access.clone().filter(|_| problem.code != Code::AccessDenied);
+    waiting(server, subject, &Waiting { name, sources, access, problem })
 }
 
 fn waiting(server: &Server, subject: &Subject, store: &Waiting) -> StoreStatus {

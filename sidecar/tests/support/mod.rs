@@ -9,6 +9,7 @@ pub mod process;
 pub mod remote;
 pub mod server;
 pub mod tokens;
+pub mod way;
 
 use std::time::Duration;
 

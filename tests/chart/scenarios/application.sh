@@ -32,17 +32,18 @@ deployment() {
   pod "$1" "$2" Always "$3" "$4"
 }
 
-# What the pods of the Deployment `checkout` tell of their requests, as the node keeps it. It needs no API server.
+# What the pods of the Deployment $application tell of their requests, as the node keeps it. It needs no API server.
+application=checkout
 # now: in milliseconds, as they say it
 now() { date +%s%3N; }
 # told <since>
-told() { cut -d' ' -f4- "$bed"/pods/shop_checkout-*/app/*.log | awk -v since="$1" '$1 > since'; }
+told() { cut -d' ' -f4- "$bed"/pods/shop_"$application"-*/app/*.log | awk -v since="$1" '$1 > since'; }
 # failed <since>: the requests that failed
 failed() { told "$1" | grep ' failed ' || true; }
 # each_told <since> <lines> <pattern>: whether each of the two pods told so many lines like this
 each_told() {
   local log
-  for log in "$bed"/pods/shop_checkout-*/app/0.log; do
+  for log in "$bed"/pods/shop_"$application"-*/app/0.log; do
     [ "$(cut -d' ' -f4- "$log" | awk -v since="$1" -v pattern="$3" '$1 > since && $0 ~ pattern' | wc -l)" -ge "$2" ] || return 1
   done
 }

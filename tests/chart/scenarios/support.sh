@@ -71,6 +71,13 @@ kill_containers() {
   [ $killed -gt 0 ] || fail "no container $1 runs in $2"
 }
 
+# process <pod> <list of statuses> <container>: its number on the node
+process() {
+  local id
+  id=$(shop get pod "$1" --output "jsonpath={.status.$2[?(@.name==\"$3\")].containerID}")
+  inside ctr --namespace k8s.io tasks list | awk -v id="${id#containerd://}" '$1 == id { print $2 }'
+}
+
 dump() {
   kubectl get eventstores,pods --all-namespaces --output wide
   kubectl get eventstores --all-namespaces --output yaml | tail -120

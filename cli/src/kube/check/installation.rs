@@ -13,8 +13,11 @@ use super::{
     },
     certificate,
     line::Line,
+    namespace::Watched,
 };
 
+/// The kind by which somebody leads, and claims.
+pub(super) const LEASES: &str = "leases.coordination.k8s.io";
 const SELECTOR: &str = "--selector=app.kubernetes.io/name=polylog,app.kubernetes.io/component=operator";
 /// A leader renews far more often, even one whose clock is a little behind.
 const LATE_SECONDS: i64 = 60;
@@ -49,9 +52,8 @@ pub(super) fn alone(found: &Found) -> Line {
         Ok(installations) if installations.is_empty() => Line::passed(CHECK, "none"),
         Ok(installations) => {
             let fix = "upgrade that one, or give each its own watchNamespaces";
-            let shown = |one: &Installation| {
-                format!("{}/{} looks after {}", one.namespace, one.name, one.shown_scope())
-            };
+            let shown =
+                |one: &Installation| format!("{}/{} looks after {}", one.namespace, one.name, one.watched());
             let seen: Vec<String> = installations.iter().map(shown).collect();
             Line::warning(CHECK, seen.join("; "), fix)
         }
@@ -74,7 +76,9 @@ pub(super) fn all(found: &Found) -> Vec<Line> {
     }
     let mut lines = vec![Line::passed(CHECK, format!("{} installed", installations.len()))];
     for (index, one) in installations.iter().enumerate() {
-        for other in installations.iter().skip(index + 1).filter(|other| one.overlaps(other)) {
+        for other in
+            installations.iter().skip(index + 1).filter(|other| one.watched().overlaps(other.watched()))
+        {
             let seen = format!(
                 "{}/{} and {}/{} look after the same",
                 one.namespace, one.name, other.namespace, other.name
@@ -87,7 +91,7 @@ pub(super) fn all(found: &Found) -> Vec<Line> {
 }
 
 impl Installation {
-    fn of(deployment: Value) -> Self {
+    pub(super) fn of(deployment: Value) -> Self {
         let container =
             &list(&deployment, "/spec/template/spec/containers").first().cloned().unwrap_or_default();
         let variable = |variable: &Value| {
@@ -105,27 +109,18 @@ impl Installation {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The namespaces that it looks after; none = all.
-    fn scope(&self) -> Vec<&str> {
-        self.variable("POLYLOG_WATCH_NAMESPACES").map(|names| names.split(',').collect()).unwrap_or_default()
+    /// The namespaces that it looks after.
+    pub(super) fn watched(&self) -> Watched<'_> {
+        Watched::of(&self.variables)
     }
 
-    fn shown_scope(&self) -> String {
-        match &self.scope()[..] {
-            [] => "all namespaces".to_owned(),
-            names => names.join(", "),
-        }
+    fn lease(&self) -> &str {
+        self.variable("POLYLOG_LEASE").unwrap_or("polylog-operator")
     }
 
-    /// Whether it looks after this namespace.
-    pub(super) fn watches(&self, namespace: &str) -> bool {
-        let scope = self.scope();
-        scope.is_empty() || scope.contains(&namespace)
-    }
-
-    fn overlaps(&self, other: &Self) -> bool {
-        let (one, two) = (self.scope(), other.scope());
-        one.is_empty() || two.is_empty() || one.iter().any(|namespace| two.contains(namespace))
+    /// As whom it claims namespaces.
+    pub(super) fn claims_as(&self) -> String {
+        format!("{}/{}", self.namespace, self.lease())
     }
 
     /// The user that it is for the API server.
@@ -144,8 +139,7 @@ impl Installation {
     pub(super) fn check(&self, kubectl: &Kubectl) -> Vec<Line> {
         let scope = Scope::In(&self.namespace);
         let mut lines = vec![self.deployment(), self.version()];
-        let lease = self.variable("POLYLOG_LEASE").unwrap_or("polylog-operator");
-        lines.push(leader(&kubectl.get("leases.coordination.k8s.io", lease, scope), Timestamp::now()));
+        lines.push(leader(&kubectl.get(LEASES, self.lease(), scope), Timestamp::now()));
         let Some(webhook) = self.variable("POLYLOG_WEBHOOK") else {
             let fix = "set webhook.enabled, or write sidecars into manifests with `kubectl polylog inject`";
             lines.push(Line::warning("webhook", "not part of this installation", fix));
@@ -167,7 +161,7 @@ impl Installation {
         let count = |path: &str| self.deployment.pointer(path).and_then(Value::as_u64);
         let (wanted, ready) =
             (count("/spec/replicas").unwrap_or(1), count("/status/availableReplicas").unwrap_or(0));
-        let seen = format!("{ready} of {wanted} available; looks after {}", self.shown_scope());
+        let seen = format!("{ready} of {wanted} available; looks after {}", self.watched());
         let of = format!("deployment/{} --namespace={}", self.name, self.namespace);
         match ready {
             0 => Line::failed(CHECK, seen, format!("kubectl describe {of}; kubectl logs {of}")),
@@ -335,7 +329,7 @@ mod tests {
         assert_eq!(other.version().outcome.mark(), "ok");
         other.deployment["metadata"]["labels"] = json!({});
         assert_eq!(other.version().outcome.mark(), "warning");
-        assert!(other.watches("shop") && !other.watches("reports"));
+        assert!(other.watched().has("shop", None) && !other.watched().has("reports", None));
         assert_eq!(other.user(), "system:serviceaccount:ops:polylog-operator");
     }
 

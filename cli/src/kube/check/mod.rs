@@ -5,6 +5,7 @@ mod cluster;
 mod installation;
 mod kinds;
 mod line;
+mod namespace;
 mod stores;
 
 use std::fmt::Write;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
@@ -11,8 +12,9 @@ use super::{
         object::{Store, list, text},
     },
     Section,
-    installation::Installation,
+    installation::{Installation, LEASES},
     line::Line,
+    namespace::{self, Watched},
 };
 
 /// Looks at every store, and at the namespaces they are in.
@@ -39,20 +41,26 @@ pub(super) fn check(
     for store in &stores {
         *namespaces.entry(store.namespace()).or_default() |= needs_secrets(store);
     }
-    for (namespace, needs_secrets) in namespaces {
+    let are_labelled = installations.iter().any(|one| one.watched() == Watched::Labelled);
+    for (name, needs_secrets) in namespaces {
+        let has_label = are_labelled
+            .then(|| kubectl.get("namespaces", name, Scope::Given).ok())
+            .flatten()
+            .map(|found| namespace::is_labelled(&found));
         let watching: Vec<&Installation> =
-            installations.iter().filter(|installation| installation.watches(namespace)).collect();
-        let mut lines = Vec::new();
-        if watching.is_empty() && !installations.is_empty() {
-            let fix = "add it to watchNamespaces";
-            lines.push(Line::failed("operator", "none looks after this namespace", fix));
+            installations.iter().filter(|one| one.watched().has(name, has_label)).collect();
+        let mut lines: Vec<Line> =
+            namespace::watched(name, installations, !watching.is_empty()).into_iter().collect();
+        if !watching.is_empty() {
+            let lease = kubectl.get(LEASES, namespace::LEASE, Scope::In(name));
+            lines.push(namespace::claimed(name, &lease, &watching, Timestamp::now()));
         }
         for operator in watching.into_iter().filter(|_| needs_secrets) {
-            let right = Right { verb: "get", group: "", resource: "secrets", namespace, name: "" };
-            lines.push(secrets(operator, namespace, &kubectl.may(&right, Some(&operator.user()))));
+            let right = Right { verb: "get", group: "", resource: "secrets", namespace: name, name: "" };
+            lines.push(secrets(operator, name, &kubectl.may(&right, Some(&operator.user()))));
         }
         if !lines.is_empty() {
-            sections.push(Section { title: format!("namespace {namespace}"), lines });
+            sections.push(Section { title: format!("namespace {name}"), lines });
         }
     }
     for store in &stores {

@@ -1,13 +1,10 @@
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use polylog_log::Failure;
-use polylog_source_servers::faults::Faults;
+use polylog_source_servers::{faults::Faults, standing::Standing};
 use sqlx::{ConnectOptions, Connection, MySql, MySqlConnection, mysql::MySqlArguments, query::Query};
 
 use crate::{
@@ -28,10 +25,7 @@ pub(crate) struct Handle {
     pub(crate) config: MariadbConfig,
     pub(crate) history: History,
     pub(crate) statements: Arc<Statements>,
-    /// How often a check went wrong: whatever session it was, every other one checks again then.
-    bad_checks: AtomicU64,
-    /// A test stopped this handle.
-    crashed: AtomicBool,
+    pub(crate) standing: Standing,
 }
 
 impl Handle {
@@ -40,8 +34,7 @@ impl Handle {
             statements: Arc::new(config.tables.statements()),
             config,
             history: History::default(),
-            bad_checks: AtomicU64::new(0),
-            crashed: AtomicBool::new(false),
+            standing: Standing::default(),
         }
     }
 
@@ -55,21 +48,8 @@ impl Handle {
         Faults::new(self.config.fail_points.clone())
     }
 
-    /// Tells every session of a check that went wrong.
-    fn noticed<T>(&self, checked: Result<T, EngineError>) -> Result<T, EngineError> {
-        if checked.is_err() {
-            self.bad_checks.fetch_add(1, Ordering::AcqRel);
-        }
-        checked
-    }
-
-    /// Answers nothing any more.
-    pub(crate) fn crash(&self) {
-        self.crashed.store(true, Ordering::Release);
-    }
-
     pub(crate) fn check_alive(&self) -> Result<(), EngineError> {
-        if self.crashed.load(Ordering::Acquire) { Err(EngineError::Crashed) } else { Ok(()) }
+        if self.standing.has_crashed() { Err(EngineError::Crashed) } else { Ok(()) }
     }
 }
 
@@ -88,13 +68,13 @@ pub(crate) struct Session {
 impl Session {
     /// Connects and checks the server, our tables and our rights.
     async fn open(handle: &Handle) -> Result<Self, EngineError> {
-        let (config, bad_checks) = (&handle.config, handle.bad_checks.load(Ordering::Acquire));
+        let (config, bad_checks) = (&handle.config, handle.standing.bad_checks());
         let opening = async {
             let mut connected = connect(config, config.statement_timeout, Enter::Database).await?;
             checks::tables(&mut connected.connection, &config.tables).await?;
-            Ok(connected)
+            Ok::<_, EngineError>(connected)
         };
-        let Connected { connection, packet } = handle.noticed(opening.await)?;
+        let Connected { connection, packet } = handle.standing.noticed(opening.await)?;
         let now = Instant::now();
         let statements = handle.statements.clone();
         Ok(Self { connection, statements, packet, used: now, checked: now, bad_checks })
@@ -107,12 +87,12 @@ impl Session {
 
     fn is_due(&self, handle: &Handle) -> bool {
         self.checked.elapsed() >= handle.config.check_interval
-            || self.bad_checks != handle.bad_checks.load(Ordering::Acquire)
+            || self.bad_checks != handle.standing.bad_checks()
     }
 
     /// Checks again what may have changed since: settings, tables, indexes, rights.
     async fn check(&mut self, handle: &Handle) -> Result<(), EngineError> {
-        let (config, bad_checks) = (&handle.config, handle.bad_checks.load(Ordering::Acquire));
+        let (config, bad_checks) = (&handle.config, handle.standing.bad_checks());
         let checking = async {
             let settings = prepare(&mut self.connection, times(config, config.statement_timeout)).await?;
             settings.check(config.allow_unsafe_durability)?;
@@ -122,7 +102,7 @@ impl Session {
         };
         let late = Failure::Timeout(config.connect_timeout);
         let checked = tokio::time::timeout(config.connect_timeout, checking).await;
-        handle.noticed(checked.unwrap_or_else(|_| Err(late.into())))?;
+        handle.standing.noticed(checked.unwrap_or_else(|_| Err(late.into())))?;
         (self.checked, self.bad_checks) = (Instant::now(), bad_checks);
         Ok(())
     }

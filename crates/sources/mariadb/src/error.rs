@@ -1,6 +1,6 @@
 use polylog_log::{Failure, RefusedReason};
-use polylog_source_servers::faults::Stop;
 pub(crate) use polylog_source_servers::patience::Patience;
+use polylog_source_servers::{faults::Stop, outcome::Fault};
 use sqlx::mysql::MySqlDatabaseError;
 
 /// What can go wrong inside the engine, before it is known what that means for the operation.
@@ -33,6 +33,16 @@ const OTHER_HEAD: u16 = 1242;
 const DUPLICATE: u16 = 1062;
 /// This transaction was chosen to end a circle of waiting; or, with snapshot isolation, what it read has changed.
 const DEADLOCK: [u16; 2] = [1213, 1020];
+
+impl Fault for EngineError {
+    fn failure(&self, patience: Patience) -> Failure {
+        EngineError::failure(self, patience)
+    }
+
+    fn is_crash(&self) -> bool {
+        matches!(self, EngineError::Crashed)
+    }
+}
 
 impl EngineError {
     /// What was read contradicts itself.

@@ -1,11 +1,12 @@
 //! The frame of every operation that takes the lock: lock, head, decision, rows, head, commit.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use polylog_log::{ConfigPoint, Cut, Effect, Failure, Head, OperationError, Position, Refusal, Timestamp};
 use polylog_source_servers::{
     faults::{self, Faults, Stop},
     memory::Memory,
+    outcome::{self, Fault},
 };
 use sqlx::Row;
 use tokio::sync::watch;
@@ -56,14 +57,7 @@ pub(crate) struct Writer {
 }
 
 /// Why an operation did not end with an answer.
-pub(crate) enum Stopped {
-    /// Before anything was committed: nothing was written.
-    Before(EngineError),
-    /// By a rule; nothing was written.
-    Refused(Refusal, Box<Head>),
-    /// By the statement that commits, or after it.
-    AtCommit { error: EngineError, left_nothing: bool },
-}
+pub(crate) type Stopped = outcome::Stopped<EngineError>;
 
 impl From<EngineError> for Stopped {
     fn from(error: EngineError) -> Self {
@@ -71,34 +65,15 @@ impl From<EngineError> for Stopped {
     }
 }
 
-impl From<Stop> for Stopped {
-    fn from(stop: Stop) -> Self {
-        Self::Before(stop.into())
-    }
+/// Whether the server undid everything so that another transaction could go on: the same once more may succeed.
+pub(crate) fn is_deadlock(stopped: &Stopped) -> bool {
+    matches!(stopped, Stopped::Before(error) if error.is_deadlock())
 }
 
-impl From<sqlx::Error> for Stopped {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Before(error.into())
-    }
-}
-
-impl Stopped {
-    /// Whether the server undid everything so that another transaction could go on: the same once more may succeed.
-    pub(crate) fn is_deadlock(&self) -> bool {
-        matches!(self, Self::Before(error) if error.is_deadlock())
-    }
-
-    /// A script that commits in its end was broken.
-    pub(crate) fn at_commit(broken: Broken) -> Self {
-        // what the server answers to COMMIT itself is not trusted: it may have been on the disk before it failed
-        Self::AtCommit { left_nothing: !broken.reached_last, error: broken.error }
-    }
-
-    /// Whatever goes wrong after the commit, the operation stands.
-    pub(crate) fn after_commit(error: EngineError) -> Self {
-        Self::AtCommit { error, left_nothing: false }
-    }
+/// A script that commits in its end was broken.
+pub(crate) fn at_commit(broken: Broken) -> Stopped {
+    // what the server answers to COMMIT itself is not trusted: it may have been on the disk before it failed
+    Stopped::AtCommit { left_nothing: !broken.reached_last, error: broken.error }
 }
 
 impl Writer {
@@ -113,33 +88,21 @@ impl Writer {
         }
     }
 
-    /// Tells apart what was certainly not executed from what may have been, and gives up what may be broken.
+    /// What the caller is told; gives up what may be broken.
     pub(crate) fn settle<T>(&mut self, result: Result<T, Stopped>) -> Result<T, OperationError> {
-        let error = match &result {
-            Err(Stopped::Before(error) | Stopped::AtCommit { error, .. }) => Some(error),
-            Ok(_) | Err(Stopped::Refused(..)) => None,
-        };
-        if let Some(error) = error {
+        if let Err(stopped) = &result
+            && let Some(error) = stopped.error()
+        {
             self.slot.close();
             self.memory.forget();
-            if matches!(error, EngineError::Crashed) {
-                self.handle.crash();
+            if error.is_crash() {
+                self.handle.standing.crash();
             }
         }
         if self.faults.lost_reply {
             return Err(OperationError::Unknown(Failure::Unreachable("injected: the reply is lost".into())));
         }
-        let patience = self.handle.patience();
-        result.map_err(|stopped| match stopped {
-            Stopped::Refused(reason, head) => OperationError::Refused { reason, head },
-            Stopped::Before(error @ EngineError::Crashed)
-            | Stopped::AtCommit { error, left_nothing: false } => {
-                OperationError::Unknown(error.failure(patience))
-            }
-            Stopped::Before(error) | Stopped::AtCommit { error, left_nothing: true } => {
-                OperationError::Failed(error.failure(patience))
-            }
-        })
+        result.map_err(|stopped| stopped.told(self.handle.patience()))
     }
 
     /// Before an operation.
@@ -149,12 +112,6 @@ impl Writer {
         if let Some(seen) = self.handle.history.seen() {
             self.memory.forget_before(seen.tail().position);
         }
-    }
-
-    /// The operation took longer than anybody waits.
-    pub(crate) fn timed_out(&self, patience: Duration) -> Stopped {
-        let error = Failure::Timeout(patience).into();
-        if self.is_committing { Stopped::after_commit(error) } else { Stopped::Before(error) }
     }
 
     /// Takes the lock and reads the head.
@@ -247,7 +204,7 @@ impl Transaction<'_> {
         self.pass(faults::HEAD_WRITTEN).await?;
         self.writer.is_committing = true;
         let committed = Script::default().then("COMMIT").run(&mut self.session()?.connection).await;
-        committed.map_err(Stopped::at_commit)?;
+        committed.map_err(at_commit)?;
         self.pass(faults::COMMITTED).await.map_err(|stop| Stopped::after_commit(stop.into()))
     }
 

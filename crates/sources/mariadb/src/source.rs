@@ -26,7 +26,7 @@ use crate::{
     digest, election,
     error::EngineError,
     head, history, lease,
-    operation::{Stopped, Writer},
+    operation::{Stopped, Writer, is_deadlock},
     quarantine, read,
     wait::{TailLook, watcher},
 };
@@ -91,7 +91,7 @@ impl MariadbSource {
             let patience = writer.handle.config.request_timeout;
             let result = match tokio::time::timeout(patience, persistently(writer, &of, &asked, work)).await {
                 Ok(result) => result,
-                Err(_) => Err(writer.timed_out(patience)),
+                Err(_) => Err(Stopped::late(patience, writer.is_committing)),
             };
             let answer = writer.settle(result);
             place.put_back();
@@ -134,7 +134,7 @@ async fn persistently<A, T>(
 ) -> Result<T, Stopped> {
     for _ in 1..TRIES {
         match work(writer, of, asked).await {
-            Err(stopped) if stopped.is_deadlock() => writer.memory.forget(),
+            Err(stopped) if is_deadlock(&stopped) => writer.memory.forget(),
             result => return result,
         }
     }

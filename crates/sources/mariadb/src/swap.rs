@@ -11,7 +11,7 @@ use crate::{
     error::EngineError,
     head::clock,
     insert,
-    operation::{Stopped, Writer},
+    operation::{Stopped, Writer, at_commit},
     rows::{NewRow, number},
     script::{Broken, Script},
     tables::{Statement, Statements},
@@ -90,7 +90,7 @@ pub(crate) async fn swap(
             writer.is_committing = false;
             undo(writer, error).await.map(Err)
         }
-        Err(broken) => Err(Stopped::at_commit(broken)),
+        Err(broken) => Err(at_commit(broken)),
     }
 }
 

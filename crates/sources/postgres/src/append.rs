@@ -6,7 +6,7 @@ use polylog_log::{
 use crate::{
     error::EngineError,
     facts, faults,
-    operation::{Stopped, Writer},
+    operation::{Stopped, Writer, at_commit},
     rows::Rows,
     stalled,
     swap::swap,
@@ -94,7 +94,7 @@ async fn guessed(writer: &mut Writer, of: &Identity, append: &Append) -> Result<
             stalled::end_sessions(writer.slot.current()?).await?;
             return Ok(None);
         }
-        Err(error) => return Err(Stopped::at_commit(error)),
+        Err(error) => return Err(at_commit(error)),
     };
     writer.faults.pass(faults::COMMITTED).await.map_err(|stop| Stopped::after_commit(stop.into()))?;
     writer.memory.remember(&head.tail, swapped.head.clone(), &effect.write);

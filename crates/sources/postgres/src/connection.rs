@@ -1,9 +1,7 @@
-use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use polylog_log::Failure;
+use polylog_source_servers::standing::Standing;
 use sqlx::{ConnectOptions, PgConnection, Row};
 
 use crate::{
@@ -40,20 +38,12 @@ const PREPARE: &str = "SELECT current_setting('server_version_num')::int, curren
 pub(crate) struct Handle {
     pub(crate) config: PostgresConfig,
     pub(crate) history: History,
-    /// How often a check went wrong: whatever session it was, every other one checks again then.
-    bad_checks: AtomicU64,
-    /// A test stopped this handle.
-    crashed: AtomicBool,
+    pub(crate) standing: Standing,
 }
 
 impl Handle {
     pub(crate) fn new(config: PostgresConfig) -> Self {
-        Self {
-            config,
-            history: History::default(),
-            bad_checks: AtomicU64::new(0),
-            crashed: AtomicBool::new(false),
-        }
+        Self { config, history: History::default(), standing: Standing::default() }
     }
 
     /// How long the server waits.
@@ -66,21 +56,8 @@ impl Handle {
         Faults::new(self.config.fail_points.clone())
     }
 
-    /// Tells every session of a check that went wrong.
-    fn noticed<T>(&self, checked: Result<T, EngineError>) -> Result<T, EngineError> {
-        if checked.is_err() {
-            self.bad_checks.fetch_add(1, Ordering::AcqRel);
-        }
-        checked
-    }
-
-    /// Answers nothing any more.
-    pub(crate) fn crash(&self) {
-        self.crashed.store(true, Ordering::Release);
-    }
-
     pub(crate) fn check_alive(&self) -> Result<(), EngineError> {
-        if self.crashed.load(Ordering::Acquire) { Err(EngineError::Crashed) } else { Ok(()) }
+        if self.standing.has_crashed() { Err(EngineError::Crashed) } else { Ok(()) }
     }
 }
 
@@ -96,25 +73,25 @@ pub(crate) struct Session {
 impl Session {
     /// Connects and checks the server, our tables and our rights.
     async fn open(handle: &Handle) -> Result<Self, EngineError> {
-        let (config, bad_checks) = (&handle.config, handle.bad_checks.load(Ordering::Acquire));
+        let (config, bad_checks) = (&handle.config, handle.standing.bad_checks());
         let opening = async {
             let mut connection = connect(config, config.statement_timeout).await?;
             checks::tables(&mut connection, &config.schema).await?;
-            Ok(connection)
+            Ok::<_, EngineError>(connection)
         };
-        let connection = handle.noticed(opening.await)?;
+        let connection = handle.standing.noticed(opening.await)?;
         let now = Instant::now();
         Ok(Self { connection, used: now, checked: now, bad_checks })
     }
 
     fn is_due(&self, handle: &Handle) -> bool {
         self.checked.elapsed() >= handle.config.check_interval
-            || self.bad_checks != handle.bad_checks.load(Ordering::Acquire)
+            || self.bad_checks != handle.standing.bad_checks()
     }
 
     /// Checks again what may have changed since: settings, tables, indexes, rights.
     async fn check(&mut self, handle: &Handle) -> Result<(), EngineError> {
-        let (config, bad_checks) = (&handle.config, handle.bad_checks.load(Ordering::Acquire));
+        let (config, bad_checks) = (&handle.config, handle.standing.bad_checks());
         let checking = async {
             let settings = prepare(&mut self.connection, config, config.statement_timeout).await?;
             settings.check(config)?;
@@ -122,7 +99,7 @@ impl Session {
         };
         let late = Failure::Timeout(config.connect_timeout);
         let checked = tokio::time::timeout(config.connect_timeout, checking).await;
-        handle.noticed(checked.unwrap_or_else(|_| Err(late.into())))?;
+        handle.standing.noticed(checked.unwrap_or_else(|_| Err(late.into())))?;
         (self.checked, self.bad_checks) = (Instant::now(), bad_checks);
         Ok(())
     }

@@ -1,6 +1,6 @@
 use polylog_log::{Failure, RefusedReason};
-use polylog_source_servers::faults::Stop;
 pub(crate) use polylog_source_servers::patience::Patience;
+use polylog_source_servers::{faults::Stop, outcome::Fault};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// What can go wrong inside the engine, before it is known what that means for the operation.
@@ -23,6 +23,16 @@ impl From<Stop> for EngineError {
             Stop::Failure(failure) => Self::Failure(failure),
             Stop::Crash => Self::Crashed,
         }
+    }
+}
+
+impl Fault for EngineError {
+    fn failure(&self, patience: Patience) -> Failure {
+        EngineError::failure(self, patience)
+    }
+
+    fn is_crash(&self) -> bool {
+        matches!(self, EngineError::Crashed)
     }
 }
 

@@ -33,7 +33,7 @@ mod stalled;
 mod swap;
 mod wait;
 
-use polylog_source_servers::{faults, memory, pool};
+use polylog_source_servers::{faults, memory, outcome, pool};
 
 pub use config::{Address, ConfigError, PostgresConfig, SchemaName, Secret, TlsUse};
 pub use faults::POINTS;

@@ -1,6 +1,6 @@
 //! The frame of every operation that takes the lock: lock, head, decision, rows, head, commit.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use polylog_log::{ConfigPoint, Cut, Effect, Failure, Head, OperationError, Position, Refusal, Timestamp};
 use sqlx::{PgConnection, Row};
@@ -13,6 +13,7 @@ use crate::{
     head::{self, head},
     history,
     memory::Memory,
+    outcome::{self, Fault},
     rows, stalled, wait,
 };
 
@@ -34,14 +35,7 @@ pub(crate) struct Writer {
 }
 
 /// Why an operation did not end with an answer.
-pub(crate) enum Stopped {
-    /// Before anything was committed: nothing was written.
-    Before(EngineError),
-    /// By a rule; nothing was written.
-    Refused(Refusal, Box<Head>),
-    /// By the statement that commits, or after it.
-    AtCommit { error: EngineError, left_nothing: bool },
-}
+pub(crate) type Stopped = outcome::Stopped<EngineError>;
 
 impl From<EngineError> for Stopped {
     fn from(error: EngineError) -> Self {
@@ -49,29 +43,10 @@ impl From<EngineError> for Stopped {
     }
 }
 
-impl From<Stop> for Stopped {
-    fn from(stop: Stop) -> Self {
-        Self::Before(stop.into())
-    }
-}
-
-impl From<sqlx::Error> for Stopped {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Before(error.into())
-    }
-}
-
-impl Stopped {
-    /// A statement that commits ended with an error.
-    pub(crate) fn at_commit(error: EngineError) -> Self {
-        let left_nothing = error.left_nothing();
-        Self::AtCommit { error, left_nothing }
-    }
-
-    /// Whatever goes wrong after the commit, the operation stands.
-    pub(crate) fn after_commit(error: EngineError) -> Self {
-        Self::AtCommit { error, left_nothing: false }
-    }
+/// A statement that commits ended with an error.
+pub(crate) fn at_commit(error: EngineError) -> Stopped {
+    let left_nothing = error.left_nothing();
+    Stopped::AtCommit { error, left_nothing }
 }
 
 impl Writer {
@@ -86,33 +61,21 @@ impl Writer {
         }
     }
 
-    /// Tells apart what was certainly not executed from what may have been, and gives up what may be broken.
+    /// What the caller is told; gives up what may be broken.
     pub(crate) fn settle<T>(&mut self, result: Result<T, Stopped>) -> Result<T, OperationError> {
-        let error = match &result {
-            Err(Stopped::Before(error) | Stopped::AtCommit { error, .. }) => Some(error),
-            Ok(_) | Err(Stopped::Refused(..)) => None,
-        };
-        if let Some(error) = error {
+        if let Err(stopped) = &result
+            && let Some(error) = stopped.error()
+        {
             self.slot.close();
             self.memory.forget();
-            if matches!(error, EngineError::Crashed) {
-                self.handle.crash();
+            if error.is_crash() {
+                self.handle.standing.crash();
             }
         }
         if self.faults.lost_reply {
             return Err(OperationError::Unknown(Failure::Unreachable("injected: the reply is lost".into())));
         }
-        let patience = self.handle.patience();
-        result.map_err(|stopped| match stopped {
-            Stopped::Refused(reason, head) => OperationError::Refused { reason, head },
-            Stopped::Before(error @ EngineError::Crashed)
-            | Stopped::AtCommit { error, left_nothing: false } => {
-                OperationError::Unknown(error.failure(patience))
-            }
-            Stopped::Before(error) | Stopped::AtCommit { error, left_nothing: true } => {
-                OperationError::Failed(error.failure(patience))
-            }
-        })
+        result.map_err(|stopped| stopped.told(self.handle.patience()))
     }
 
     /// Before an operation.
@@ -122,12 +85,6 @@ impl Writer {
         if let Some(seen) = self.handle.history.seen() {
             self.memory.forget_before(seen.tail().position);
         }
-    }
-
-    /// The operation took longer than anybody waits.
-    pub(crate) fn timed_out(&self, patience: Duration) -> Stopped {
-        let error = Failure::Timeout(patience).into();
-        if self.is_committing { Stopped::after_commit(error) } else { Stopped::Before(error) }
     }
 
     /// Takes the lock and reads the head.
@@ -224,7 +181,7 @@ impl Transaction<'_> {
         self.pass(faults::HEAD_WRITTEN).await?;
         self.writer.is_committing = true;
         let committed = sqlx::raw_sql("COMMIT").execute(self.connection()?).await;
-        committed.map_err(|error| Stopped::at_commit(error.into()))?;
+        committed.map_err(|error| at_commit(error.into()))?;
         self.pass(faults::COMMITTED).await.map_err(|stop| Stopped::after_commit(stop.into()))
     }
 

@@ -84,7 +84,7 @@ impl PostgresSource {
             let patience = writer.handle.config.request_timeout;
             let result = match tokio::time::timeout(patience, work(writer, &of, &asked)).await {
                 Ok(result) => result,
-                Err(_) => Err(writer.timed_out(patience)),
+                Err(_) => Err(Stopped::late(patience, writer.is_committing)),
             };
             let answer = writer.settle(result);
             place.put_back();

@@ -1,7 +1,12 @@
 use serde_json::{Map, Value, json};
 
-use super::{Built, Kind, Wanted, yaml};
-use crate::names;
+use polylog_injection::names as injection;
+
+use super::{Built, Entrance, Kind, Wanted, yaml};
+use crate::{
+    entrance::{CERTIFICATE_KEY, ClusterKeys},
+    names,
+};
 
 /// The manifests that the sidecars and the gateway mount.
 pub(super) fn config_map(wanted: &Wanted<'_>) -> Built {
@@ -31,10 +36,30 @@ pub(super) fn config_map(wanted: &Wanted<'_>) -> Built {
         });
         data.insert("strategy.yaml".into(), yaml(&strategy).into());
     }
+    entrance(wanted, &mut data);
     let name = names::of_store(key);
     let mut built = wanted.owner.built(Kind::ConfigMap, name, json!({ "data": data }));
     built.content["metadata"]["annotations"] = json!({ (format): number });
     built
+}
+
+/// For sidecars: where the gateway is. For the gateway: by what it knows tokens. For the operator: what it made.
+fn entrance(wanted: &Wanted<'_>, data: &mut Map<String, Value>) {
+    let key = &wanted.owner.key;
+    let address = injection::gateway(key.namespace.as_str(), key.name.as_str());
+    data.insert(injection::GATEWAY_ADDRESS.into(), address.into());
+    let Entrance { keys, certified, authorities, .. } = &wanted.entrance;
+    if let Some(authorities) = authorities {
+        data.insert(injection::GATEWAY_AUTHORITY.into(), authorities.as_str().into());
+    }
+    if let Some(ClusterKeys { issuer, keys }) = keys {
+        data.insert("issuer".into(), issuer.as_str().into());
+        data.insert("jwks.json".into(), keys.as_str().into());
+    }
+    if let Some(certified) = certified {
+        let text = serde_json::to_string(certified).expect("texts and times are JSON");
+        data.insert(CERTIFICATE_KEY.into(), text.into());
+    }
 }
 
 /// What pods have a use for. Who provisions is none of their business.

@@ -83,8 +83,14 @@ fn container(wanted: &Wanted<'_>) -> Value {
     let mut container = json!({
         "name": "gateway",
         "image": wanted.image,
-        "args": ["gateway", format!("--port={API_PORT}"), format!("--health-port={HEALTH_PORT}")],
-        "ports": [{ "name": "metrics", "containerPort": HEALTH_PORT, "protocol": "TCP" }],
+        "args": [
+            "gateway", format!("--port={API_PORT}"), format!("--pods-port={API_PORT}"), "--pods-tls",
+            format!("--health-port={HEALTH_PORT}"),
+        ],
+        "ports": [
+            { "name": "api", "containerPort": API_PORT, "protocol": "TCP" },
+            { "name": "metrics", "containerPort": HEALTH_PORT, "protocol": "TCP" },
+        ],
         // configuration read and ports open, whatever the databases do
         "startupProbe": probe("/readyz", 1, 600),
         "readinessProbe": probe("/readyz", 5, 3),

@@ -25,7 +25,10 @@ use polylog_crds::{
 use polylog_log::LogId;
 use serde_json::{Value, json};
 
-use crate::names;
+use crate::{
+    entrance::{Certified, ClusterKeys},
+    names,
+};
 
 pub(crate) use plan_map::plan_map;
 
@@ -109,7 +112,7 @@ impl Owner {
         json!({ (name): gateway, (names::INSTANCE): self.key.name.as_str() })
     }
 
-    fn metadata(&self, name: &str) -> Value {
+    pub(crate) fn metadata(&self, name: &str) -> Value {
         json!({
             "name": name,
             "namespace": self.key.namespace.as_str(),
@@ -138,6 +141,19 @@ impl Owner {
     }
 }
 
+/// How other pods come in to a gateway.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Entrance {
+    /// Who makes the cluster's tokens, and with which keys.
+    pub(crate) keys: Option<ClusterKeys>,
+    /// The Secret with its certificate and key.
+    pub(crate) secret: Option<String>,
+    /// What is noted of a certificate that the operator made.
+    pub(crate) certified: Option<Certified>,
+    /// Who vouches for it, in PEM.
+    pub(crate) authorities: Option<String>,
+}
+
 /// Everything that is known of a store whose objects are built.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted<'a> {
@@ -149,6 +165,8 @@ pub(crate) struct Wanted<'a> {
     /// Keys of the ConfigMap that `schemasRef` names.
     pub(crate) schemas: Option<(&'a ObjectName, &'a [DataKey])>,
     pub(crate) image: &'a str,
+    /// How other pods come in to the gateway, as far as that is known.
+    pub(crate) entrance: Entrance,
     /// When the image is pulled; Kubernetes decides if absent.
     pub(crate) pull_policy: Option<&'a str>,
 }

@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 use super::{Built, Kind, Wanted};
 use crate::names::{self, API_PORT, HEALTH_PORT};
 
-/// The API for pods of this store, and of the namespaces that `access` names; metrics for everyone, since who scrapes
+/// The API for pods with a sidecar in this namespace, and of the namespaces that `access` names; metrics for everyone, since who scrapes
 /// is not ours to know.
 pub(super) fn network_policy(wanted: &Wanted<'_>) -> Built {
     let owner = wanted.owner;
     let own = owner.key.namespace.as_str();
-    let mut callers =
-        vec![json!({ "podSelector": { "matchLabels": { (STORE_LABEL): owner.key.name.as_str() } } })];
+    // a pod of another store may name this one in an annotation
+    let has_sidecar = json!({ "matchExpressions": [{ "key": STORE_LABEL, "operator": "Exists" }] });
+    let mut callers = vec![json!({ "podSelector": has_sidecar })];
     let rules = wanted.store.policy.access.rules();
     let namespaces: BTreeSet<&str> = rules
         .iter()

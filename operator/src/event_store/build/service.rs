@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{Built, Kind, Owner};
-use crate::names::{self, HEALTH_PORT};
+use crate::names::{self, API_PORT, HEALTH_PORT};
 
 /// As whom the gateway runs. It asks the API server for nothing.
 pub(super) fn service_account(owner: &Owner) -> Built {
@@ -9,11 +9,14 @@ pub(super) fn service_account(owner: &Owner) -> Built {
     owner.built(Kind::ServiceAccount, names::of_store(&owner.key), fields)
 }
 
-/// Where the gateway's metrics are. The gateway of this version has no API for other pods.
+/// Where the gateway is: its API for other pods, over TLS, and its metrics.
 pub(super) fn service(owner: &Owner) -> Built {
     let fields = json!({ "spec": {
         "selector": owner.selector(),
-        "ports": [{ "name": "metrics", "port": HEALTH_PORT, "protocol": "TCP", "targetPort": "metrics" }],
+        "ports": [
+            { "name": "api", "port": API_PORT, "protocol": "TCP", "targetPort": "api" },
+            { "name": "metrics", "port": HEALTH_PORT, "protocol": "TCP", "targetPort": "metrics" },
+        ],
     }});
     owner.built(Kind::Service, names::of_store(&owner.key), fields)
 }

@@ -1,5 +1,8 @@
 use super::*;
-use crate::event_store::{testing, validate::validated};
+use crate::{
+    entrance::ClusterKeys,
+    event_store::{testing, validate::validated},
+};
 
 fn built(spec: &str, log: Option<LogId>) -> Vec<Built> {
     let (key, mut found) = testing::dereferenced(spec);
@@ -20,6 +23,12 @@ fn built(spec: &str, log: Option<LogId>) -> Vec<Built> {
         store: &store,
         log,
         schemas: has_schemas.then_some((&name, &keys[..])),
+        entrance: Entrance {
+            keys: Some(ClusterKeys { issuer: "https://issuer".into(), keys: "{\"keys\":[]}".into() }),
+            secret: Some("polylog-payments-gateway-0".into()),
+            certified: None,
+            authorities: Some("-----BEGIN CERTIFICATE-----".into()),
+        },
         image: "polylog-sidecar:1",
         pull_policy: has_schemas.then_some("Never"),
     })

@@ -13,8 +13,13 @@ pub(super) fn configuration(wanted: &Wanted<'_>) -> Value {
     let mut add = |object, key: &str, path: String| {
         objects.entry(object).or_default().push((key.to_owned(), path));
     };
-    for file in ["eventstore.yaml", "strategy.yaml"] {
+    for file in ["eventstore.yaml", "strategy.yaml", "issuer", "jwks.json"] {
         add(Object::ConfigMap(names::of_store(&wanted.owner.key)), file, format!("store/{file}"));
+    }
+    if let Some(secret) = &wanted.entrance.secret {
+        for file in ["tls.crt", "tls.key"] {
+            add(Object::Secret(secret.clone()), file, format!("store/{file}"));
+        }
     }
     if let Some((name, keys)) = wanted.schemas {
         for key in keys {

@@ -15,7 +15,12 @@ use crate::event_store::{
 fn known(spec: &str) -> Known {
     let (key, found) = testing::dereferenced(spec);
     let validated = validated(&key, &found).expect("right");
-    Known { store: validated.store, warnings: validated.warnings, strategy_generation: None }
+    Known {
+        store: validated.store,
+        warnings: validated.warnings,
+        strategy_generation: None,
+        authorities: None,
+    }
 }
 
 fn progress(statements: &[&str]) -> Progress {

@@ -1,5 +1,6 @@
 //! The roles in a cluster: what they serve is mounted, and changes while they run.
 
+mod elsewhere;
 mod meaning;
 mod store;
 mod stores;
@@ -8,6 +9,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use polylog_crds::{resolve::ResolvedSidecar, validate::Capabilities};
 
+pub use self::elsewhere::Elsewhere;
 use self::stores::Stores;
 use super::{Exit, signals::Signals};
 use crate::{
@@ -45,6 +47,9 @@ pub struct ClusterArgs {
     /// The pod's service account token
     #[arg(long, value_name = "FILE", env = "POLYLOG_TOKEN", default_value = "/var/run/polylog/token")]
     pub token: PathBuf,
+    /// Stores of other namespaces, as injection writes them: a JSON list of name, address and authority of their gateways
+    #[arg(long, value_name = "JSON", env = "POLYLOG_GATEWAYS", hide_env_values = true, default_value = "[]")]
+    pub gateways: Elsewhere,
     /// Port of the API on 127.0.0.1 and ::1 instead of the manifest's; 0 = any free one
     #[arg(long)]
     pub port: Option<u16>,
@@ -63,6 +68,9 @@ pub struct GatewayArgs {
     /// needs no token
     #[arg(long, default_value_t = PODS_PORT)]
     pub pods_port: u16,
+    /// Speak TLS with other pods, whatever the manifest says; without a mounted certificate nobody is let in
+    #[arg(long)]
+    pub pods_tls: bool,
 }
 
 /// Why a process in a cluster ended. What is wrong with its configuration does not end it: it waits for a better one.
@@ -109,7 +117,7 @@ impl ClusterRole {
 /// # Errors
 /// A port that cannot be had.
 pub async fn sidecar(args: ClusterArgs) -> Result<(), ClusterError> {
-    run(ClusterRole::Sidecar, args, None).await
+    run(ClusterRole::Sidecar, args, None, false).await
 }
 
 /// The same, and for other pods on a port of its own.
@@ -117,10 +125,15 @@ pub async fn sidecar(args: ClusterArgs) -> Result<(), ClusterError> {
 /// # Errors
 /// As [`sidecar`].
 pub async fn gateway(args: GatewayArgs) -> Result<(), ClusterError> {
-    run(ClusterRole::Gateway, args.cluster, Some(args.pods_port)).await
+    run(ClusterRole::Gateway, args.cluster, Some(args.pods_port), args.pods_tls).await
 }
 
-async fn run(role: ClusterRole, args: ClusterArgs, pods_port: Option<u16>) -> Result<(), ClusterError> {
+async fn run(
+    role: ClusterRole,
+    args: ClusterArgs,
+    pods_port: Option<u16>,
+    pods_tls: bool,
+) -> Result<(), ClusterError> {
     if mounted::answered(&role.capabilities())? {
         return Ok(());
     }
@@ -128,7 +141,8 @@ async fn run(role: ClusterRole, args: ClusterArgs, pods_port: Option<u16>) -> Re
     let server = Arc::new(Server::in_a_cluster(Bounds::default()));
     let mut health = Health::open(&server, args.health_port.unwrap_or(HEALTH_PORT)).await?;
     let mut watch = Watch::start(args.config.clone(), args.token.clone()).await;
-    let mut stores = Stores::new(role, server.clone(), watch.refresh.clone());
+    let mut stores = Stores::new(role, server.clone(), watch.refresh.clone(), args.token.clone(), pods_tls);
+    elsewhere::serve(&server, &args);
     let settings = loop {
         let reading = watch.seen.borrow_and_update().clone();
         if let Some(settings) = stores.take(&reading).await {

@@ -10,13 +10,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    ClusterRole,
     meaning::{Meaning, policy_of},
     stores::{Desired, Shared},
 };
 use crate::{
     config::{desired_config, policy_document, read_defaults},
     configuration::{Obstacle, Reason},
+    forward::{Forward, InvalidTarget, Target},
     hosted::{DeclaredSource, Hosted, Waiting},
+    mounted::GatewayFiles,
     operations::errors,
     policy::Access,
     server::Served,
@@ -41,7 +44,7 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let name = desired.borrow().mounted.store.name.to_string();
-    let mut task = Task { shared, name, open: None, pause: SHORTEST };
+    let mut task = Task { shared, name, open: None, forward: None, pause: SHORTEST };
     loop {
         let wanted = desired.borrow_and_update().clone();
         let step = async {
@@ -72,6 +75,8 @@ struct Task {
     shared: Arc<Shared>,
     name: String,
     open: Option<Open>,
+    /// Where requests go on to, if that is how it is served.
+    forward: Option<Arc<Forward>>,
     pause: Duration,
 }
 
@@ -142,6 +147,9 @@ impl From<OpenError> for Hindrance {
 impl Task {
     /// Brings the store to what is wanted. On an error it is to be tried again, after pauses of up to what is returned.
     async fn pursue(&mut self, wanted: &Arc<Desired>) -> Result<(), Duration> {
+        if wanted.mounted.by_gateway && self.shared.role == ClusterRole::Sidecar {
+            return self.hand_on(wanted);
+        }
         let database = self.database(wanted);
         let outcome = match (&mut self.open, database) {
             (_, Err(hindrance)) => Err(hindrance),
@@ -156,7 +164,10 @@ impl Task {
         });
         self.shared.note(&self.name, Obstacle::Connection, reason);
         match &outcome {
-            Err(hindrance) if self.open.is_none() => self.wait(wanted, hindrance.problem.clone()),
+            // as long as there is no connection of its own, the gateway stays the way
+            Err(hindrance) if self.open.is_none() && self.forward.is_none() => {
+                self.wait(wanted, hindrance.problem.clone());
+            }
             _ => {}
         }
         let follows = self.follow(wanted).await;
@@ -165,6 +176,63 @@ impl Task {
             (Ok(()), false) => Err(LONGEST),
             (Err(hindrance), _) => Err(hindrance.longest),
         }
+    }
+
+    /// Has requests go on to the store's gateway.
+    fn hand_on(&mut self, wanted: &Desired) -> Result<(), Duration> {
+        let forward = self.forward_of(wanted);
+        let reason = forward
+            .as_ref()
+            .err()
+            .map(|problem| Reason { code: problem.code.text(), message: problem.detail.clone() });
+        self.shared.note(&self.name, Obstacle::Connection, reason);
+        let forward = match forward {
+            Ok(forward) => Arc::new(forward),
+            Err(problem) => {
+                if self.open.is_none() && self.forward.is_none() {
+                    self.wait(wanted, problem);
+                }
+                return Err(LONGEST_REFUSED);
+            }
+        };
+        self.shared.server.serve(&self.name, &Served::Forwarded(forward.clone()));
+        let before = self.forward.replace(forward.clone());
+        if before.is_none_or(|before| before.target() != forward.target()) {
+            tracing::info!(
+                event = "store_forwarded",
+                store = self.name,
+                gateway = forward.target().address(),
+                "requests go on to the store's gateway"
+            );
+        }
+        if let Some(open) = self.open.take() {
+            self.shared.logs.lock().retain(|_, name| *name != self.name);
+            self.shared.closing.spawn(open.close(self.name.clone()));
+        }
+        Ok(())
+    }
+
+    fn forward_of(&self, wanted: &Desired) -> Result<Forward, Problem> {
+        let refused = |message: String| {
+            Problem::new(Code::InvalidConfiguration, message)
+                .next_step("have the operator publish where the gateway is; it is read again by itself")
+        };
+        let GatewayFiles { address, authority } = &wanted.gateway;
+        let missing = |name: &str| refused(format!("delivery is Gateway, and store/{name} is not mounted"));
+        let address = address.as_deref().ok_or_else(|| missing("gateway-address"))?;
+        let authority = authority.as_deref().ok_or_else(|| missing("gateway-ca.crt"))?;
+        let address = String::from_utf8_lossy(address);
+        let of_target = |error: InvalidTarget| refused(error.to_string());
+        let target = Target::new(&self.name, &address, authority).map_err(of_target)?;
+        let known = self.forward.as_deref().filter(|known| *known.target() == target);
+        let forward = match known {
+            Some(known) => known.clone(),
+            None => Forward::new(self.name.clone(), target, self.shared.token.clone()).map_err(of_target)?,
+        };
+        let store = &wanted.mounted.store;
+        let policy = policy_document(store);
+        let access = Access::new(&policy.namespace, policy.access.as_deref());
+        Ok(forward.declared(policy.limits, declared_sources(store), access))
     }
 
     fn database(&self, wanted: &Desired) -> Result<(SourceName, MountedDatabase), Hindrance> {
@@ -217,6 +285,7 @@ impl Task {
         tracing::info!(event = "store_opened", store = self.name, source = %source_name, log = %identity.log, "the store is open");
         let shown = wanted.clone();
         self.open = Some(Open { store, source_name, source, rotating, database, meaning, shown });
+        self.forward = None;
         self.pause = SHORTEST;
         Ok(())
     }
@@ -252,16 +321,7 @@ impl Task {
     }
 
     fn wait(&self, wanted: &Desired, problem: Problem) {
-        let store = &wanted.mounted.store;
-        let policy = policy_document(store);
-        let kept = store.first_primary().map(|source| SourceName::recorded(source.name.as_str()));
-        let waiting = Waiting {
-            name: self.name.clone(),
-            sources: store.sources.iter().map(|source| declared_source(source, kept.as_ref())).collect(),
-            access: Some(Access::new(&policy.namespace, policy.access.as_deref())),
-            problem,
-        };
-        self.shared.server.serve(&self.name, &Served::Waiting(Arc::new(waiting)));
+        self.shared.server.serve(&self.name, &waiting(&wanted.mounted.store, problem));
     }
 
     async fn end(mut self) {
@@ -269,19 +329,24 @@ impl Task {
         self.shared.server.configurations.forget(&self.name);
         self.shared.logs.lock().retain(|_, name| *name != self.name);
         if let Some(open) = self.open.take() {
-            if tokio::time::timeout(DRAIN, open.store.drain()).await.is_err() {
-                tracing::warn!(
-                    event = "append_unanswered",
-                    store = self.name,
-                    "not everything that was taken could be answered in time"
-                );
-            }
-            open.source.close().await;
+            open.close(self.name).await;
         }
     }
 }
 
 impl Open {
+    /// Finishes what was taken.
+    async fn close(self, name: String) {
+        if tokio::time::timeout(DRAIN, self.store.drain()).await.is_err() {
+            tracing::warn!(
+                event = "append_unanswered",
+                store = name,
+                "not everything that was taken could be answered in time"
+            );
+        }
+        self.source.close().await;
+    }
+
     /// Replaces the connection, if another one is wanted: the new one is opened and tried before the old one is given up.
     async fn rotate(
         &mut self,
@@ -359,6 +424,30 @@ fn hosted(declared: &ResolvedStore, store: &Store, kept: &SourceName) -> Result<
         )
     })?;
     Ok(hosted.with_reads(read_defaults(declared)))
+}
+
+/// The store before anything was tried.
+pub(super) fn not_tried(store: &ResolvedStore) -> Served {
+    let problem = Problem::new(Code::SourceUnavailable, "the store is being opened")
+        .next_step("try again")
+        .retry_after(Duration::from_secs(1));
+    waiting(store, problem)
+}
+
+fn waiting(store: &ResolvedStore, problem: Problem) -> Served {
+    let policy = policy_document(store);
+    Served::Waiting(Arc::new(Waiting {
+        name: store.name.to_string(),
+        sources: declared_sources(store),
+        access: Some(Arc::new(Access::new(&policy.namespace, policy.access.as_deref()))),
+        problem,
+    }))
+}
+
+/// Its sources, as long as none of them is open here.
+fn declared_sources(store: &ResolvedStore) -> Vec<DeclaredSource> {
+    let kept = store.first_primary().map(|source| SourceName::recorded(source.name.as_str()));
+    store.sources.iter().map(|source| declared_source(source, kept.as_ref())).collect()
 }
 
 fn declared_source(source: &ResolvedSource, kept: Option<&SourceName>) -> DeclaredSource {

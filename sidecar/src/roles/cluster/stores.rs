@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -16,7 +17,9 @@ use crate::{
     configuration::{Obstacle, Reason},
     hosted::Waiting,
     identity::{Peer, Subject},
-    mounted::{Caller, Layout, ManifestFiles, Mounted, Place, Reading, Refresh, SourceFiles, read_all},
+    mounted::{
+        Caller, GatewayFiles, Layout, ManifestFiles, Mounted, Place, Reading, Refresh, SourceFiles, read_all,
+    },
     server::{Served, Server},
 };
 
@@ -26,6 +29,7 @@ pub(super) struct Desired {
     pub(super) mounted: Arc<Mounted>,
     /// By the source's name.
     pub(super) sources: BTreeMap<String, SourceFiles>,
+    pub(super) gateway: GatewayFiles,
 }
 
 /// What the tasks of all stores share.
@@ -33,6 +37,10 @@ pub(super) struct Shared {
     pub(super) role: ClusterRole,
     pub(super) server: Arc<Server>,
     pub(super) refresh: Refresh,
+    /// The pod's own token, for gateways.
+    pub(super) token: PathBuf,
+    /// Whether other pods come in over TLS, whatever the manifest says.
+    pods_tls: bool,
     /// Which store serves a log: two that do would answer with each other's events.
     pub(super) logs: Mutex<BTreeMap<LogId, String>>,
     /// Connections that are being closed.
@@ -120,7 +128,7 @@ impl Shared {
     fn follow_entrance(&self, layout: &Layout, store: &str, desired: &Desired) -> Result<(), String> {
         let Some(own) = layout.stores.get(&Place::Own) else { return Ok(()) };
         let entrance = &self.server.entrance;
-        let (taken, outcome) = entrance.follow(&own.entrance, desired.mounted.gateway_tls);
+        let (taken, outcome) = entrance.follow(&own.entrance, self.pods_tls || desired.mounted.gateway_tls);
         if taken.transport || taken.keys {
             tracing::info!(
                 event = "entrance_changed",
@@ -163,8 +171,22 @@ struct Running {
 }
 
 impl Stores {
-    pub(super) fn new(role: ClusterRole, server: Arc<Server>, refresh: Refresh) -> Self {
-        let shared = Shared { role, server, refresh, logs: Mutex::default(), closing: TaskTracker::new() };
+    pub(super) fn new(
+        role: ClusterRole,
+        server: Arc<Server>,
+        refresh: Refresh,
+        token: PathBuf,
+        pods_tls: bool,
+    ) -> Self {
+        let shared = Shared {
+            role,
+            server,
+            refresh,
+            token,
+            pods_tls,
+            logs: Mutex::default(),
+            closing: TaskTracker::new(),
+        };
         Self {
             shared: Arc::new(shared),
             read: BTreeMap::new(),
@@ -263,7 +285,8 @@ impl Stores {
             };
             match said.and_then(|mounted| self.check(place, mounted)) {
                 Ok(mounted) => {
-                    let desired = Desired { mounted, sources: files.sources.clone() };
+                    let desired =
+                        Desired { mounted, sources: files.sources.clone(), gateway: files.gateway.clone() };
                     self.set(place, Arc::new(desired));
                 }
                 Err(message) => self.refuse(place, &files.sources, message),
@@ -335,6 +358,8 @@ impl Stores {
                 }
             }
             None => {
+                // nobody is told that there is no such store while it is opened
+                self.shared.server.serve(&name, &store::not_tried(&desired.mounted.store));
                 let (sender, receiver) = watch::channel(desired);
                 let stop = CancellationToken::new();
                 let task = tokio::spawn(store::run(self.shared.clone(), receiver, stop.clone()));
@@ -365,7 +390,8 @@ impl Stores {
                 let is_new = known.sources != *sources;
                 if is_new {
                     let mounted = known.mounted.clone();
-                    *known = Arc::new(Desired { mounted, sources: sources.clone() });
+                    let gateway = known.gateway.clone();
+                    *known = Arc::new(Desired { mounted, sources: sources.clone(), gateway });
                 }
                 is_new
             });

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Builds tests with cargo and runs their programs, so many at a time as there are processors.
+
+    tests/lib/tests.py CARGO-TEST-ARGUMENTS
+
+`cargo test` runs one program after the other, and most of the time of those that need a server is waiting: for a disk,
+for a lock, for a process to be back. Every program sees what it would see under cargo: its package's folder and
+variables. A program's output is printed when it has ended. The documentation's examples are not run here.
+"""
+
+import concurrent.futures
+import json
+import os
+import subprocess
+import sys
+import time
+
+# These take minutes: they begin first, so that none of them runs alone at the end.
+LONG = ("conformance", "kube", "bad_postgres", "bad_mariadb")
+
+
+def main(arguments):
+    programs = build(arguments)
+    # A program of tests that matches nothing would pass.
+    if not programs:
+        sys.exit("no program of tests was built")
+    programs.sort(key=lambda p: p["target"]["name"] not in LONG)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = [pool.submit(run, program) for program in programs]
+        failed = [name for done in concurrent.futures.as_completed(runs) for name in report(done)]
+    print(f"\n{len(programs)} programs, {len(failed)} failed")
+    for name in sorted(failed):
+        print(f"    failed: {name}")
+    sys.exit(1 if failed else 0)
+
+
+def build(arguments):
+    """The programs that cargo made, by the messages it prints about them."""
+    cargo = ["cargo", "test", "--no-run", "--message-format", "json-render-diagnostics", *arguments]
+    built = subprocess.run(cargo, stdout=subprocess.PIPE, text=True)
+    if built.returncode != 0:
+        sys.exit(built.returncode)
+    messages = [json.loads(line) for line in built.stdout.splitlines()]
+    artifacts = [message for message in messages if message["reason"] == "compiler-artifact"]
+    return [artifact for artifact in artifacts if artifact["executable"] and artifact["profile"]["test"]]
+
+
+def run(program):
+    folder = os.path.dirname(program["manifest_path"])
+    environment = dict(os.environ, CARGO_MANIFEST_DIR=folder)
+    name = os.path.relpath(program["target"]["src_path"])
+    began = time.monotonic()
+    done = subprocess.run(
+        [program["executable"]], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    return name, done.returncode, time.monotonic() - began, done.stdout.decode(errors="replace")
+
+
+def report(done):
+    name, code, seconds, output = done.result()
+    print(f"\n--- {name} ({seconds:.0f} s)\n{output.strip()}", flush=True)
+    return [] if code == 0 else [f"{name}, exit code {code}"]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
