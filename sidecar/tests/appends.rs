@@ -264,6 +264,17 @@ async fn what_is_wrong_with_a_request_is_named() {
         .send(http::Method::POST, "/v1/streams/S-1", &timeout, PAID)
         .await
         .problem("invalid_request");
+    for name in ["idempotency-key", "polylog-timeout", "polylog-correlation-id", "content-type"] {
+        let twice = [("content-type", "application/json"), (name, "1s"), (name, "2s")];
+        let answer = sidecar.client.send(http::Method::POST, "/v1/streams/S-1", &twice, PAID).await;
+        assert_eq!(answer.problem("invalid_request")["facts"]["header"], name);
+    }
+    let gzip = [("content-type", "application/json"), ("content-encoding", "gzip")];
+    sidecar
+        .client
+        .send(http::Method::POST, "/v1/streams/S-1", &gzip, PAID)
+        .await
+        .problem("unsupported_media_type");
     sidecar.client.post("/v1/streams/S-1?acks=2", PAID).await.problem("not_supported");
     sidecar.client.post("/v1/streams/S-1?acks=all", PAID).await.ok();
     assert_eq!(events_in(&sidecar).await, 1);

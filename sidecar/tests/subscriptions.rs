@@ -183,6 +183,23 @@ async fn an_end_ends_for_good() {
     }
 }
 
+/// The end's id must not pass over events that nobody was shown: a reader may go on from it, without an end.
+#[tokio::test]
+async fn an_end_before_its_beginning_passes_over_nothing() {
+    let sidecar = Sidecar::start().await;
+    append(&sidecar, 0..4).await;
+    let page = sidecar.client.get("/v1/events").await.json();
+    let first = page["events"][0]["position"].as_u64().expect("a position");
+    for path in [format!("/v1/subscribe?after={first}&until=1"), "/v1/subscribe?until=0".to_owned()] {
+        let mut reader = Reader::open(&sidecar, &path, None).await;
+        let end = reader.next_of("end").await;
+        assert!(end.json()["position"].as_u64() <= Some(first), "{path}: {}", end.data);
+        let mut on = Reader::open(&sidecar, "/v1/subscribe", end.id.as_deref()).await;
+        let next = if path.contains("after") { 1 } else { 0 };
+        assert_eq!(number(&on.next_of("event").await), next, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_past_end_at_the_logs_end_is_over_on_reconnect() {
     let sidecar = Sidecar::start().await;

@@ -1,8 +1,11 @@
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use polylog_crds::{
-    manifests::{self, Manifests, Problem, ReadError},
+    manifests::{self, Manifests, ObjectKey, Problem, ReadError},
     validate::{Capabilities, Finding, Severity, validate},
 };
 use serde::Serialize;
@@ -45,7 +48,7 @@ struct Line {
 /// Checks manifests as `polylog dev` would, and prints what is wrong or worth knowing.
 pub(crate) fn run(args: &ValidateArgs, format: Format) -> Outcome {
     let report = match manifests::read(&args.manifests) {
-        Ok(manifests) => checked(&manifests),
+        Ok(manifests) => checked(&manifests, &args.manifests),
         Err(ReadError::Invalid(problems)) => {
             Report { findings: problems.0.iter().map(problem).collect(), ..Report::default() }
         }
@@ -60,18 +63,45 @@ pub(crate) fn run(args: &ValidateArgs, format: Format) -> Outcome {
     if report.valid { Ok(()) } else { Err(Failure::Told(2)) }
 }
 
-fn checked(manifests: &Manifests) -> Report {
-    let findings = validate(manifests, &Capabilities::DEV, &BTreeMap::new());
+fn checked(manifests: &Manifests, folder: &Path) -> Report {
+    let found = validate(manifests, &Capabilities::DEV, &BTreeMap::new());
+    let is_allowed = found.iter().all(|finding| finding.severity == Severity::Warning);
+    let mut findings = not_served(manifests, folder);
+    let valid = is_allowed && findings.is_empty();
+    findings.extend(found.iter().map(|found| finding(found, manifests)));
     Report {
-        valid: findings.iter().all(|finding| finding.severity == Severity::Warning),
+        valid,
         objects: BTreeMap::from([
             ("EventStore", manifests.stores.len()),
             ("ReplicationStrategy", manifests.strategies.len()),
             ("Projection", manifests.projections.len()),
         ]),
-        findings: findings.iter().map(|found| finding(found, manifests)).collect(),
+        findings,
         notes: manifests.notes.clone(),
     }
+}
+
+/// Why one process cannot serve what is each by itself in order.
+fn not_served(manifests: &Manifests, folder: &Path) -> Vec<Line> {
+    let refused = |code: &str, object: Option<&ObjectKey>, message: String| Line {
+        severity: "refused",
+        code: code.to_owned(),
+        file: Some(folder.display().to_string()),
+        line: None,
+        object: object.map(|key| format!("EventStore {key}")),
+        path: String::new(),
+        message,
+    };
+    if manifests.stores.is_empty() {
+        return vec![refused("NoStore", None, "there is no EventStore".to_owned())];
+    }
+    let keys: Vec<&ObjectKey> = manifests.stores.keys().collect();
+    let twice = keys.iter().enumerate().filter_map(|(index, key)| {
+        let other = keys[..index].iter().find(|other| other.name == key.name)?;
+        let message = format!("has the name of {other}: one process serves each name once");
+        Some(refused("DuplicateName", Some(key), message))
+    });
+    twice.collect()
 }
 
 fn problem(problem: &Problem) -> Line {

@@ -37,6 +37,19 @@ fn what_is_wrong_is_told_with_its_line() {
 }
 
 #[test]
+fn what_one_process_cannot_serve_is_refused_as_dev_refuses_it() {
+    let (code, stdout, _) = validate("# nothing\n", &[]);
+    assert!(code == 2 && stdout.contains("there is no EventStore (NoStore)"), "{stdout}");
+    let elsewhere = STORE.replace("name: shop}", "name: shop, namespace: other}");
+    assert_ne!(elsewhere, STORE);
+    let (code, stdout, _) = validate(&format!("{STORE}---\n{elsewhere}"), &[]);
+    assert!(
+        code == 2 && stdout.contains("EventStore other/shop: has the name of default/shop: "),
+        "{stdout}"
+    );
+}
+
+#[test]
 fn a_plan_is_what_a_first_start_does_and_nothing_afterwards() {
     let folder = TempDir::new().expect("a temporary folder");
     let store = folder.path().join("store.yaml");

@@ -47,7 +47,7 @@ pub(super) async fn subscribe(mut incoming: Incoming) -> Result<Response, Proble
     let place = call.server.room().stream()?;
     let follower = call.hosted.store.follow(start, options).await.map_err(errors::of_read)?;
     let counted = call.server.metrics.subscriber(&call.hosted.name);
-    let subscription = Subscription::new(view, follower, None, None, (place, counted)).since(since);
+    let subscription = Subscription::new(view, follower, None, (place, counted)).since(since);
     Ok(answer::many(Following(subscription)))
 }
 

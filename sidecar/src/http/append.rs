@@ -10,7 +10,7 @@ use polylog_log::{Acks, Commit, StreamName};
 use super::{
     body::{self, Kind},
     cloud_events,
-    context::{Context, bad_header},
+    context::{Context, bad_header, only},
     query::invalid,
     respond::{self, Answer},
     room::Place,
@@ -126,7 +126,7 @@ fn asked(context: &mut Context, kind: &Kind) -> Result<Asked, Problem> {
 }
 
 fn key(context: &Context) -> Result<Option<IdempotencyKey>, Problem> {
-    let key = context.headers.get(headers::IDEMPOTENCY_KEY);
+    let key = only(&context.headers, headers::IDEMPOTENCY_KEY)?;
     key.map(|key| {
         IdempotencyKey::parse(key.as_bytes())
             .map_err(|error| bad_header(headers::IDEMPOTENCY_KEY, &error.to_string()))

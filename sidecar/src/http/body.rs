@@ -6,7 +6,10 @@ use polylog_api::{BATCH, Code, Problem, STRUCTURED};
 use polylog_log::Limits;
 use tokio::time::Instant;
 
-use super::{context::bad_header, room::Place};
+use super::{
+    context::{bad_header, only},
+    room::Place,
+};
 use crate::{operations::Call, server::Server};
 
 /// What the body of an append is.
@@ -25,7 +28,16 @@ pub(crate) enum Kind {
 /// What the headers say of the body. Only media types are accepted that a web page cannot send to another origin
 /// without asking first; the headers of a binary CloudEvent have the same effect.
 pub(crate) fn kind(headers: &HeaderMap) -> Result<Kind, Problem> {
-    let value = headers.get(header::CONTENT_TYPE);
+    if let Some(coding) =
+        headers.get_all(header::CONTENT_ENCODING).iter().find(|coding| *coding != "identity")
+    {
+        return Err(Problem::new(
+            Code::UnsupportedMediaType,
+            format_args!("bodies encoded with {coding:?} are not accepted"),
+        )
+        .next_step("send the body as it is, without Content-Encoding"));
+    }
+    let value = only(headers, "content-type")?;
     let text = value.map(|value| value.to_str().map_err(|_| bad_header("content-type", "it is not text")));
     let text = text.transpose()?;
     let essence = text.map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, HeaderValue, request::Parts};
 use polylog_api::{Code, Problem, Token, headers, parse_duration};
 use polylog_replication::{Consistency, ReadOptions};
 use tokio::time::Instant;
@@ -95,9 +95,19 @@ impl Context {
     }
 }
 
+/// A header that may stand once: of two values nobody could say which one is meant.
+pub(crate) fn only<'a>(given: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut values = given.get_all(name).iter();
+    let first = values.next();
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(bad_header(name, "it is given twice")),
+    }
+}
+
 /// A token in a header.
 pub(crate) fn header_token(given: &HeaderMap, name: &'static str) -> Result<Option<Token>, Problem> {
-    let Some(value) = given.get(name) else { return Ok(None) };
+    let Some(value) = only(given, name)? else { return Ok(None) };
     let parsed = value.to_str().map_err(|_| "it is not text".to_owned()).and_then(|text| {
         let parsed: Result<Token, _> = text.parse();
         parsed.map_err(|error| error.to_string())
@@ -107,7 +117,7 @@ pub(crate) fn header_token(given: &HeaderMap, name: &'static str) -> Result<Opti
 
 /// How long the caller waits.
 pub(super) fn timeout(given: &HeaderMap) -> Result<Duration, Problem> {
-    let Some(value) = given.get(headers::TIMEOUT) else { return Ok(LONGEST) };
+    let Some(value) = only(given, headers::TIMEOUT)? else { return Ok(LONGEST) };
     let parsed = value.to_str().ok().and_then(|text| parse_duration(text).ok());
     match parsed {
         Some(timeout) if !timeout.is_zero() => Ok(timeout.min(LONGEST)),

@@ -40,7 +40,7 @@ pub(crate) async fn subscribe(mut context: Context) -> Answer {
     let options = FollowOptions { include_system, wait: CATCH_UP, ..FollowOptions::default() };
     let follower = view.hosted().store.follow(start, options).await.map_err(errors::of_read)?;
     let counted = server.metrics.subscriber(&view.hosted().name);
-    let mut subscription = Subscription::new(view, follower, until, last_id, (place, counted)).since(since);
+    let mut subscription = Subscription::new(view, follower, until, (place, counted)).since(since);
     let mut first = ServerSent::greeting();
     if until.is_some() && last_id.is_some() {
         // whether there is anything left shows in the first step

@@ -53,6 +53,11 @@ pub(crate) const LATER: &[(&[&str], &[&str])] = &[
     (&["GET"], &["models"]),
     (&["GET"], &["models", "{model}"]),
     (&["GET"], &["models", "{model}", "{key}"]),
+    // administration is over gRPC
+    (&["GET"], &["admin", "status"]),
+    (&["PUT"], &["admin", "config"]),
+    (&["PUT"], &["admin", "policy"]),
+    (&["GET"], &["admin", "plan"]),
 ];
 
 /// Finds what a request names; the problem is `not_found`, `invalid_request` or `method_not_allowed`.
@@ -142,6 +147,7 @@ mod tests {
         assert_eq!(get("/v1/stores/s"), Resource::Store("s".into()));
         assert_eq!(get("/v1/events/7/locations"), of(None, StoreResource::Locations("7".into())));
         assert_eq!(get("/v1/models/m/k"), of(None, StoreResource::Later("models")));
+        assert_eq!(get("/v1/admin/status"), of(None, StoreResource::Later("admin")));
         assert_eq!(get("/openapi.json"), Resource::OpenApi);
     }
 

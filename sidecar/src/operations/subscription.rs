@@ -65,8 +65,8 @@ pub(crate) struct Subscription<Held> {
     /// Nothing that was recorded before is shown.
     since: Option<Timestamp>,
     until: Option<Until>,
-    /// What an ending frame names: everything up to here was looked at.
-    last: Option<Token>,
+    /// What an ending frame names: everything up to here was looked at, and nothing beyond.
+    last: Token,
     shown: u64,
     /// Events looked at since the reader was last given an id.
     unmarked: usize,
@@ -77,13 +77,9 @@ pub(crate) struct Subscription<Held> {
 }
 
 impl<Held> Subscription<Held> {
-    pub(crate) fn new(
-        view: View,
-        follower: Follower,
-        until: Option<Until>,
-        last: Option<Token>,
-        held: Held,
-    ) -> Self {
+    pub(crate) fn new(view: View, follower: Follower, until: Option<Until>, held: Held) -> Self {
+        // The follower is ahead by a whole step while that step's events are looked at: it cannot be asked later.
+        let last = view.hosted().token_at(follower.mark().point);
         Self {
             view,
             follower,
@@ -200,7 +196,7 @@ impl<Held> Subscription<Held> {
             return self.end(out);
         }
         let token = self.view.hosted().token_of(recorded);
-        self.last = Some(token);
+        self.last = token;
         let is_early = self.since.is_some_and(|since| recorded.event.recorded_at < since);
         self.unmarked += 1;
         if let Some((event, state)) = self.view.show(recorded).filter(|_| !is_early) {
@@ -221,7 +217,7 @@ impl<Held> Subscription<Held> {
             && place.point.position >= end
             && !self.is_over
         {
-            self.last = Some(self.view.hosted().token_at(place.point));
+            self.last = self.view.hosted().token_at(place.point);
             self.end(out);
         }
     }
@@ -237,7 +233,7 @@ impl<Held> Subscription<Held> {
     fn mark(&mut self, out: &mut impl Frames, frame: Frame, place: Place) {
         let mark = self.mark_of(place);
         out.mark(frame, &mark);
-        self.last = Some(mark.token);
+        self.last = mark.token;
         (self.unmarked, self.marked_at) = (0, Instant::now());
     }
 
@@ -247,9 +243,8 @@ impl<Held> Subscription<Held> {
     }
 
     fn end(&mut self, out: &mut impl Frames) {
-        let place = self.follower.mark();
-        let token = self.last.unwrap_or_else(|| self.view.hosted().token_at(place.point));
-        out.mark(Frame::End, &Mark { position: token.position(), head: place.head, token });
+        let (token, head) = (self.last, self.follower.mark().head);
+        out.mark(Frame::End, &Mark { position: token.position(), head, token });
         self.is_over = true;
     }
 }

@@ -42,19 +42,21 @@ impl Caller {
 }
 
 fn id(given: &HeaderMap, name: &'static str) -> Result<Option<String>, Problem> {
-    let Some(value) = given.get(name) else { return Ok(None) };
+    let bad = |reason: &str| {
+        Problem::new(Code::InvalidRequest, format_args!("header {name}: {reason}"))
+            .next_step("correct the header or leave it out")
+            .fact("header", name)
+    };
+    let mut values = given.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(bad("it is given twice"));
+    }
     let text = std::str::from_utf8(value.as_bytes()).ok();
     let is_good =
         |text: &&str| !text.is_empty() && text.len() <= LONGEST_ID && !text.chars().any(char::is_control);
-    match text.filter(is_good) {
-        Some(text) => Ok(Some(text.to_owned())),
-        None => Err(Problem::new(
-            Code::InvalidRequest,
-            format_args!("header {name}: it must be 1 to {LONGEST_ID} bytes of UTF-8"),
-        )
-        .next_step("correct the header or leave it out")
-        .fact("header", name)),
-    }
+    let too_long = || bad(&format!("it must be 1 to {LONGEST_ID} bytes of UTF-8"));
+    text.filter(is_good).map(|text| Some(text.to_owned())).ok_or_else(too_long)
 }
 
 /// The trace id of a `traceparent` (W3C Trace Context, version 00), if it is well formed.

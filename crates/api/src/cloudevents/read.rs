@@ -97,6 +97,8 @@ impl CloudEvent {
 
     fn read(text: &str) -> Result<Self, RequestError> {
         let Attributes(mut attributes) = serde_json::from_str(text).map_err(malformed)?;
+        // CloudEvents: an attribute that is null is one that is not there; null as data is data
+        attributes.retain(|(name, value)| name == "data" || value.get() != "null");
         let mut take = |name: &str| {
             let index = attributes.iter().position(|(known, _)| known == name)?;
             Some(attributes.remove(index).1)

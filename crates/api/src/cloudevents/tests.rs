@@ -42,6 +42,18 @@ fn a_uuid_stays_the_id() {
 }
 
 #[test]
+fn an_attribute_that_is_null_is_not_there() {
+    let json = r#"{"specversion":"1.0","id":"a","source":"s","type":"t","subject":null,"time":null,"datacontenttype":null,
+        "data_base64":null,"correlationid":null,"other":null,"data":null}"#;
+    let CloudEvent { subject, event } = CloudEvent::from_structured(json.as_bytes()).expect("a good event");
+    assert_eq!((subject, event.time, event.correlation_id.as_deref()), (None, None, None));
+    assert_eq!(event.data.as_ref().expect("null as data is data").get(), "null");
+    assert_eq!(metadata(&event), r#"{"ceid":"a","cesource":"s"}"#);
+    let without_id = r#"{"specversion":"1.0","id":null,"source":"s","type":"t"}"#;
+    assert!(CloudEvent::from_structured(without_id.as_bytes()).is_err());
+}
+
+#[test]
 fn data_in_every_form() {
     let data = |members: &str| {
         let json = format!(r#"{{"specversion":"1.0","id":"1","source":"s","type":"t",{members}}}"#);
