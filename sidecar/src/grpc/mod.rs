@@ -19,6 +19,10 @@ mod subscribe;
 use std::{sync::Arc, time::Instant};
 
 use axum::{body::Body, response::Response};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use http::{HeaderValue, Method as HttpMethod, Request, Version, header};
 use polylog_api::{Code, Problem};
 
@@ -73,28 +77,31 @@ async fn dispatch(server: Arc<Server>, request: Request<Body>) -> (&'static str,
     };
     let (parts, body) = request.into_parts();
     let call = Incoming::new(server, peer, parts.headers, body);
-    let outcome = match method {
-        Method::Append => append::append(call).await,
-        Method::ReadStream => read::stream(call).await,
-        Method::ReadLog => read::log(call).await,
-        Method::GetEvent => event::get(call).await,
-        Method::GetStreamHead => event::stream_head(call).await,
-        Method::LocateEvent => event::locate(call).await,
-        Method::Subscribe => subscribe::subscribe(call).await,
-        Method::ListStores => store::list(call).await,
-        Method::GetStore => store::get(call).await,
-        Method::WatchStore => store::watch(call).await,
-        Method::GetStatus => admin::get_status(call).await,
-        Method::PutConfig => admin::put_config(call).await,
-        Method::PutPolicy => admin::put_policy(call).await,
-        Method::CheckHealth => health::check(call).await,
-        Method::WatchHealth => health::watch(call).await,
-        Method::Reflect => reflection::answer(call),
+    // each in its own size, on the heap: in one, every call would be as large as the largest, and is moved several times
+    let answering: BoxFuture<'_, Result<Response, Problem>> = match method {
+        Method::Append => append::append(call).boxed(),
+        Method::ReadStream => read::stream(call).boxed(),
+        Method::ReadLog => read::log(call).boxed(),
+        Method::GetEvent => event::get(call).boxed(),
+        Method::GetStreamHead => event::stream_head(call).boxed(),
+        Method::LocateEvent => event::locate(call).boxed(),
+        Method::Subscribe => subscribe::subscribe(call).boxed(),
+        Method::ListStores => store::list(call).boxed(),
+        Method::GetStore => store::get(call).boxed(),
+        Method::WatchStore => store::watch(call).boxed(),
+        Method::GetStatus => admin::get_status(call).boxed(),
+        Method::PutConfig => admin::put_config(call).boxed(),
+        Method::PutPolicy => admin::put_policy(call).boxed(),
+        Method::CheckHealth => health::check(call).boxed(),
+        Method::WatchHealth => health::watch(call).boxed(),
+        Method::Reflect => ready(reflection::answer(call)).boxed(),
         Method::Later(name) => {
-            Err(Problem::new(Code::NotSupported, format_args!("{name} is not in this version"))
-                .next_step("see reflection, or the book, for what this version can do"))
+            let problem = Problem::new(Code::NotSupported, format_args!("{name} is not in this version"))
+                .next_step("see reflection, or the book, for what this version can do");
+            ready(Err(problem)).boxed()
         }
     };
+    let outcome = answering.await;
     drop(place);
     (operation, outcome)
 }

@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Instant};
 
 use axum::{body::Body, response::Response};
+use futures::{FutureExt, future::BoxFuture};
 use http::{Request, StatusCode};
 use polylog_api::{Code, Problem};
 
@@ -75,22 +76,25 @@ async fn to(server: Arc<Server>, peer: Arc<Peer>, resource: Resource, request: R
     let (parts, body) = request.into_parts();
     let (store, resource) = match resource {
         Resource::OpenApi => return Ok(crate::openapi::answer()),
-        Resource::Stores => return stores::list(&server, &peer, parts).await,
-        Resource::Store(name) => return stores::one(&server, &peer, &name, parts).await,
+        Resource::Stores => return stores::list(&server, &peer, parts).boxed().await,
+        Resource::Store(name) => return stores::one(&server, &peer, &name, parts).boxed().await,
         Resource::Of(store, resource) => (store, resource),
     };
     let context = Context::new(server, peer, store.as_deref(), parts)?;
-    match resource {
-        StoreResource::Stream(stream) if is_post => append::to_stream(context, &stream, body).await,
-        StoreResource::Stream(stream) => read::stream(context, &stream).await,
-        StoreResource::StreamHead(stream) => events::stream_head(context, &stream).await,
-        StoreResource::Commits => append::commit(context, body).await,
-        StoreResource::Log => read::log(context).await,
-        StoreResource::Event(id) => events::by_id(context, &id).await,
-        StoreResource::Locations(id) => events::locations(context, &id).await,
-        StoreResource::Subscribe => follow::subscribe(context).await,
-        StoreResource::Later(what) => Err(later(what)),
-    }
+    // each in its own size, on the heap: in one, every request would be as large as the largest, and is moved several
+    // times
+    let answering: BoxFuture<'_, Answer> = match &resource {
+        StoreResource::Stream(stream) if is_post => append::to_stream(context, stream, body).boxed(),
+        StoreResource::Stream(stream) => read::stream(context, stream).boxed(),
+        StoreResource::StreamHead(stream) => events::stream_head(context, stream).boxed(),
+        StoreResource::Commits => append::commit(context, body).boxed(),
+        StoreResource::Log => read::log(context).boxed(),
+        StoreResource::Event(id) => events::by_id(context, id).boxed(),
+        StoreResource::Locations(id) => events::locations(context, id).boxed(),
+        StoreResource::Subscribe => follow::subscribe(context).boxed(),
+        StoreResource::Later(what) => return Err(later(what)),
+    };
+    answering.await
 }
 
 fn later(what: &str) -> Refused {
