@@ -126,7 +126,10 @@ impl<T> Peer<T> {
     /// The configuration of the best log that is known. An empty one says nothing: whoever is not there may hold the log.
     fn newest_config(&self) -> Option<Arc<Config>> {
         let heads = self.sources.heads().filter(|(_, head)| !head.tail.position.is_zero());
-        let newest = heads.max_by_key(|(_, head)| (head.tail.term, head.tail.position));
+        let newest = match self.options.rules.on(Rule::ConfigOfBest) {
+            true => heads.max_by_key(|(_, head)| (head.tail.term, head.tail.position)),
+            false => heads.min_by_key(|(_, head)| head.config.config.version),
+        };
         newest.map(|(_, head): (_, &Head)| head.config.config.clone())
     }
 

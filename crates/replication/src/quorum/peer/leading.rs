@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use polylog_log::{Head, SourceName};
 
 use super::{Lead, Peer};
-use crate::quorum::evidence::Evidence;
+use crate::quorum::{evidence::Evidence, rules::Rule};
 
 impl<T> Peer<T> {
     /// Takes any head of any source.
@@ -14,7 +14,7 @@ impl<T> Peer<T> {
         if !is_ours {
             return;
         }
-        if head.is_primary() {
+        if head.is_primary() || !self.options.rules.on(Rule::ObeyOpened) && !head.term.is_zero() {
             self.obey(source, head);
         }
         let Some(lead) = &mut self.lead else { return };

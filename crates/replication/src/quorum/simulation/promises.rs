@@ -69,11 +69,11 @@ impl Promises {
         if is.watermarks.stable.max(is.watermarks.acked) > is.tail.position {
             return Err(format!("{name}: a watermark beyond the tail"));
         }
-        if let Some(most) = plan.most_unreplicated
-            && matches!(operation, Operation::Append(append) if !append.batch.is_empty())
-            && was.tail.position.get() > was.watermarks.stable.get() + most + BATCH
+        if let (Some(most), Operation::Append(append)) = (plan.most_unreplicated, operation)
+            && append.batch.iter().any(|commit| !commit.is_system())
+            && was.tail.position.get() > was.watermarks.stable.max(append.watermarks.stable).get() + most
         {
-            return Err(format!("{name}: {} to be copied and still it takes more", was.tail.position));
+            return Err(format!("{name}: too much is in the primary alone at {}", was.tail.position));
         }
         if !plan.is_lossless() {
             return Ok(());
@@ -189,9 +189,6 @@ impl Promises {
         is_sound(&best.entries)
     }
 }
-
-/// Most events that one batch adds beyond the bound of back-pressure.
-const BATCH: u64 = 24;
 
 /// Whether so many voters hold the commit as its level asks for, by a configuration that was in force then or later.
 fn is_held(plan: &Plan, receipt: &CommitReceipt, sources: &Sources) -> bool {
