@@ -354,7 +354,7 @@ fn engines_that_do_not_exist_yet() {
     let read = read_text(&manifests(&sources(&["ledger"]), "", ""));
     let placed = |engine| {
         let placements = BTreeMap::from([("ledger".parse().expect("a name"), engine)]);
-        validate(&read, &Capabilities::DEV, &placements)
+        validate(&read, &Capabilities { voters: 1, ..Capabilities::DEV }, &placements)
     };
     assert_eq!(placed(TargetEngine::Sqlite), []);
     assert_eq!(placed(TargetEngine::Postgres), []);

@@ -180,7 +180,10 @@ impl Server {
             if !status.sources.iter().any(|source| source.state == SourceState::Primary) {
                 let failing = status.sources.iter().find_map(|source| match &source.state {
                     SourceState::Failing(failure) => Some(code_of(failure)),
-                    SourceState::Primary | SourceState::NotOpened => None,
+                    SourceState::Primary
+                    | SourceState::NotOpened
+                    | SourceState::Level
+                    | SourceState::Behind => None,
                 });
                 let why = failing.map(|code| format!(": {code}")).unwrap_or_default();
                 return Err(format!("{} has no primary{why}", hosted.name));

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &PlanArgs, format: Format) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut plans = Vec::new();
     for store in &declared.stores {
-        plans.push(runtime.block_on(planned(store, args, &declared))?);
+        plans.extend(runtime.block_on(planned(store, args, &declared))?);
     }
     let mut out = Output::new();
     match format {
@@ -68,30 +68,39 @@ pub(crate) fn run(args: &PlanArgs, format: Format) -> Outcome {
     Ok(out.flush()?)
 }
 
-async fn planned(store: &ResolvedStore, args: &PlanArgs, declared: &Declared) -> Result<Planned, Failure> {
-    let place = StorePlace::of(store, &args.data, &args.sources, &declared.databases, args.unsafe_durability);
-    let place = place.map_err(|error| Failure::Usage(error.to_string()))?;
+async fn planned(
+    store: &ResolvedStore,
+    args: &PlanArgs,
+    declared: &Declared,
+) -> Result<Vec<Planned>, Failure> {
+    let places =
+        StorePlace::of_voters(store, &args.data, &args.sources, &declared.databases, args.unsafe_durability);
+    let places = places.map_err(|error| Failure::Usage(error.to_string()))?;
     let name = format!("{}/{}", store.namespace, store.name);
-    let plan = place.plan().await.map_err(|error| {
-        let message = format!("store {name}: {error}");
-        if error.is_unreachable() {
-            Failure::NoAnswer(message)
-        } else {
-            Failure::Failed(anyhow::Error::msg(message))
-        }
-    })?;
-    let (file, database) = match place.database {
-        Database::Sqlite(path) => (Some(path), None),
-        database @ (Database::Postgres(_) | Database::Mariadb(_)) => (None, Some(database.to_string())),
-    };
-    Ok(Planned {
-        store: name,
-        source: place.source.to_string(),
-        hash: plan.hash(),
-        steps: steps(plan),
-        file,
-        database,
-    })
+    let mut plans = Vec::new();
+    for place in places {
+        let plan = place.plan().await.map_err(|error| {
+            let message = format!("store {name}: {error}");
+            if error.is_unreachable() {
+                Failure::NoAnswer(message)
+            } else {
+                Failure::Failed(anyhow::Error::msg(message))
+            }
+        })?;
+        let (file, database) = match place.database {
+            Database::Sqlite(path) => (Some(path), None),
+            database @ (Database::Postgres(_) | Database::Mariadb(_)) => (None, Some(database.to_string())),
+        };
+        plans.push(Planned {
+            store: name.clone(),
+            source: place.source.to_string(),
+            hash: plan.hash(),
+            steps: steps(plan),
+            file,
+            database,
+        });
+    }
+    Ok(plans)
 }
 
 fn steps(plan: Plan) -> Vec<PlannedStep> {

@@ -17,7 +17,6 @@ use crate::{
     caught::caught,
     group::{Batch, Group, Next, Outcome, Primary, Sent},
     heads::{Asked, Heads},
-    shared::Shared,
     trace::{self, CommitSpans},
 };
 
@@ -131,9 +130,14 @@ enum Done {
 }
 
 impl Appender {
-    pub(crate) fn new(shared: &Shared, election: Election) -> Self {
-        let (queue, source, heads) = (shared.queue.clone(), shared.source.clone(), shared.heads.clone());
-        Self { queue, source, identity: shared.identity, heads, election }
+    pub(crate) fn new(
+        queue: Arc<Queue>,
+        source: Arc<dyn Source>,
+        identity: Identity,
+        heads: Arc<Heads>,
+        election: Election,
+    ) -> Self {
+        Self { queue, source, identity, heads, election }
     }
 
     /// Runs until the queue drains and is empty.

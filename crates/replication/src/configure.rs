@@ -4,11 +4,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use polylog_log::{
-    Acks, CONFIG, Commit, Config, ConfigVersion, Expected, Failover, Failure, Head, Member, POLICY, Point,
-    ReadStream, SourceName, StreamName, Version, VersionConflict,
+    Acks, CONFIG, Commit, Config, ConfigVersion, Divergence, Expected, Failover, Failure, Head, Member,
+    POLICY, Point, ReadStream, SourceName, StreamName, Version, VersionConflict,
 };
 
-use crate::{AppendError, DesiredConfig, OpenError, caught::caught, shared::Shared};
+use crate::{
+    AppendError, DesiredConfig, OpenError, caught::caught, replicated::Handle, shared::Shared, writer::Writer,
+};
 
 /// Others may write a version while this process decides on one; more often than this in a row means that two
 /// processes want different things.
@@ -33,46 +35,68 @@ fn other_version(stream: &str, expected: Version, actual: Version, at: Point) ->
 }
 
 impl DesiredConfig {
-    /// Whether this version can do what is asked for.
-    pub(crate) fn check(&self) -> Result<(), OpenError> {
+    /// Whether this version can do what is asked for, with so many voters.
+    pub(crate) fn check(&self, voters: usize) -> Result<(), OpenError> {
         let refuse = |field, reason: String| Err(OpenError::NotSupported { field, reason });
-        if self.acks.required(1) > 1 {
-            return refuse("acks", format!("{} needs more voters than the one of this version", self.acks));
+        if self.acks.required(voters) > voters {
+            return refuse("acks", format!("{} needs more voters than the log's {voters}", self.acks));
         }
-        if self.min_in_sync > 1 {
-            let reason = format!("{} needs more voters than the one of this version", self.min_in_sync);
+        if usize::from(self.min_in_sync) > voters {
+            let reason = format!("{} needs more voters than the log's {voters}", self.min_in_sync);
             return refuse("minInSync", reason);
         }
-        if self.failover == Failover::Automatic {
-            return refuse("failover", "Automatic needs three voters, this version works with one".into());
+        if self.failover == Failover::Automatic && voters < 3 {
+            return refuse("failover", format!("Automatic needs three voters, the log has {voters}"));
+        }
+        if self.divergence == Divergence::ReplayIfClean && voters > 1 {
+            return refuse("divergence", "ReplayIfClean is not in this version: take Quarantine".into());
         }
         Ok(())
     }
 
-    /// The configuration that follows the one in the log, or `None` if that is what is desired.
-    pub(crate) fn after(&self, head: &Head, source: &SourceName) -> Option<Config> {
-        let current = &head.config.config;
-        let identity = head.identity;
-        let order = if self.order.is_empty() { vec![source.clone()] } else { self.order.clone() };
-        let in_sync = if self.acks == Acks::All { vec![source.clone()] } else { Vec::new() };
-        let voter =
-            Member { name: source.clone(), database: identity.database, incarnation: identity.incarnation };
-        let desired = Config {
-            version: current.version,
-            voters: vec![voter],
-            learners: current.learners.clone(),
-            in_sync,
+    /// The first configuration of a log with these voters.
+    pub(crate) fn first(&self, voters: Vec<Member>) -> Config {
+        self.of(ConfigVersion(1), voters, Vec::new())
+    }
+
+    fn of(&self, version: ConfigVersion, voters: Vec<Member>, learners: Vec<Member>) -> Config {
+        let names = || voters.iter().map(|voter| voter.name.clone()).collect();
+        Config {
+            version,
+            in_sync: if self.acks == Acks::All { names() } else { Vec::new() },
+            order: if self.order.is_empty() { names() } else { self.order.clone() },
+            voters,
+            learners,
             acks: self.acks,
             min_in_sync: self.min_in_sync,
             failover: self.failover,
             divergence: self.divergence,
-            order,
             max_unreplicated_events: self.max_unreplicated_events,
             is_newer: false,
-        };
+        }
+    }
+
+    /// The configuration that follows the one in the log, or `None` if that is what is desired.
+    pub(crate) fn after(&self, head: &Head, voters: &[Member]) -> Option<Config> {
+        let current = &head.config.config;
+        let desired = self.of(current.version, voters.to_vec(), current.learners.clone());
         let is_first = current.version.0 == 0;
         (is_first || desired != **current)
             .then(|| Config { version: ConfigVersion(current.version.0 + 1), ..desired })
+    }
+
+    /// Whether the log's settings are these, whoever its members are.
+    fn is_set(&self, current: &Config, order: &[SourceName]) -> bool {
+        let order = if self.order.is_empty() { order } else { &self.order };
+        (self.acks, self.min_in_sync, self.failover, self.divergence, self.max_unreplicated_events)
+            == (
+                current.acks,
+                current.min_in_sync,
+                current.failover,
+                current.divergence,
+                current.max_unreplicated_events,
+            )
+            && order == current.order
     }
 }
 
@@ -83,9 +107,14 @@ impl Shared {
         desired: &DesiredConfig,
     ) -> Result<(ConfigVersion, bool), Failure> {
         let asked = self.heads.ask();
-        let head = caught(self.source.head()).await??;
+        let head = caught(self.reader.head()).await??;
         self.heads.publish(&head, asked);
-        Ok((head.config.config.version, desired.after(&head, &self.source_name).is_none()))
+        let current = &head.config.config;
+        let is_in_force = match self.writer {
+            Writer::One(_) => desired.after(&head, &self.voters).is_none(),
+            Writer::Many(_) => desired.is_set(current, &self.names()),
+        };
+        Ok((current.version, is_in_force))
     }
 
     /// Makes `desired` the log's configuration, if it is not.
@@ -111,25 +140,59 @@ impl Shared {
         expected: Option<ConfigVersion>,
         deadline: Instant,
     ) -> Result<Put<ConfigVersion>, OpenError> {
-        desired.check()?;
+        desired.check(self.voters.len())?;
         let asked = self.heads.ask();
-        let head = caught(self.source.head()).await??;
+        let head = caught(self.reader.head()).await??;
         self.heads.publish(&head, asked);
         let current = head.config.config.version;
-        let Some(config) = desired.after(&head, &self.source_name) else { return Ok(Put::InForce(current)) };
+        let after = match self.writer {
+            Writer::One(_) => desired.after(&head, &self.voters),
+            Writer::Many(_) => Some(desired.of(current, self.voters.clone(), Vec::new())),
+        };
+        let Some(config) = after else { return Ok(Put::InForce(current)) };
         if let Some(expected) = expected.filter(|expected| *expected != current) {
             let version = |version: ConfigVersion| Version::new(u64::from(version.0));
             return Ok(Put::Refused(other_version(CONFIG, version(expected), version(current), head.tail)));
         }
+        if let Writer::Many(handle) = &self.writer {
+            return self.bring_to(handle, desired, config, deadline).await;
+        }
         let commit = Commit::configure(self.identity.log, &config);
-        let verdict = self.queue.append(commit, deadline).await.map_err(not_configured)?;
-        Ok(match self.judge(verdict) {
+        Ok(match self.append(commit, None, deadline).await {
             Ok(_) => {
                 tracing::info!(event = "config_written", store = %self.name, version = config.version.0, "wrote $config");
                 Put::InForce(config.version)
             }
-            Err(conflict) => Put::Refused(conflict),
+            Err(conflict @ (AppendError::VersionConflict { .. } | AppendError::IdConflict { .. })) => {
+                Put::Refused(conflict)
+            }
+            Err(error) => return Err(not_configured(error)),
         })
+    }
+
+    /// With several sources the driver brings the log there, in steps that are each safe: members come and go one by one.
+    /// Returns when the settings are in force; members may still be on their way.
+    async fn bring_to(
+        &self,
+        handle: &Handle,
+        desired: &DesiredConfig,
+        config: Config,
+        deadline: Instant,
+    ) -> Result<Put<ConfigVersion>, OpenError> {
+        handle.want(config).await;
+        let names = self.names();
+        let is_set = |head: &Head| {
+            desired.is_set(&head.config.config, &names) && head.tail.position >= head.config.position
+        };
+        let (mut heads, deadline) = (self.heads.subscribe(), tokio::time::Instant::from_std(deadline));
+        match tokio::time::timeout_at(deadline, heads.wait_for(is_set)).await {
+            Ok(Ok(head)) => Ok(Put::InForce(head.config.config.version)),
+            Ok(Err(_)) | Err(_) => Err(not_configured(AppendError::OutcomeUnknown)),
+        }
+    }
+
+    fn names(&self) -> Vec<SourceName> {
+        self.voters.iter().map(|voter| voter.name.clone()).collect()
     }
 
     /// Makes `policy` the log's policy, if it is not.
@@ -160,13 +223,16 @@ impl Shared {
         }
         let version = current.next();
         let commit = Commit::set_policy(self.identity.log, version, policy.to_vec());
-        Ok(match self.judge(self.queue.append(commit, deadline).await?) {
+        Ok(match self.append(commit, None, deadline).await {
             Ok(_) => {
                 tracing::info!(event = "policy_written", store = %self.name, %version, "wrote $policy");
                 self.publish_policy(version, Some(policy));
                 Put::InForce(version)
             }
-            Err(conflict) => Put::Refused(conflict),
+            Err(conflict @ (AppendError::VersionConflict { .. } | AppendError::IdConflict { .. })) => {
+                Put::Refused(conflict)
+            }
+            Err(error) => return Err(error),
         })
     }
 
@@ -179,7 +245,7 @@ impl Shared {
             max_events: 1,
             max_bytes: usize::MAX,
         };
-        let page = caught(self.source.read_stream(read)).await??;
+        let page = caught(self.reader.read_stream(None, read)).await??;
         let last = page.events.into_iter().next();
         Ok(last.map_or((Version::ZERO, None), |last| (last.event.version, last.event.data)))
     }

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use polylog_log::{Failure, LogPage, Point, Position, ReadLog, RecordedEvent};
+use polylog_log::{Failure, LogPage, Point, Position, ReadLog, RecordedEvent, SourceName};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
 pub struct LogReader {
     shared: Arc<Shared>,
     query: LogQuery,
+    only: Option<SourceName>,
     served: Served,
     /// The last position of the range.
     to: Position,
@@ -31,13 +32,22 @@ impl LogReader {
     ) -> Result<Self, ReadError> {
         let wanted = shared.check(options).await?;
         let asked = shared.heads.ask();
-        let head = caught(shared.source.head()).await??;
+        let head = caught(shared.reader.head()).await??;
         shared.heads.publish(&head, asked);
         let served = shared.served(&head, options, wanted)?;
         let next_from = query.from.unwrap_or(Position::FIRST).max(Position::FIRST);
         let to = query.to.map_or(head.tail.position, |to| to.min(head.tail.position));
         let query = query.clone();
-        let mut reader = Self { shared, query, served, to, next_from, previous: None, ahead: None };
+        let mut reader = Self {
+            shared,
+            query,
+            only: options.source.clone(),
+            served,
+            to,
+            next_from,
+            previous: None,
+            ahead: None,
+        };
         reader.read_ahead(next_from);
         Ok(reader)
     }
@@ -89,10 +99,10 @@ impl LogReader {
         if from > self.to {
             return;
         }
-        let (source, to) = (self.shared.source.clone(), self.to);
+        let (reader, only, to) = (self.shared.reader.clone(), self.only.clone(), self.to);
         let (max_events, max_bytes) = (self.query.limit.max(1), self.query.max_bytes.max(1));
         let read = ReadLog { from, to, max_events, max_bytes };
-        let page = tokio::spawn(async move { caught(source.read_log(read)).await? });
+        let page = tokio::spawn(async move { caught(reader.read_log(only.as_ref(), read)).await? });
         self.ahead = Some(AbortOnDropHandle::new(page));
     }
 }

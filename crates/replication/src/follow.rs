@@ -180,7 +180,7 @@ impl Follower {
             max_bytes: limits.bytes.max(1),
         };
         let asked = shared.heads.ask();
-        let page = caught(shared.source.read_log(read)).await??;
+        let page = caught(shared.reader.read_log(None, read)).await??;
         shared.heads.publish(&page.head, asked);
         let is_same_history = match page.entries.first() {
             // The cursor stands inside this entry.
@@ -229,7 +229,7 @@ impl Shared {
             Start::Beginning => Position::ZERO,
             Start::Now => {
                 let asked = self.heads.ask();
-                let head = caught(self.source.head()).await??;
+                let head = caught(self.reader.head()).await??;
                 self.heads.publish(&head, asked);
                 return Ok(head.tail);
             }
@@ -247,7 +247,7 @@ impl Shared {
         match self.place(position).await? {
             Some(place) => Ok(place),
             None => {
-                let tail = caught(self.source.head()).await??.tail.position;
+                let tail = caught(self.reader.head()).await??.tail.position;
                 Err(ReadError::NotCaughtUp { wanted: position, tail })
             }
         }
@@ -255,13 +255,13 @@ impl Shared {
 
     /// The last position that was recorded before a time. `recordedAt` never falls along the log, so this bisects.
     async fn last_before(&self, time: Timestamp) -> Result<Position, Failure> {
-        let head = caught(self.source.head()).await??;
+        let head = caught(self.reader.head()).await??;
         // Everything up to `before` was recorded before the time, and nothing after `after` was.
         let (mut before, mut after) = (0, head.tail.position.get());
         while before < after {
             let middle = Position::new(before + (after - before).div_ceil(2));
             let read = ReadLog { from: middle, to: middle, max_events: 1, max_bytes: 1 };
-            let page = caught(self.source.read_log(read)).await??;
+            let page = caught(self.reader.read_log(None, read)).await??;
             match page.entries.first() {
                 Some(entry) if entry.recorded_at() < time => before = entry.last().get().min(after),
                 Some(entry) => after = entry.first().previous().get(),

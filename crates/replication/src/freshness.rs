@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use polylog_log::{Chain, Failure, Head, Point, Position, ReadLog};
+use polylog_log::{Chain, Failure, Head, Point, Position, ReadLog, SourceName};
 use tokio::time::Instant;
 
-use crate::{Consistency, ReadError, ReadOptions, Served, TokenPoint, caught::caught, shared::Shared};
+use crate::{
+    Consistency, ReadError, ReadOptions, Served, TokenPoint, caught::caught, shared::Shared, writer::Writer,
+};
 
 /// Somebody who waits for a position asks at most this often.
 const ASK_EVERY: Duration = Duration::from_millis(5);
+/// How long the proof of a strong read may take.
+const LONGEST_PROOF: Duration = Duration::from_secs(5);
 /// A source that says nothing is asked again after this.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -20,7 +24,8 @@ impl Shared {
     /// Checks, before a read, what does not depend on its snapshot; waits until the log reaches the token. Says the
     /// position that the snapshot must have: what is acknowledged while the read is under way may be missing in it.
     pub(crate) async fn check(&self, options: &ReadOptions) -> Result<Wanted, ReadError> {
-        if let Some(source) = options.source.as_ref().filter(|source| **source != self.source_name) {
+        let is_unknown = |source: &&SourceName| !self.reader.has(&self.source_name, source);
+        if let Some(source) = options.source.as_ref().filter(is_unknown) {
             return Err(ReadError::UnknownSource(source.clone()));
         }
         if let Some(token) = options.token {
@@ -30,7 +35,16 @@ impl Shared {
             Consistency::Strong | Consistency::Session => self.acknowledged(),
             Consistency::Bounded | Consistency::Eventual => Position::ZERO,
         };
-        Ok(Wanted(options.token.map_or(Position::ZERO, |token| token.position).max(acknowledged)))
+        let proven = match (options.consistency, &self.writer) {
+            (Consistency::Strong, Writer::Many(handle)) => {
+                let deadline = (Instant::now() + LONGEST_PROOF).into_std();
+                let proven = handle.prove(deadline).await.ok_or(ReadError::NoPrimary)?;
+                proven.position
+            }
+            _ => Position::ZERO,
+        };
+        let token = options.token.map_or(Position::ZERO, |token| token.position);
+        Ok(Wanted(token.max(acknowledged).max(proven)))
     }
 
     /// Checks the snapshot that a read was answered from, and says where it came from.
@@ -40,18 +54,26 @@ impl Shared {
         options: &ReadOptions,
         wanted: Wanted,
     ) -> Result<Served, ReadError> {
-        if head.identity != self.identity {
+        let own = (&self.identity, &self.source_name);
+        let Some(source) = self.reader.name_of(own, &head.identity) else {
             return Err(Failure::WrongStore(format!("log {}", head.identity.log)).into());
-        }
-        // With one voter everything in the log of the primary is committed, and nobody else can have answered since.
-        if options.consistency == Consistency::Strong && !(head.is_primary() && head.is_sole_voter()) {
+        };
+        // With one voter everything in the log of the primary is committed, and nobody else can have answered since. With
+        // several the proof was had before the read.
+        let is_proven = match self.writer {
+            Writer::One(_) => head.is_primary() && head.is_sole_voter(),
+            Writer::Many(_) => true,
+        };
+        if options.consistency == Consistency::Strong && !is_proven {
             return Err(ReadError::NoPrimary);
         }
         let (point, tail, Wanted(wanted)) = (head.tail, head.tail.position, wanted);
         if tail < wanted {
             return Err(ReadError::NotCaughtUp { wanted, tail });
         }
-        Ok(Served { source: self.source_name.clone(), position: tail, head: tail, lag_events: 0, point })
+        let end = self.heads.newest().tail.position.max(tail);
+        let lag_events = end.get() - tail.get();
+        Ok(Served { source, position: tail, head: end, lag_events, point })
     }
 
     pub(crate) async fn check_token(&self, token: TokenPoint, wait: Duration) -> Result<(), ReadError> {
@@ -64,13 +86,13 @@ impl Shared {
         loop {
             let chain = match wanted.is_zero() {
                 true => Some(Chain::start(log)),
-                false => caught(self.source.digests(wanted..=wanted)).await??.chain,
+                false => caught(self.reader.digests(wanted..=wanted)).await??.chain,
             };
             if let Some(chain) = chain {
                 return if token.matches(chain) { Ok(()) } else { Err(self.forked(wanted).await?) };
             }
             let asked = self.heads.ask();
-            let head = caught(self.source.head()).await??;
+            let head = caught(self.reader.head()).await??;
             self.heads.publish(&head, asked);
             let tail = head.tail.position;
             if tail >= wanted {
@@ -78,7 +100,8 @@ impl Shared {
             }
             if Instant::now() >= deadline {
                 // With one voter a token names what that voter had: it has it no more, and may number others so.
-                let had_it = head.is_primary() && head.is_sole_voter();
+                let had_it =
+                    matches!(self.writer, Writer::One(_)) && head.is_primary() && head.is_sole_voter();
                 return Err(match had_it {
                     true => self.forked(wanted).await?,
                     false => ReadError::NotCaughtUp { wanted, tail },
@@ -95,7 +118,7 @@ impl Shared {
         // All of these are hints: the log is asked again in any case.
         tokio::select! {
             _ = own => {}
-            _ = caught(self.source.wait(tail, at_most)) => {}
+            _ = caught(self.reader.wait(tail, at_most)) => {}
             () = tokio::time::sleep_until(deadline) => {}
         }
         tokio::time::sleep(ASK_EVERY.min(at_most)).await;
@@ -103,7 +126,7 @@ impl Shared {
 
     /// The error for a position whose chain is not the log's.
     pub(crate) async fn forked(&self, position: Position) -> Result<ReadError, Failure> {
-        let head = caught(self.source.head()).await??;
+        let head = caught(self.reader.head()).await??;
         let fork = head.last_cut.map(|cut| cut.keep.position).filter(|keep| *keep < position);
         Ok(ReadError::HistoryForked { position, fork })
     }
@@ -114,7 +137,7 @@ impl Shared {
             return Ok(Some(Point::start(self.identity.log)));
         }
         let read = ReadLog { from: position, to: position, max_events: 1, max_bytes: 1 };
-        let page = caught(self.source.read_log(read)).await??;
+        let page = caught(self.reader.read_log(None, read)).await??;
         let entry = page.entries.into_iter().next().filter(|entry| entry.last() >= position);
         Ok(entry.map(|entry| Point { position, term: entry.term, chain: entry.chain }))
     }

@@ -198,6 +198,15 @@ impl<T> Group<T> {
         Next::Append(Batch { attempt: self.attempt, primary, commits })
     }
 
+    /// There is another primary than before: whatever stood against sending does no more. It is looked for at once.
+    pub(crate) fn primary_changed(&mut self) {
+        self.primary = None;
+        self.backoff.succeeded();
+        if matches!(self.phase, Phase::Pausing { .. }) {
+            self.phase = Phase::Ready;
+        }
+    }
+
     /// Refuses what comes from now on; what was taken is finished.
     pub(crate) fn drain(&mut self) {
         self.is_draining = true;

@@ -10,6 +10,8 @@ use tokio::sync::watch;
 pub(crate) struct Heads {
     newest: watch::Sender<Head>,
     published: Mutex<u64>,
+    /// What answers bring does not count: somebody else tells how far the log goes.
+    is_fed: bool,
 }
 
 /// When a head was asked for.
@@ -18,7 +20,21 @@ pub(crate) struct Asked(u64);
 
 impl Heads {
     pub(crate) fn new(head: Head) -> Self {
-        Self { newest: watch::Sender::new(head), published: Mutex::new(0) }
+        Self { newest: watch::Sender::new(head), published: Mutex::new(0), is_fed: false }
+    }
+
+    /// Those that change by [`Self::feed`] alone.
+    pub(crate) fn fed(head: Head) -> Self {
+        Self { is_fed: true, ..Self::new(head) }
+    }
+
+    /// From now on this is the newest head.
+    pub(crate) fn feed(&self, head: Head) {
+        self.newest.send_if_modified(|newest| {
+            let is_news = *newest != head;
+            *newest = head;
+            is_news
+        });
     }
 
     /// Call before the operation whose head is to be published.
@@ -27,6 +43,9 @@ impl Heads {
     }
 
     pub(crate) fn publish(&self, head: &Head, asked: Asked) {
+        if self.is_fed {
+            return;
+        }
         let mut published = self.published.lock();
         let is_latest = asked.0 == *published;
         self.newest.send_if_modified(|newest| {

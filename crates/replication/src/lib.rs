@@ -1,6 +1,6 @@
 //! One log over its sources: group commit, opening of terms, reads and followers.
 //!
-//! [`Store`] is the way in. This version keeps one voter; what needs a second source is refused.
+//! [`Store`] is the way in. It keeps the log in one source, or in several voters.
 
 mod appender;
 mod backoff;
@@ -15,11 +15,13 @@ mod freshness;
 mod group;
 mod heads;
 mod log_reads;
+mod opening;
 mod options;
-#[cfg(test)]
 mod quorum;
+mod reader;
 mod reads;
 mod recent;
+mod replicated;
 mod shared;
 mod status;
 mod store;
@@ -28,6 +30,7 @@ mod tail;
 mod token;
 mod trace;
 mod verdict;
+mod writer;
 
 pub use error::{AppendError, FollowError, InvalidCommit, OpenError, ReadError};
 pub use export::LogReader;
@@ -37,6 +40,7 @@ pub use options::{DesiredConfig, QueueBounds, StoreOptions};
 pub use reads::{
     Consistency, EventRead, LogQuery, LogRead, ReadOptions, Served, StreamHeadRead, StreamQuery, StreamRead,
 };
+pub use replicated::Replica;
 pub use status::{Role, SourceState, SourceStatus, StoreStatus};
 pub use store::{Acknowledged, Store};
 pub use token::TokenPoint;

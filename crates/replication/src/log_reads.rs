@@ -64,7 +64,7 @@ impl Shared {
             let max_bytes = query.max_bytes.saturating_sub(collected.bytes).max(1);
             let read = ReadLog { from: next_from, to, max_events, max_bytes };
             let asked = self.heads.ask();
-            let page = caught(self.source.read_log(read)).await??;
+            let page = caught(self.reader.read_log(options.source.as_ref(), read)).await??;
             self.heads.publish(&page.head, asked);
             let served = self.served(&page.head, options, wanted)?;
             let breaks = |entry: &Entry| previous.is_some_and(|previous| !continues(entry, previous));
@@ -96,7 +96,7 @@ impl Shared {
         wanted: Wanted,
     ) -> Result<LogRead, ReadError> {
         let asked = self.heads.ask();
-        let head = caught(self.source.head()).await??;
+        let head = caught(self.reader.head()).await??;
         self.heads.publish(&head, asked);
         let served = self.served(&head, options, wanted)?;
         let lowest = query.to.unwrap_or(Position::FIRST).max(Position::FIRST);
@@ -107,7 +107,7 @@ impl Shared {
             let from = Position::new(next_from.get().saturating_sub(step - 1)).max(lowest);
             let max_bytes = query.max_bytes.max(1).saturating_mul(2);
             let read = ReadLog { from, to: next_from, max_events: usize::MAX, max_bytes };
-            let page = caught(self.source.read_log(read)).await??;
+            let page = caught(self.reader.read_log(options.source.as_ref(), read)).await??;
             let covers = page.entries.last().is_some_and(|entry| entry.last() >= next_from);
             if !covers && step == 1 {
                 // The log became shorter while it was read.
@@ -155,7 +155,7 @@ impl Shared {
             max_bytes: query.max_bytes.max(1),
         };
         let asked = self.heads.ask();
-        let page = caught(self.source.read_category(read)).await??;
+        let page = caught(self.reader.read_category(options.source.as_ref(), read)).await??;
         self.heads.publish(&page.head, asked);
         let served = self.served(&page.head, options, wanted)?;
         let at_end = page.is_complete || page.events.is_empty();

@@ -3,6 +3,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use polylog_log::{Acks, Divergence, Failover, Identity, Limits, Source, SourceName};
 
+use crate::Replica;
+
 /// What a [`Store`](crate::Store) is opened with.
 #[derive(Clone)]
 pub struct StoreOptions {
@@ -14,6 +16,12 @@ pub struct StoreOptions {
     pub source: Arc<dyn Source>,
     /// The log, database and incarnation that were provisioned there.
     pub identity: Identity,
+    /// The other sources that hold the log, all of them voters; empty = the one above holds it alone.
+    pub others: Vec<Replica>,
+    /// With several sources: without a sign of life of the primary for this long, another becomes it.
+    pub failover_after: Duration,
+    /// With several sources: the one that should be primary whenever it can. Nothing is lost by such a switch.
+    pub primary: Option<SourceName>,
     /// What the manifests say.
     pub config: DesiredConfig,
     /// Access, schemas and the like as opaque bytes, appended if they differ from the log's; `None` = leave as it is.
@@ -31,6 +39,13 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
+    /// Every source, the first one first.
+    pub(crate) fn replicas(&self) -> Vec<Replica> {
+        let Self { source_name, source, identity, others, .. } = self;
+        let first = Replica { name: source_name.clone(), source: source.clone(), identity: *identity };
+        std::iter::once(first).chain(others.iter().cloned()).collect()
+    }
+
     /// Options with the defaults: 5 s for an append, 4 MiB of recent events, opens terms.
     pub fn new(
         name: impl Into<String>,
@@ -43,6 +58,9 @@ impl StoreOptions {
             source_name,
             source,
             identity,
+            others: Vec::new(),
+            failover_after: Duration::from_secs(2),
+            primary: None,
             config: DesiredConfig::default(),
             policy: None,
             limits: Limits::default(),

@@ -1,17 +1,20 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use polylog_log::{Identity, Limits, Position, Source, SourceName, Verdict, Version};
+use polylog_log::{Acks, Commit, Identity, Limits, Member, Position, SourceName, Verdict, Version};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Acknowledged, AppendError, InvalidCommit, appender::Queue, followers::Followers, heads::Heads,
-    recent::Recent,
+    Acknowledged, AppendError, InvalidCommit, followers::Followers, heads::Heads, reader::Reader,
+    recent::Recent, replicated::Kept, writer::Writer,
 };
 
 /// Followers that are behind read pages of their own; only this many at once, whatever their number.
@@ -21,10 +24,12 @@ const PAGES_AT_ONCE: usize = 4;
 pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) source_name: SourceName,
-    pub(crate) source: Arc<dyn Source>,
+    pub(crate) reader: Reader,
     pub(crate) identity: Identity,
+    /// The voters of the log: the sources of the manifest.
+    pub(crate) voters: Vec<Member>,
     pub(crate) limits: Limits,
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) writer: Writer,
     pub(crate) heads: Arc<Heads>,
     pub(crate) recent: Recent,
     pub(crate) policy: watch::Sender<Option<Bytes>>,
@@ -44,20 +49,22 @@ impl Shared {
     pub(crate) fn new(
         name: String,
         source_name: SourceName,
-        source: Arc<dyn Source>,
+        reader: Reader,
         identity: Identity,
+        voters: Vec<Member>,
         limits: Limits,
-        queue: Arc<Queue>,
+        writer: Writer,
         heads: Arc<Heads>,
         recent_bytes: usize,
     ) -> Self {
         Self {
             name,
             source_name,
-            source,
+            reader,
             identity,
+            voters,
             limits,
-            queue,
+            writer,
             heads,
             recent: Recent::new(recent_bytes),
             policy: watch::Sender::new(None),
@@ -70,9 +77,26 @@ impl Shared {
         }
     }
 
-    /// What a verdict of the source means for the caller. With one voter, what the primary holds has every ack level.
-    pub(crate) fn judge(&self, verdict: Verdict) -> Result<Acknowledged, AppendError> {
-        let acked_by = vec![self.source_name.clone()];
+    /// Appends a commit, and answers once it has the store's ack level or `acks`, whichever is higher.
+    pub(crate) async fn append(
+        &self,
+        commit: Commit,
+        acks: Option<Acks>,
+        deadline: Instant,
+    ) -> Result<Acknowledged, AppendError> {
+        let kept = match &self.writer {
+            // with one voter, what the primary holds has every ack level
+            Writer::One(queue) => {
+                let verdict = queue.append(commit, deadline).await?;
+                Kept { verdict, by: vec![self.source_name.clone()] }
+            }
+            Writer::Many(handle) => handle.append(commit, acks, deadline).await?,
+        };
+        self.judge(kept)
+    }
+
+    /// What a verdict of the log means for the caller.
+    fn judge(&self, Kept { verdict, by: acked_by }: Kept) -> Result<Acknowledged, AppendError> {
         let (receipt, repeated) = match verdict {
             Verdict::Committed(receipt) => (receipt, false),
             Verdict::Duplicate(receipt) => (receipt, true),

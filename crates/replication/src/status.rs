@@ -1,8 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
-use polylog_log::{Config, Failure, Identity, Point, Position, SourceName, Term};
+use polylog_log::{Config, Failure, Head, Identity, Point, Position, SourceName, Term};
 
-use crate::{Sent, caught::caught, shared::Shared};
+use crate::{
+    Sent,
+    caught::caught,
+    replicated::{Replicated, View},
+    shared::Shared,
+    writer::Writer,
+};
 
 /// How long the source may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -23,6 +29,10 @@ pub enum SourceState {
     Primary,
     /// It answers, but was not opened as primary.
     NotOpened,
+    /// It holds the primary's log to its end.
+    Level,
+    /// It lacks events that the primary has, and receives them.
+    Behind,
     /// It does not do its work.
     Failing(Failure),
 }
@@ -83,8 +93,54 @@ pub struct StoreStatus {
 
 impl Shared {
     pub(crate) async fn status(&self) -> StoreStatus {
+        match &self.writer {
+            Writer::One(_) => self.status_of_one().await,
+            Writer::Many(handle) => self.status_of_many(&handle.view()),
+        }
+    }
+
+    fn status_of_many(&self, view: &View) -> StoreStatus {
+        let head = self.heads.newest();
+        let primary = view.primary.as_ref().map(|(name, _)| name.clone());
+        let ends = view.sources.iter().filter_map(|source| source.seen.head.as_ref());
+        let end = ends.map(|head| head.tail.position).max().unwrap_or(head.tail.position);
+        let end = view.place.as_ref().map_or(end, |place| place.head.tail.position.max(head.tail.position));
+        let source = |replicated: &Replicated| {
+            let Replicated { seen, failure, lag } = replicated;
+            let position = seen.head.as_ref().map_or(Position::ZERO, |head| head.tail.position);
+            let is_primary = primary.as_ref() == Some(&seen.name);
+            let is_voter = head.config.config.voters.iter().any(|voter| voter.name == seen.name);
+            let state = match failure {
+                _ if seen.went_back => {
+                    let told = "it went back: a backup was put back, or writes were lost; it does not count any more";
+                    SourceState::Failing(Failure::WrongStore(told.into()))
+                }
+                Some(failure) => SourceState::Failing(failure.clone()),
+                None if is_primary => SourceState::Primary,
+                None if seen.held.is_some_and(|held| held.position >= end) => SourceState::Level,
+                None => SourceState::Behind,
+            };
+            SourceStatus {
+                name: seen.name.clone(),
+                role: if is_voter { Role::Voter } else { Role::Learner },
+                state,
+                identity: seen.identity,
+                term: seen.head.as_ref().map_or(Term::ZERO, |head| head.term),
+                position,
+                lag_events: end.get().saturating_sub(position.get()),
+                lag: *lag,
+            }
+        };
+        let sources: Vec<_> = view.sources.iter().map(source).collect();
+        let identity = sources.iter().find(|source| Some(&source.name) == primary.as_ref());
+        let identity = identity.map_or(self.identity, |source| source.identity);
+        let term = view.primary.as_ref().map_or(head.term, |(_, term)| *term);
+        self.about(head, Seen { identity, primary, term, sources })
+    }
+
+    async fn status_of_one(&self) -> StoreStatus {
         let asked = self.heads.ask();
-        let answer = tokio::time::timeout(PATIENCE, caught(self.source.head())).await;
+        let answer = tokio::time::timeout(PATIENCE, caught(self.reader.head())).await;
         let failure = match answer {
             Ok(Ok(Ok(head))) if head.identity != self.identity => {
                 Some(Failure::WrongStore(format!("log {}", head.identity.log)))
@@ -112,22 +168,37 @@ impl Shared {
             lag_events: 0,
             lag: head.is_primary().then_some(Duration::ZERO),
         };
-        let (waiting_commits, waiting_bytes) = self.queue.waiting();
+        let primary = head.is_primary().then(|| self.source_name.clone());
+        let (identity, term) = (self.identity, head.term);
+        self.about(head, Seen { identity, primary, term, sources: vec![source] })
+    }
+
+    fn about(&self, head: Head, seen: Seen) -> StoreStatus {
+        let Seen { identity, primary, term, sources } = seen;
+        let (waiting_commits, waiting_bytes) = self.writer.waiting();
         StoreStatus {
             name: self.name.clone(),
-            identity: self.identity,
-            primary: head.is_primary().then(|| self.source_name.clone()),
-            term: head.term,
+            identity,
+            primary,
+            term,
             tail: head.tail,
             config: head.config.config.clone(),
             config_position: head.config.position,
-            sources: vec![source],
+            sources,
             waiting_commits,
             waiting_bytes,
-            sent: self.queue.sent(),
+            sent: self.writer.sent(),
             followers: self.followers.count(),
             slowest_follower: self.followers.slowest(),
-            is_draining: self.queue.is_draining(),
+            is_draining: self.writer.is_draining(),
         }
     }
+}
+
+/// What only the source side knows.
+struct Seen {
+    identity: Identity,
+    primary: Option<SourceName>,
+    term: Term,
+    sources: Vec<SourceStatus>,
 }

@@ -20,10 +20,8 @@ use crate::{
     AppendError, DesiredConfig, EventRead, FollowOptions, Follower, InvalidCommit, LogQuery, LogRead,
     LogReader, OpenError, ReadError, ReadOptions, Start, StoreOptions, StoreStatus, StreamHeadRead,
     StreamQuery, StreamRead,
-    appender::{Appender, Queue},
-    bootstrap::{Election, open_log},
     configure::Put,
-    heads::Heads,
+    opening::{opened_many, opened_one},
     shared::Shared,
     tail,
 };
@@ -46,7 +44,7 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.queue.drain();
+        self.shared.writer.drain();
         self.shared.stop.cancel();
     }
 }
@@ -68,18 +66,13 @@ impl Store {
     /// Opens a provisioned log: follows the term that is open, or opens one if it may, and brings `$config` and
     /// `$policy` to what the options say. A source that does not answer is an error, not a wait: try again.
     pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
-        options.config.check()?;
-        let StoreOptions { name, source_name, source, identity, .. } = options;
-        let mut election = Election::new(identity, source_name.clone(), options.may_open);
-        let head = open_log(&*source, &mut election, options.ack_timeout).await?;
-        let queue = Queue::new(options.queue, &head);
-        let heads = Arc::new(Heads::new(head));
-        let limits = options.limits.intersect(source.limits());
-        let shared =
-            Shared::new(name, source_name, source, identity, limits, queue, heads, options.recent_bytes);
-        let shared = Arc::new(shared);
+        options.config.check(1 + options.others.len())?;
         let tasks = TaskTracker::new();
-        tasks.spawn(Appender::new(&shared, election).run());
+        let opened = match options.others.is_empty() {
+            true => opened_one(&options, &tasks).await?,
+            false => opened_many(&options, &tasks).await?,
+        };
+        let shared = Arc::new(opened);
         tasks.spawn(tail::run(shared.clone()));
         // From here on an early return ends the tasks.
         let inner = Inner { shared, ack_timeout: AtomicU64::new(micros(options.ack_timeout)), tasks };
@@ -136,7 +129,7 @@ impl Store {
             return Err(AppendError::AcksNotSupported { acks, voters });
         }
         let deadline = deadline.min(self.deadline());
-        shared.judge(shared.queue.append(commit, deadline).await?)
+        shared.append(commit, acks, deadline).await
     }
 
     /// From now on no append takes longer than this, whatever its caller's deadline; an hour at most.
@@ -260,7 +253,7 @@ impl Store {
 
     /// Takes no more appends, ends the followers, and returns when everything that was taken is answered. Reads go on.
     pub async fn drain(&self) {
-        self.inner.shared.queue.drain();
+        self.inner.shared.writer.drain();
         self.inner.shared.stop.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;

@@ -65,7 +65,7 @@ async fn others_append(shared: &Shared) {
     tokio::time::sleep(pause).await;
     let known = shared.heads.newest().tail.position;
     // It is only a hint: how it ends does not matter.
-    let _ = caught(shared.source.wait(known, LONGEST_WAIT)).await;
+    let _ = caught(shared.reader.wait(known, LONGEST_WAIT)).await;
 }
 
 async fn policy_due(shared: &Shared, round: &Round) {
@@ -96,7 +96,7 @@ async fn keep_up(shared: &Shared, round: &mut Round) -> Result<(), Failure> {
 
 async fn refresh(shared: &Shared) -> Result<(), Failure> {
     let asked = shared.heads.ask();
-    let head = caught(shared.source.head()).await??;
+    let head = caught(shared.reader.head()).await??;
     shared.heads.publish(&head, asked);
     Ok(())
 }
@@ -110,7 +110,7 @@ async fn read_new(shared: &Shared, mut end: Point) -> Result<(), Failure> {
             max_bytes: PAGE_BYTES,
         };
         let asked = shared.heads.ask();
-        let page = caught(shared.source.read_log(read)).await??;
+        let page = caught(shared.reader.read_log(None, read)).await??;
         shared.heads.publish(&page.head, asked);
         let tail = page.head.tail;
         let has_entries = !page.entries.is_empty();

@@ -22,6 +22,9 @@ pub struct ResolvedStore {
     pub strategy: ResolvedStrategy,
     /// Its sources, as declared.
     pub sources: Vec<ResolvedSource>,
+    /// The voter that should be primary, if the manifest names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<SourceName>,
     /// What holds for each request.
     pub policy: Policy,
     /// Indexes beyond those that the store needs itself.
@@ -159,6 +162,7 @@ impl ResolvedStore {
             name: key.name.clone(),
             sources: sources.collect(),
             strategy,
+            primary: spec.primary.clone(),
             policy: Policy {
                 access: Access::resolve(spec.access.as_deref(), &key.namespace),
                 limits: ResolvedLimits::resolve(events),

@@ -67,6 +67,8 @@ pub enum Feature {
     ApproveEveryStep,
     /// `spec.provisioning.autoApprove: Additive`
     ApproveSlowSteps,
+    /// BestEffort for a store with several voters
+    BestEffort,
     /// `spec.cache` without a second level
     Cache,
     /// `spec.cache.redis`
@@ -91,6 +93,8 @@ pub enum Feature {
     Projections,
     /// `spec.reads.prefer: Local` of a strategy
     ReadLocally,
+    /// `spec.divergence: ReplayIfClean` of a strategy for a store with several voters
+    ReplayIfClean,
     /// `spec.search`
     Search,
     /// `spec.sidecar.apiPort`, `.healthPort`, `.logLevel` and `.drain`
@@ -139,7 +143,7 @@ impl Capabilities {
         program: "polylog dev",
         engines: &[TargetEngine::Sqlite, TargetEngine::Postgres, TargetEngine::Mysql],
         default_engine: Some(TargetEngine::Sqlite),
-        voters: 1,
+        voters: 9,
         lanes: 1,
         features: &[&[
             (
@@ -158,7 +162,8 @@ impl Capabilities {
             // as all of `spec.gateway`: read and checked, since there is no gateway of its own
             (Feature::GatewayTls, Support::Works),
             (Feature::PodEnrichment, Support::NoEffect("there is no pod in polylog dev; nothing is added")),
-            (Feature::ReadLocally, Support::NoEffect("there is one source to read from")),
+            (Feature::PlannedSwitch, Support::Works),
+            (Feature::ReadLocally, Support::NoEffect("reads go to the primary while it answers")),
             (
                 Feature::SidecarSettings,
                 Support::NoEffect(
@@ -166,7 +171,10 @@ impl Capabilities {
                      drains for up to 9s",
                 ),
             ),
-            (Feature::UnreplicatedBytes, Support::NoEffect("with one copy nothing waits for replication")),
+            (
+                Feature::UnreplicatedBytes,
+                Support::NoEffect("this version counts events, and not their bytes"),
+            ),
             (
                 Feature::Suspend,
                 Support::NoEffect("there is no operator in polylog dev that could be suspended"),

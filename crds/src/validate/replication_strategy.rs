@@ -6,7 +6,9 @@ use super::expressions;
 use super::finding::{About, Finding, FindingCode, Kind};
 use crate::event_store::EventStoreSpec;
 use crate::manifests::{Manifests, ObjectKey};
-use crate::replication_strategy::{FailoverMode, ReadPreference, ReplicationStrategySpec, StrategyType};
+use crate::replication_strategy::{
+    Divergence, FailoverMode, ReadPreference, ReplicationStrategySpec, StrategyType,
+};
 use crate::resolve::ResolvedStrategy;
 use crate::resolve::{provisioned, source_names, voter_count};
 use crate::values::{AckLevel, Duration, SourceName};
@@ -121,7 +123,7 @@ fn check_placement(
     }
     if let Some(primary) = &store.primary
         && provisioned.first() != Some(primary)
-        && capabilities.support(Feature::PlannedSwitch) != Support::Works
+        && (capabilities.support(Feature::PlannedSwitch) != Support::Works || capabilities.voters < 2)
     {
         let first = provisioned.first().map_or("none", SourceName::as_str);
         let message = format!(
@@ -148,6 +150,24 @@ impl Pair<'_> {
         self.acks();
         self.min_in_sync();
         self.failover();
+        self.later();
+    }
+
+    /// What only matters with several voters, and is not in every version.
+    fn later(&mut self) {
+        let voters = self.voters.min(self.capabilities.voters);
+        let is_missing = |feature| voters > 1 && self.capabilities.support(feature) != Support::Works;
+        let program = self.capabilities.program;
+        if self.spec.type_ == StrategyType::BestEffort && is_missing(Feature::BestEffort) {
+            let message =
+                format!("{program} of this version has no BestEffort for a store with several voters");
+            self.about.refuse(at(["type"]), FindingCode::NotSupported, message);
+        } else if self.resolved.divergence == Divergence::ReplayIfClean && is_missing(Feature::ReplayIfClean)
+        {
+            let message =
+                format!("{program} of this version replays nothing from quarantine; take Quarantine");
+            self.about.refuse(at(["divergence"]), FindingCode::NotSupported, message);
+        }
     }
 
     fn names(&mut self) {

@@ -76,7 +76,8 @@ pub(crate) fn sources(names: &[&str]) -> String {
 }
 
 pub(crate) fn found(text: &str) -> Vec<String> {
-    let findings = validate(&read_text(text), &Capabilities::DEV, &BTreeMap::new());
+    let findings =
+        validate(&read_text(text), &Capabilities { voters: 1, ..Capabilities::DEV }, &BTreeMap::new());
     let shown = |finding: &Finding| {
         format!(
             "{:?} {:?} {:?} {}: {}",

@@ -135,6 +135,9 @@ log_events! {
         "The log's policy cannot be read; the configuration before stays in force", "Look at the source, or update this process";
     "policy_written", Info, ["store", "version"], "0.1.0",
         "The log has a new `$policy`", "Nothing";
+    "primary_obeyed", Info, ["store", "term", "primary", "tail"], "0.1.0",
+        "A source of a log with several leads a term: appends go there from now on",
+        "If it is another than before, look at what happened to that one";
     "read_cut_off", Warn, ["problem"], "0.1.0",
         "A streamed read failed after its answer had begun; the client sees that it ends early",
         "Look at the source if it comes often";
@@ -156,6 +159,12 @@ log_events! {
     "silent_sessions_ended", Warn, ["ended"], "0.1.0",
         "Sessions of the same role held the log's lock, and fell silent in the middle of a statement; they were ended",
         "Look for stopped or cut off sidecars if it comes often";
+    "source_failing", Warn, ["store", "source", "error"], "0.1.0",
+        "A source of a log with several stopped doing its work; the others go on, and it is asked again and again",
+        "Look at the database, and at the network between";
+    "source_not_open", Warn, ["source", "error"], "0.1.0",
+        "A source of a log with several cannot be used when the process begins; it is tried again once a second",
+        "Look at the database, and at its connection";
     "status_unwritten", Warn, ["error"], "0.1.0",
         "The status of a ReplicationStrategy or Projection could not be written; it is tried again",
         "Look at the operator's rights if it comes often";

@@ -124,6 +124,10 @@ metrics! {
         "Operations on the source: ok, refused (its head stood against it), abandoned (nobody waited any longer), or the code of the failure";
     SOURCE_SECONDS = "polylog_source_operation_duration_seconds", Histogram in Seconds, ["store", "source", "operation"], "0.1.0",
         "Time of operations on the source, failures included";
+    REPLICATION_LAG = "polylog_replication_lag_events", Gauge, ["store", "source"], "0.1.0",
+        "Events that the primary has and the source has not, as seen last; only of stores with several sources";
+    REPLICATION_LAG_SECONDS = "polylog_replication_lag_seconds", Gauge in Seconds, ["store", "source"], "0.1.0",
+        "How long the source has lacked the first of these events; 0 where it lacks none";
     SUBSCRIBERS = "polylog_subscribers", Gauge, ["store"], "0.1.0",
         "Open subscriptions";
     SUBSCRIBER_LAG = "polylog_subscriber_lag_events", Gauge, ["store"], "0.1.0",

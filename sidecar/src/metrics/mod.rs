@@ -55,6 +55,8 @@ struct Inner {
     call_seconds: Seconds<Operation>,
     source_up: Family<OfSource, Gauge>,
     source: SourceFamilies,
+    replication_lag: Family<OfSource, Gauge>,
+    replication_lag_seconds: Family<OfSource, Decimal>,
     position: Family<OfStore, Gauge>,
     waiting_commits: Family<OfStore, Gauge>,
     waiting_bytes: Family<OfStore, Gauge>,
@@ -116,6 +118,12 @@ impl Metrics {
             schema_warnings: register(registry, catalogue::SCHEMA_WARNINGS, Family::default()),
             position: register(registry, catalogue::POSITION, Family::default()),
             source_up: register(registry, catalogue::SOURCE_UP, Family::default()),
+            replication_lag: register(registry, catalogue::REPLICATION_LAG, Family::default()),
+            replication_lag_seconds: register(
+                registry,
+                catalogue::REPLICATION_LAG_SECONDS,
+                Family::default(),
+            ),
             subscribers: register(registry, catalogue::SUBSCRIBERS, Family::default()),
             subscriber_lag: register(registry, catalogue::SUBSCRIBER_LAG, Family::default()),
             requests: register(registry, catalogue::HTTP_REQUESTS, Family::default()),
@@ -230,6 +238,13 @@ impl Metrics {
             let of = OfSource { store: store.into(), source: source.name.to_string() };
             let is_up = !matches!(source.state, SourceState::Failing(_));
             self.inner.source_up.get_or_create(&of).set(i64::from(is_up));
+            if status.sources.len() > 1 {
+                let behind = i64::try_from(source.lag_events).unwrap_or(i64::MAX);
+                self.inner.replication_lag.get_or_create(&of).set(behind);
+                if let Some(lag) = source.lag {
+                    self.inner.replication_lag_seconds.get_or_create(&of).set(lag.as_secs_f64());
+                }
+            }
         }
     }
 

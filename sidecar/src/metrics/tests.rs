@@ -46,6 +46,8 @@ const OF_STATUS: &[&str] = &[
     "polylog_append_batch_events",
     "polylog_position",
     "polylog_source_up",
+    "polylog_replication_lag_events",
+    "polylog_replication_lag_seconds",
     "polylog_subscriber_lag_events",
 ];
 

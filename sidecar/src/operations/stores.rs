@@ -119,7 +119,8 @@ fn source(declared: &DeclaredSource, status: &Status) -> SourceStatus {
     let DeclaredSource { name, engine, role, unprovisioned, remark } = declared;
     let seen = status.sources.iter().find(|source| source.name == *name);
     let (state, message) = match seen.map(|source| &source.state) {
-        Some(SourceState::Primary) => ("InSync", remark.clone().unwrap_or_default()),
+        Some(SourceState::Primary | SourceState::Level) => ("InSync", remark.clone().unwrap_or_default()),
+        Some(SourceState::Behind) => ("Lagging", remark.clone().unwrap_or_default()),
         Some(SourceState::NotOpened) => ("Syncing", "not opened as primary yet".to_owned()),
         Some(SourceState::Failing(failure @ Failure::WrongStore(_))) => ("Divergent", failure.to_string()),
         Some(SourceState::Failing(failure)) => ("Unreachable", failure.to_string()),
@@ -128,7 +129,7 @@ fn source(declared: &DeclaredSource, status: &Status) -> SourceStatus {
     SourceStatus {
         name: name.clone(),
         engine: engine.clone(),
-        role: role.clone(),
+        role: seen.map_or_else(|| role.clone(), |source| format!("{:?}", source.role)),
         state: state.into(),
         database_id: seen.map(|source| source.identity.database),
         term: seen.map(|source| source.term),

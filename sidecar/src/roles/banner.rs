@@ -1,7 +1,6 @@
 use std::fmt::Write as _;
 
-use polylog_log::Plan;
-
+use super::dev::OpenedSource;
 use crate::{hosted::Hosted, running::Running, sources::Database};
 
 /// What `polylog dev` says on stderr when it is ready.
@@ -21,12 +20,13 @@ pub(super) fn warnings(lines: &[String]) {
 
 impl Banner {
     /// Adds a store.
-    pub(super) fn store(&mut self, hosted: &Hosted, database: &Database, waiting: &Plan) {
+    pub(super) fn store(&mut self, hosted: &Hosted, opened: &[OpenedSource]) {
         let Hosted { namespace, name, .. } = hosted;
         self.line(format_args!("store {namespace}/{name}"));
         for source in &hosted.sources {
-            match &source.unprovisioned {
-                None => {
+            let kept = opened.iter().find(|one| one.name == source.name);
+            match (&source.unprovisioned, kept) {
+                (None, Some(OpenedSource { database, .. })) => {
                     let engine = match database {
                         Database::Sqlite(_) => "SQLite",
                         Database::Postgres(_) => "PostgreSQL",
@@ -37,10 +37,13 @@ impl Banner {
                         self.line(format_args!("    warning: {remark}"));
                     }
                 }
-                Some(reason) => self.line(format_args!("  {}: Unprovisioned, {reason}", source.name)),
+                (reason, _) => {
+                    let reason = reason.as_deref().unwrap_or_default();
+                    self.line(format_args!("  {}: Unprovisioned, {reason}", source.name));
+                }
             }
         }
-        if !waiting.is_empty() {
+        for waiting in opened.iter().map(|one| &one.waiting).filter(|waiting| !waiting.is_empty()) {
             self.line(format_args!(
                 "  {} steps wait for approval; start with --approve {} to carry them out:",
                 waiting.steps.len(),

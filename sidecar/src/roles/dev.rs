@@ -1,30 +1,29 @@
+mod opening;
+
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Duration};
 
-use polylog_crds::{
-    resolve::{ResolvedSource, ResolvedStore},
-    validate::Capabilities,
-};
-use polylog_log::{Approval, Failure, LogId, Plan, SourceName, StepClass};
-use polylog_replication::{OpenError, Store, StoreOptions};
+use polylog_crds::validate::Capabilities;
+use polylog_log::Failure;
+use polylog_replication::OpenError;
 use tokio::task::JoinSet;
+
+use self::opening::Opening;
+pub(super) use self::opening::{Opened, OpenedSource};
 
 use super::{Exit, banner, signals::Signals};
 use crate::{
-    config::{self, ConfigError, Declared, DevArgs, desired_config, policy_document, read_defaults},
-    hosted::{DeclaredSource, Hosted},
+    config::{self, ConfigError, DevArgs},
     http::{BindError, Bounds},
     identity::Subject,
     metrics::Metrics,
     policy::PolicyError,
     running::Running,
     server::Server,
-    sources::{self, Database, LastSeen, OpenSource, SourceError, StoreFolder, StorePlace},
+    sources::{self, LastSeen, SourceError},
 };
 
 /// How long a stop may take; a container gets at least this from its cluster.
 const PATIENCE: Duration = Duration::from_secs(9);
-/// Why a source that the manifest declares holds no log.
-const LATER: &str = "replication: not in this version";
 
 /// Why `polylog dev` did not start.
 #[derive(Debug, thiserror::Error)]
@@ -86,15 +85,6 @@ fn open_failed(error: &OpenError) -> String {
     }
 }
 
-/// One store that was opened, and what the banner says of it.
-pub(super) struct Opened {
-    pub(super) hosted: Hosted,
-    pub(super) database: Database,
-    pub(super) waiting: Plan,
-    source: OpenSource,
-    folder: StoreFolder,
-}
-
 /// Serves the stores of a folder of manifests until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -114,17 +104,23 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
     let metrics = Metrics::new();
     let mut opened = Vec::new();
     let mut logs = BTreeMap::new();
+    let opening = Opening { args: &args, data, declared: &declared, metrics: &metrics };
     for store in &declared.stores {
-        opened.push(open(store, &args, data, &declared, &metrics, &mut logs).await?);
+        let one = opening.open(store).await?;
+        let name = one.hosted.name.clone();
+        if let Some(other) = logs.insert(one.hosted.store.identity().log, name.clone()) {
+            return Err(DevError::SameLog(other, name));
+        }
+        opened.push(one);
     }
     let mut hosted = Vec::new();
     let mut kept = Vec::new();
     let mut seen = JoinSet::new();
     let mut shown = banner::Banner::default();
-    for Opened { hosted: store, database, waiting, source, folder } in opened {
-        shown.store(&store, &database, &waiting);
+    for Opened { hosted: store, sources, folder } in opened {
+        shown.store(&store, &sources);
         seen.spawn(LastSeen::of(&folder).keep(store.store.clone()));
-        kept.push((source, folder, store.store.clone()));
+        kept.push((sources, folder, store.store.clone()));
         hosted.push(store);
     }
     let subject = args.subject.clone().map_or(Subject::Local, Subject::ServiceAccount);
@@ -139,76 +135,15 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
         () = signals.exit_at_next() => {}
     }
     seen.shutdown().await;
-    for (source, folder, store) in kept {
+    for (sources, folder, store) in kept {
         LastSeen::of(&folder).write(store.tail());
         // its tasks end with it
         drop(store);
-        source.close().await;
+        for source in sources {
+            source.connection.close().await;
+        }
     }
     Ok(())
-}
-
-/// Opens a store; `logs` are those of the stores before it.
-async fn open(
-    store: &ResolvedStore,
-    args: &DevArgs,
-    data: &std::path::Path,
-    declared: &Declared,
-    metrics: &Metrics,
-    logs: &mut BTreeMap<LogId, String>,
-) -> Result<Opened, DevError> {
-    let name = store.name.to_string();
-    let place = StorePlace::of(store, data, &args.sources, &declared.databases, args.unsafe_durability)?;
-    let folder = StoreFolder::claim(place.folder.clone())?;
-    let approval = Approval::up_to(StepClass::Slow);
-    let approval = match &args.approve {
-        Some(hash) => approval.and_plan(hash),
-        None => approval,
-    };
-    let provisioned = sources::provision(&folder, &place, approval).await?;
-    if let Some(other) = logs.insert(provisioned.identity.log, name.clone()) {
-        return Err(DevError::SameLog(other, name));
-    }
-    let source = provisioned.source;
-    let observed = metrics.observed(&name, &place.source, source.shared());
-    let failed = |error| DevError::Open { store: name.clone(), error: OpenError::Source(error) };
-    LastSeen::of(&folder).check(&*source.shared()).await.map_err(failed)?;
-    let unsafe_setting = source.unsafe_setting().await;
-    let remark = unsafe_setting.map_err(failed)?.map(|setting| {
-        tracing::warn!(
-            event = "unsafe_durability", store = name,
-            source = %place.source,
-            setting,
-            "unsafe durability: what is acknowledged may be lost"
-        );
-        format!("unsafe durability: {setting}, and what is acknowledged may be lost")
-    });
-    let policy = policy_document(store);
-    let options = StoreOptions {
-        config: desired_config(store),
-        policy: Some(serde_json::to_vec(&policy).expect("a policy has only string keys").into()),
-        limits: policy.limits,
-        ack_timeout: store.strategy.ack_timeout.as_std(),
-        ..StoreOptions::new(&name, place.source.clone(), observed, provisioned.identity)
-    };
-    let opened = Store::open(options).await.map_err(|error| DevError::Open { store: name.clone(), error })?;
-    let sources = store.sources.iter().map(|source| declared_source(source, &place, &remark)).collect();
-    let hosted = Hosted::new(store.namespace.to_string(), name.clone(), opened, sources)
-        .map_err(|error| DevError::Policy { store: name, error })?
-        .with_reads(read_defaults(store));
-    Ok(Opened { hosted, database: place.database, waiting: provisioned.waiting, source, folder })
-}
-
-fn declared_source(source: &ResolvedSource, place: &StorePlace, remark: &Option<String>) -> DeclaredSource {
-    let name = SourceName::recorded(source.name.as_str());
-    let is_kept = name == place.source;
-    DeclaredSource {
-        name,
-        engine: if is_kept { place.database.engine() } else { source.engine.field() }.into(),
-        role: format!("{:?}", source.role),
-        unprovisioned: (!is_kept).then(|| LATER.into()),
-        remark: remark.clone().filter(|_| is_kept),
-    }
 }
 
 /// A folder that is removed with this.

@@ -4,6 +4,7 @@
 mod error;
 mod folder;
 mod last_seen;
+mod late;
 mod mariadb;
 mod mounted;
 mod observed;
@@ -11,6 +12,7 @@ mod postgres;
 mod preflight;
 mod provisioner;
 mod rotating;
+mod several;
 mod sqlite;
 
 use std::{
@@ -20,7 +22,11 @@ use std::{
     sync::Arc,
 };
 
-use polylog_crds::{resolve::ResolvedStore, validate::TargetEngine, values::SourceName as DeclaredName};
+use polylog_crds::{
+    resolve::{ResolvedSource, ResolvedStore},
+    validate::TargetEngine,
+    values::SourceName as DeclaredName,
+};
 use polylog_log::{
     Approval, DatabaseId, Failure, Identity, Incarnation, IndexOptions, LogId, Plan, Source, SourceName,
 };
@@ -33,6 +39,7 @@ pub(crate) use error::told;
 pub use error::{SourceError, code_of};
 pub use folder::StoreFolder;
 pub use last_seen::LastSeen;
+pub(crate) use late::LateSource;
 pub use mariadb::MariadbPlace;
 pub(crate) use mounted::{Most, MountedDatabase};
 pub(crate) use observed::Observed;
@@ -40,6 +47,7 @@ pub use postgres::PostgresPlace;
 pub use preflight::Looked;
 pub use provisioner::{Provisioner, index_options};
 pub(crate) use rotating::RotatingSource;
+pub(crate) use several::{begun_with, provision_several};
 
 use crate::config::{ConfigError, DeclaredDatabase, ServerEngine, SourcePlacement, Target};
 use folder::known_log;
@@ -130,26 +138,41 @@ impl Wanted {
 }
 
 impl StorePlace {
-    /// The place below the folder `data`, or where `placements` say; `databases` are those that they lead to.
-    /// `unsafe_durability`: servers that forget what they acknowledged are used too.
+    /// The places of a store's voters, the first primary first: below the folder `data`, or where `placements` say;
+    /// `databases` are those that they lead to. `unsafe_durability`: servers that forget what they acknowledged are used
+    /// too.
     ///
     /// # Errors
     /// A store without a source that this version can serve; the capabilities refuse it before.
-    pub fn of(
+    pub fn of_voters(
         store: &ResolvedStore,
+        data: &Path,
+        placements: &[SourcePlacement],
+        databases: &BTreeMap<DeclaredName, DeclaredDatabase>,
+        unsafe_durability: bool,
+    ) -> Result<Vec<Self>, ConfigError> {
+        let ResolvedStore { namespace, name, .. } = store;
+        let first = store
+            .first_primary()
+            .ok_or_else(|| ConfigError::Refused(format!("store {namespace}/{name} has no voter")))?;
+        let others = store.sources.iter().filter(|source| source.provisioned && source.name != first.name);
+        let place = |source| Self::of(store, source, data, placements, databases, unsafe_durability);
+        std::iter::once(first).chain(others).map(place).collect()
+    }
+
+    fn of(
+        store: &ResolvedStore,
+        voter: &ResolvedSource,
         data: &Path,
         placements: &[SourcePlacement],
         databases: &BTreeMap<DeclaredName, DeclaredDatabase>,
         unsafe_durability: bool,
     ) -> Result<Self, ConfigError> {
         let ResolvedStore { namespace, name, .. } = store;
-        let primary = store
-            .first_primary()
-            .ok_or_else(|| ConfigError::Refused(format!("store {namespace}/{name} has no voter")))?;
-        let source = SourceName::recorded(primary.name.as_str());
+        let source = SourceName::recorded(voter.name.as_str());
         let folder = data.join(format!("{namespace}.{name}"));
-        let placement = placements.iter().find(|placement| placement.name == primary.name);
-        let database = match (placement.map(|placement| &placement.target), databases.get(&primary.name)) {
+        let placement = placements.iter().find(|placement| placement.name == voter.name);
+        let database = match (placement.map(|placement| &placement.target), databases.get(&voter.name)) {
             (None, _) => Database::Sqlite(folder.join(format!("{source}.db"))),
             (Some(Target::File(path)), _) => Database::Sqlite(path.clone()),
             (Some(_), Some(database)) => match database.engine {
@@ -163,7 +186,7 @@ impl StorePlace {
             (Some(target), None) => {
                 let engine = match target {
                     Target::Address(engine, _) => *engine,
-                    Target::File(_) | Target::Declared => TargetEngine::from(primary.engine),
+                    Target::File(_) | Target::Declared => TargetEngine::from(voter.engine),
                 };
                 let reason =
                     format!("--source {source}: {engine} is not in this version (EngineNotSupported)");
@@ -180,15 +203,71 @@ impl StorePlace {
     pub async fn plan(&self) -> Result<Plan, SourceError> {
         let known = known_log(&self.folder)?;
         let planned = match &self.database {
-            Database::Sqlite(path) => sqlite::plan(path, self.wanted(), known).map(|(_, plan)| plan),
-            Database::Postgres(place) => place.plan(self.wanted(), known).await.map(|planned| planned.plan),
-            Database::Mariadb(place) => place.plan(self.wanted(), known).await.map(|planned| planned.plan),
+            Database::Sqlite(path) => sqlite::plan(path, self.wanted(None), known).map(|(_, plan)| plan),
+            Database::Postgres(place) => {
+                place.plan(self.wanted(None), known).await.map(|planned| planned.plan)
+            }
+            Database::Mariadb(place) => {
+                place.plan(self.wanted(None), known).await.map(|planned| planned.plan)
+            }
         };
         planned.map_err(|failure| self.failed(failure))
     }
 
-    fn wanted(&self) -> Wanted {
-        Wanted { source: self.source.clone(), indexes: self.indexes, fresh: None }
+    fn wanted(&self, fresh: Option<Identity>) -> Wanted {
+        Wanted { source: self.source.clone(), indexes: self.indexes, fresh }
+    }
+
+    async fn prepare(
+        &self,
+        fresh: Option<Identity>,
+        approval: &Approval,
+        known: Option<LogId>,
+    ) -> Result<(Identity, Plan), Failure> {
+        let wanted = self.wanted(fresh);
+        match &self.database {
+            Database::Sqlite(path) => {
+                let (path, approval) = (path.clone(), approval.clone());
+                tokio::task::spawn_blocking(move || sqlite::prepare(&path, wanted, &approval, known))
+                    .await
+                    .unwrap_or_else(|error| Err(Failure::Unreachable(error.to_string())))
+            }
+            Database::Postgres(database) => database.prepare(wanted, approval, known).await,
+            Database::Mariadb(database) => database.prepare(wanted, approval, known).await,
+        }
+    }
+
+    /// The log that the database holds.
+    async fn found(&self) -> Result<Option<LogId>, Failure> {
+        let nobody = Identity {
+            log: LogId::new(Uuid::nil()),
+            database: DatabaseId::new(Uuid::nil()),
+            incarnation: Incarnation::new(Uuid::nil()),
+        };
+        let wanted = self.wanted(Some(nobody));
+        let identity = match &self.database {
+            Database::Sqlite(path) => sqlite::plan(path, wanted, None)?.0,
+            Database::Postgres(place) => place.plan(wanted, None).await?.identity,
+            Database::Mariadb(place) => place.plan(wanted, None).await?.identity,
+        };
+        Ok(Some(identity.log).filter(|log| *log != nobody.log))
+    }
+
+    async fn connect(&self) -> Result<OpenSource, Failure> {
+        match &self.database {
+            Database::Sqlite(path) => {
+                let opened = SqliteSource::open(SqliteConfig::new(path)).await;
+                opened.map(|source| OpenSource::Sqlite(Arc::new(source)))
+            }
+            Database::Postgres(database) => {
+                let opened = PostgresSource::open(database.data.clone()).await;
+                opened.map(|source| OpenSource::Postgres(Arc::new(source)))
+            }
+            Database::Mariadb(database) => {
+                let opened = MariadbSource::open(database.data.clone()).await;
+                opened.map(|source| OpenSource::Mariadb(Arc::new(source)))
+            }
+        }
     }
 
     fn failed(&self, failure: Failure) -> SourceError {
@@ -263,35 +342,12 @@ pub async fn provision(
     approval: Approval,
 ) -> Result<Provisioned, SourceError> {
     let known = known_log(&folder.path)?;
-    let wanted = place.wanted();
-    let prepared = match &place.database {
-        Database::Sqlite(path) => {
-            let path = path.clone();
-            tokio::task::spawn_blocking(move || sqlite::prepare(&path, wanted, &approval, known))
-                .await
-                .unwrap_or_else(|error| Err(Failure::Unreachable(error.to_string())))
-        }
-        Database::Postgres(database) => database.prepare(wanted, &approval, known).await,
-        Database::Mariadb(database) => database.prepare(wanted, &approval, known).await,
-    };
+    let prepared = place.prepare(None, &approval, known).await;
     let (identity, waiting) = prepared.map_err(|failure| place.failed(failure))?;
     if known.is_none() {
         folder.remember(identity.log)?;
     }
-    let opened = match &place.database {
-        Database::Sqlite(path) => {
-            let opened = SqliteSource::open(SqliteConfig::new(path)).await;
-            opened.map(|source| OpenSource::Sqlite(Arc::new(source)))
-        }
-        Database::Postgres(database) => {
-            let opened = PostgresSource::open(database.data.clone()).await;
-            opened.map(|source| OpenSource::Postgres(Arc::new(source)))
-        }
-        Database::Mariadb(database) => {
-            let opened = MariadbSource::open(database.data.clone()).await;
-            opened.map(|source| OpenSource::Mariadb(Arc::new(source)))
-        }
-    };
+    let opened = place.connect().await;
     let source = opened.map_err(|failure| place.failed(failure))?;
     Ok(Provisioned { source, identity, waiting })
 }

@@ -32,14 +32,19 @@ pub(super) fn plan(path: &Path, wanted: Wanted, known: Option<LogId>) -> Result<
         Actual::Ours(inventory) => inventory.identity,
         Actual::Absent | Actual::Empty => None,
     };
-    if let Some(known) = known
+    if wanted.fresh.is_none()
+        && let Some(known) = known
         && matches!(actual, Actual::Absent | Actual::Empty)
     {
         return Err(Failure::Damaged(format!(
             "the folder belongs to log {known}, but its file is gone: restore it, or remove the folder to begin anew"
         )));
     }
-    let identity = identity(known, found);
+    let is_empty = matches!(actual, Actual::Absent | Actual::Empty);
+    let identity = match wanted.fresh {
+        None => identity(known, found),
+        Some(_) => wanted.identity(known, found, is_empty)?,
+    };
     let Wanted { source, indexes, .. } = wanted;
     let plan = provision::plan(&Desired { identity, source, indexes }, &actual)?;
     Ok((identity, plan))

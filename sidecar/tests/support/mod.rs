@@ -7,6 +7,7 @@ pub mod client;
 pub mod mounted;
 pub mod process;
 pub mod remote;
+pub mod replicas;
 pub mod server;
 pub mod tokens;
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use polylog_log::{
-    Acks, Config, Head, Identity, LogId, LogPage, Nonce, Open, OperationError, Point, Position, Refusal,
-    SourceName, Term, Watermarks,
+    Acks, Config, Head, Identity, LogId, LogPage, Nonce, Open, OperationError, Point, Refusal, SourceName,
+    Term, Watermarks,
 };
 
 use super::{
@@ -60,6 +60,8 @@ pub(crate) struct Attempt {
     /// Until then more promises are waited for than a majority.
     patient_until: Instant,
     gives_up_at: Instant,
+    /// Whether only logs that hold a `$config` count.
+    is_begun: bool,
     grants: BTreeMap<SourceName, Head>,
     refused: BTreeSet<SourceName>,
     under_way: BTreeSet<SourceName>,
@@ -78,6 +80,7 @@ struct Chosen {
 }
 
 impl Attempt {
+    #[expect(clippy::too_many_arguments, reason = "called once")]
     pub(crate) fn new(
         log: LogId,
         term: Term,
@@ -85,6 +88,7 @@ impl Attempt {
         mode: Mode,
         patient_until: Instant,
         gives_up_at: Instant,
+        is_begun: bool,
         rules: Rules,
     ) -> Self {
         Self {
@@ -95,6 +99,7 @@ impl Attempt {
             mode,
             patient_until,
             gives_up_at,
+            is_begun,
             grants: BTreeMap::new(),
             refused: BTreeSet::new(),
             under_way: BTreeSet::new(),
@@ -102,10 +107,6 @@ impl Attempt {
             chosen: None,
             is_unsure: false,
         }
-    }
-
-    pub(crate) fn term(&self) -> Term {
-        self.term
     }
 
     /// When something is to be done without an answer having come.
@@ -136,7 +137,9 @@ impl Attempt {
             Phase::Promising => {
                 let promise = Operation::Promise(self.term, self.nonce);
                 let asked = ready.iter().map(|(name, _)| name).filter(|name| {
-                    !self.grants.contains_key(*name) && !self.refused.contains(*name) && !self.under_way.contains(*name)
+                    !self.grants.contains_key(*name)
+                        && !self.refused.contains(*name)
+                        && !self.under_way.contains(*name)
                 });
                 asked.map(|name| (name.clone(), promise.clone())).collect()
             }
@@ -158,8 +161,16 @@ impl Attempt {
         let Some((best, head)) = best else { return };
         let config = match self.rules.on(Rule::ConfigOfBest) {
             true => &head.config.config,
-            false => self.grants.values().map(|head| &head.config.config).min_by_key(|config| config.version).unwrap_or(&head.config.config),
+            false => self
+                .grants
+                .values()
+                .map(|head| &head.config.config)
+                .min_by_key(|config| config.version)
+                .unwrap_or(&head.config.config),
         };
+        if self.is_begun && config.version.0 == 0 {
+            return;
+        }
         let voters: Vec<&SourceName> = config.voters.iter().map(|voter| &voter.name).collect();
         let granted = |name: &&SourceName| self.is_granted(config, name);
         let grants = voters.iter().copied().filter(granted).count();
@@ -173,13 +184,13 @@ impl Attempt {
                 grants >= Acks::Majority.required(voters.len()) && self.grants.contains_key(from)
             }
             Mode::Forced { absent } => {
-                grants > 0 && voters.iter().all(|name| absent.contains(*name) || self.grants.contains_key(*name))
+                grants > 0
+                    && voters.iter().all(|name| absent.contains(*name) || self.grants.contains_key(*name))
             }
             Mode::First => grants == voters.len(),
         };
-        let all_answered = ready.iter().all(|(name, _)| {
-            self.grants.contains_key(name) || self.refused.contains(name)
-        });
+        let all_answered =
+            ready.iter().all(|(name, _)| self.grants.contains_key(name) || self.refused.contains(name));
         if !is_enough || (now < self.patient_until && !all_answered) {
             return;
         }
@@ -190,7 +201,9 @@ impl Attempt {
         let in_order = first.into_iter().chain(&config.order).chain(voters.iter().copied());
         let Some(primary) = in_order.filter(|name| voters.contains(name)).find(granted) else { return };
         let missing = match self.mode {
-            Mode::Forced { .. } => voters.iter().filter(|name| !granted(name)).map(|name| (*name).clone()).collect(),
+            Mode::Forced { .. } => {
+                voters.iter().filter(|name| !granted(name)).map(|name| (*name).clone()).collect()
+            }
             Mode::Majority | Mode::Switch { .. } | Mode::First => Vec::new(),
         };
         let levels = self.rules.on(Rule::Levelled);
@@ -322,10 +335,5 @@ impl Attempt {
             Some(page) => copying.origin_page(page),
             None => copying.failed(),
         }
-    }
-
-    /// The position up to which everything was in the best log.
-    pub(crate) fn best(&self) -> Option<Position> {
-        self.chosen.as_ref().map(|chosen| chosen.tail.position)
     }
 }

@@ -135,6 +135,17 @@ impl Evidence {
         Watermarks { stable: self.committed(), acked: self.reached(self.config.config.acks) }
     }
 
+    /// The end of the entry at `position`, if some source was seen to hold the log just up to there, as it was for every
+    /// watermark.
+    pub(crate) fn point_at(&self, position: Position) -> Option<Point> {
+        self.held.values().find(|point| point.position == position).copied()
+    }
+
+    /// The place up to which a source is known to hold the log.
+    pub(crate) fn place_of(&self, source: &SourceName) -> Option<Point> {
+        self.held.get(source).copied()
+    }
+
     /// Where the required number of voters stands; the primary is one of them.
     fn held_by_so_many(&self, required: usize) -> Option<Point> {
         let voters = self.config.config.voters.iter();
@@ -147,10 +158,15 @@ impl Evidence {
     /// it may have been larger.
     fn held_in_sync(&self) -> Position {
         let config = &self.config.config;
-        if self.committed() < self.config.position || config.in_sync.len() < usize::from(config.min_in_sync) {
+        let is_too_small = config.acks == Acks::All && config.in_sync.len() < usize::from(config.min_in_sync);
+        if self.committed() < self.config.position || is_too_small {
             return Position::ZERO;
         }
-        let held = config.in_sync.iter().map(|name| self.held_by(name));
-        held.min().unwrap_or(Position::ZERO)
+        // a log whose own level is lower keeps no such set: there `All` is every voter
+        let in_sync: Vec<&SourceName> = match config.in_sync.is_empty() {
+            true => config.voters.iter().map(|voter| &voter.name).collect(),
+            false => config.in_sync.iter().collect(),
+        };
+        in_sync.into_iter().map(|name| self.held_by(name)).min().unwrap_or(Position::ZERO)
     }
 }

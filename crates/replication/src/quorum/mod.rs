@@ -12,9 +12,11 @@ pub(crate) mod peer;
 mod request;
 mod rules;
 
-pub(crate) use peer::{Peer, PeerOptions};
+pub(crate) use peer::{Peer, PeerOptions, Seen, SeenSource, lost, rests_on};
 pub(crate) use request::{Answer, Operation, Request};
-pub(crate) use rules::{Rule, Rules};
+#[cfg(test)]
+pub(crate) use rules::Rule;
+pub(crate) use rules::Rules;
 
 #[cfg(test)]
 mod simulation;

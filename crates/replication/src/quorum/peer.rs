@@ -7,6 +7,7 @@ mod leading;
 mod orders;
 mod reads;
 mod requests;
+mod seen;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -28,9 +29,9 @@ use crate::{
     quorum::copying::Copying,
 };
 
-#[cfg(test)]
-pub(crate) use answers::lost;
+pub(crate) use answers::{lost, rests_on};
 use orders::Orders;
+pub(crate) use seen::{Seen, SeenSource};
 
 /// How a process takes part.
 #[derive(Debug, Clone)]
@@ -41,6 +42,9 @@ pub(crate) struct PeerOptions {
     /// Without a sign of life of the primary for this long, another is elected.
     pub(crate) failover_after: Duration,
     pub(crate) queue: QueueBounds,
+    /// Whether only logs that hold a `$config` count. The implicit one of a log that was provisioned and not begun names one
+    /// voter: taken for the log's own, it would let each source elect itself.
+    pub(crate) is_begun: bool,
     pub(crate) rules: Rules,
 }
 
@@ -139,10 +143,15 @@ pub(crate) struct Peer<T> {
     /// A term later than the primary's that some voter stands under, and since when.
     stranded: Option<(Term, Instant)>,
     appended_at: Option<Instant>,
+    /// More commits are about to come for the next batch: it is sent at this moment.
+    gathers_until: Option<Instant>,
 }
 
 impl<T> Peer<T> {
-    pub(crate) fn new(options: PeerOptions, sources: impl IntoIterator<Item = (SourceName, Identity)>) -> Self {
+    pub(crate) fn new(
+        options: PeerOptions,
+        sources: impl IntoIterator<Item = (SourceName, Identity)>,
+    ) -> Self {
         let group = Group::new(options.queue, None);
         Self {
             options,
@@ -164,6 +173,7 @@ impl<T> Peer<T> {
             rival: false,
             stranded: None,
             appended_at: None,
+            gathers_until: None,
         }
     }
 
@@ -212,6 +222,7 @@ impl<T> Peer<T> {
             self.unacked.iter().map(|unacked| unacked.caller.deadline).min(),
             self.barriers.iter().map(|barrier| barrier.deadline).min(),
             self.attempt.as_ref().map(|attempt| attempt.wakes_at(now)),
+            self.gathers_until,
             Some(now + LOOK_EVERY / 5),
         ];
         steps.into_iter().flatten().min().unwrap_or(now + LOOK_EVERY).max(now + Duration::from_millis(1))
@@ -227,7 +238,8 @@ impl<T> Peer<T> {
 
     /// Whether a majority of the voters answers, as far as is known.
     fn reaches_majority(&self, config: &Config, reaches: impl Fn(&SourceName) -> bool) -> bool {
-        let voters = config.voters.iter().filter(|voter| self.sources.is_member(voter) && reaches(&voter.name));
+        let voters =
+            config.voters.iter().filter(|voter| self.sources.is_member(voter) && reaches(&voter.name));
         voters.count() >= Acks::Majority.required(config.voters.len())
     }
 

@@ -46,9 +46,23 @@ impl Answer {
             Answer::Page(Ok(page)) => Some(&page.head),
             Answer::Changed(Err(OperationError::Refused { head, .. }))
             | Answer::Appended(Err(OperationError::Refused { head, .. })) => Some(head),
-            Answer::Head(Err(_)) | Answer::Changed(Err(_)) | Answer::Appended(Err(_)) | Answer::Page(Err(_)) => {
-                None
+            Answer::Head(Err(_))
+            | Answer::Changed(Err(_))
+            | Answer::Appended(Err(_))
+            | Answer::Page(Err(_)) => None,
+        }
+    }
+
+    /// Why the source did not do its work; a refusal is work done.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Answer::Head(Err(failure))
+            | Answer::Page(Err(failure))
+            | Answer::Changed(Err(OperationError::Failed(failure) | OperationError::Unknown(failure)))
+            | Answer::Appended(Err(OperationError::Failed(failure) | OperationError::Unknown(failure))) => {
+                Some(failure)
             }
+            Answer::Head(Ok(_)) | Answer::Page(Ok(_)) | Answer::Changed(_) | Answer::Appended(_) => None,
         }
     }
 }

@@ -3,7 +3,6 @@
 
 /// A rule of a process; those of sources are [`polylog_log::Rule`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "tests switch them off by name"))]
 pub(crate) enum Rule {
     /// A source counts only while it stands under the term that is counted.
     CountUnderTerm,

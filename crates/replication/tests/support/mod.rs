@@ -28,6 +28,17 @@ pub fn identity() -> Identity {
     Identity { log: log_id(), database, incarnation }
 }
 
+/// That of one of several sources, by its number.
+pub fn identity_of(number: u128) -> Identity {
+    let database = DatabaseId::new(Uuid::from_u128(number + 100));
+    Identity { log: log_id(), database, incarnation: Incarnation::new(Uuid::from_u128(number + 200)) }
+}
+
+/// The name of one of several sources, by its number.
+pub fn source_name(number: u128) -> SourceName {
+    name(&format!("source-{number}"))
+}
+
 pub fn name(name: &str) -> SourceName {
     SourceName::parse(name).expect("a good name")
 }
@@ -76,6 +87,13 @@ impl Remote {
         let options = Options { seed, ..Options::default() };
         let database = document::Database::new(identity(), name("ledger"), options);
         Self::over(Database::Document(database))
+    }
+
+    /// One of several sources of a log, by its number.
+    pub fn one_of_several(number: u128) -> Arc<Self> {
+        let options = Options { seed: number as u64, ..Options::default() };
+        let database = transactional::Database::new(identity_of(number), source_name(number), options);
+        Self::over(Database::Transactional(database))
     }
 
     fn over(database: Database) -> Arc<Self> {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use polylog_log::{Appended, Failure, OperationError, Point, SourceName, Term, Verdict};
 
-use super::{Peer, Purpose, UnderWay, Unacked};
+use super::{Peer, Purpose, Unacked, UnderWay};
 use crate::{
     AppendError,
     quorum::{evidence::Evidence, request::Answer, rules::Rule},
@@ -162,7 +162,7 @@ fn is_reached<T>(evidence: &Evidence, unacked: &Unacked<T>) -> bool {
 }
 
 /// The point that must be kept for the verdict to stay true.
-fn rests_on(verdict: &Verdict) -> Point {
+pub(crate) fn rests_on(verdict: &Verdict) -> Point {
     match verdict {
         Verdict::Committed(receipt) | Verdict::Duplicate(receipt) => receipt.point(),
         Verdict::Checked(at)

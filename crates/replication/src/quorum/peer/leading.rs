@@ -14,7 +14,9 @@ impl<T> Peer<T> {
         if !is_ours {
             return;
         }
-        if head.is_primary() || !self.options.rules.on(Rule::ObeyOpened) && !head.term.is_zero() {
+        let is_begun = head.config.config.version.0 > 0 || !self.options.is_begun;
+        let is_opened = head.is_primary() || !self.options.rules.on(Rule::ObeyOpened) && !head.term.is_zero();
+        if is_opened && is_begun {
             self.obey(source, head);
         }
         let Some(lead) = &mut self.lead else { return };
@@ -50,6 +52,7 @@ impl<T> Peer<T> {
                 let evidence = Evidence::new(source.clone(), head, self.options.rules);
                 self.lead = Some(Lead { evidence, copies: BTreeMap::new() });
                 self.rival = false;
+                self.group.primary_changed();
             }
         }
     }

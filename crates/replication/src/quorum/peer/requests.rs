@@ -20,6 +20,7 @@ impl<T> Peer<T> {
             term: lead.evidence.term(),
             config: lead.evidence.config().config.version,
         });
+        self.gathers_until = None;
         loop {
             match self.group.next(now) {
                 Next::Append(batch) => {
@@ -44,7 +45,11 @@ impl<T> Peer<T> {
                         break;
                     }
                 }
-                Next::Wait(_) | Next::Gather(_) => break,
+                Next::Gather(until) => {
+                    self.gathers_until = Some(until);
+                    break;
+                }
+                Next::Wait(_) => break,
             }
         }
     }
@@ -58,7 +63,8 @@ impl<T> Peer<T> {
             let known = self.sources.get(name).is_some_and(|known| known.head.is_some());
             known && !self.sources.is_silent(name, now, long)
         };
-        let alone = config.is_lossy() && (config.failover != Failover::Automatic || self.orders.opens_minority);
+        let alone =
+            config.is_lossy() && (config.failover != Failover::Automatic || self.orders.opens_minority);
         alone || self.reaches_majority(config, reaches) || !self.options.rules.on(Rule::MajorityBeforeWrite)
     }
 

@@ -5,9 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polylog_log::{
-    Config, DatabaseId, Identity, Incarnation, LogId, Member, SourceName,
-};
+use polylog_log::{Config, DatabaseId, Identity, Incarnation, LogId, Member, SourceName};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
@@ -25,8 +23,18 @@ pub(super) const LOG: LogId = LogId::from_bytes([1; 16]);
 
 #[derive(Debug)]
 pub(super) enum Happening {
-    Execute { peer: usize, life: u64, request: Request, answers: bool },
-    Answer { peer: usize, life: u64, id: u64, answer: Answer },
+    Execute {
+        peer: usize,
+        life: u64,
+        request: Request,
+        answers: bool,
+    },
+    Answer {
+        peer: usize,
+        life: u64,
+        id: u64,
+        answer: Answer,
+    },
     Wake(usize),
     Client(usize),
     Fault,
@@ -166,6 +174,8 @@ impl World {
             has_duties: index + 1 < self.plan.peers || self.plan.peers == 1,
             failover_after: self.plan.failover_after,
             queue: QueueBounds::default(),
+            // the empty logs here name all voters
+            is_begun: false,
             rules: Rules { off: self.plan.off },
         };
         let sources = self.sources.iter().map(|(name, source)| (name.clone(), source.head.identity));
@@ -220,7 +230,9 @@ impl World {
         self.now = at;
         self.steps += 1;
         match happening {
-            Happening::Execute { peer, life, request, answers } => self.execute(peer, life, request, answers)?,
+            Happening::Execute { peer, life, request, answers } => {
+                self.execute(peer, life, request, answers)?
+            }
             Happening::Answer { peer, life, id, answer } => {
                 if self.lives[peer] == life {
                     let random = self.random.random();
@@ -309,7 +321,9 @@ impl World {
         };
         let members = self.members();
         let is_wanted = self.wanted.as_ref().is_none_or(|wanted| {
-            let names = |members: &[Member]| members.iter().cloned().map(|one| one.incarnation).collect::<BTreeSet<_>>();
+            let names = |members: &[Member]| {
+                members.iter().cloned().map(|one| one.incarnation).collect::<BTreeSet<_>>()
+            };
             names(&wanted.voters) == names(&config.voters)
         });
         let all = self.sources.iter().filter(|(name, _)| members.contains(*name));

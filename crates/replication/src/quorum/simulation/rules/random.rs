@@ -13,7 +13,8 @@ const MOST: u64 = 500;
 /// How many runs it takes until a promise is broken. That nothing gets on is not counted as one here.
 fn missed(of: &[Of], off: Option<Rule>, plan: &Plan) -> bool {
     let plan = Plan { off, sources_without: polylog_log::Rules::without_all(of), ..plan.clone() };
-    let broken = |seed| outcome(seed, plan.clone(), false).1.err().filter(|broken| !broken.starts_with("not well"));
+    let broken =
+        |seed| outcome(seed, plan.clone(), false).1.err().filter(|broken| !broken.starts_with("not well"));
     match (0..MOST).find_map(|seed| Some((seed + 1, broken(seed)?))) {
         Some((runs, broken)) => println!("{of:?} {off:?}: missed after {runs} runs: {broken}"),
         None => return false,

@@ -1,0 +1,99 @@
+//! Where a store reads from: one source, or those of several that hold what may be shown.
+
+mod capped;
+
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+
+use polylog_log::{
+    CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity, LogPage, Position, ReadCategory,
+    ReadLog, ReadStream, Source, SourceName, StreamPage,
+};
+
+pub(crate) use capped::Capped;
+
+/// The source side of reading. `only` = from that source alone.
+#[derive(Clone)]
+pub(crate) enum Reader {
+    One(Arc<dyn Source>),
+    Many(Arc<Capped>),
+}
+
+impl Reader {
+    pub(crate) async fn head(&self) -> Result<Head, Failure> {
+        match self {
+            Reader::One(source) => source.head().await,
+            Reader::Many(capped) => capped.head(),
+        }
+    }
+
+    pub(crate) async fn read_log(
+        &self,
+        only: Option<&SourceName>,
+        read: ReadLog,
+    ) -> Result<LogPage, Failure> {
+        match self {
+            Reader::One(source) => source.read_log(read).await,
+            Reader::Many(capped) => capped.read_log(only, read).await,
+        }
+    }
+
+    pub(crate) async fn read_stream(
+        &self,
+        only: Option<&SourceName>,
+        read: ReadStream,
+    ) -> Result<StreamPage, Failure> {
+        match self {
+            Reader::One(source) => source.read_stream(read).await,
+            Reader::Many(capped) => capped.read_stream(only, read).await,
+        }
+    }
+
+    pub(crate) async fn read_category(
+        &self,
+        only: Option<&SourceName>,
+        read: ReadCategory,
+    ) -> Result<CategoryPage, Failure> {
+        match self {
+            Reader::One(source) => source.read_category(read).await,
+            Reader::Many(capped) => capped.read_category(only, read).await,
+        }
+    }
+
+    pub(crate) async fn find(&self, only: Option<&SourceName>, id: EventId) -> Result<FoundEvent, Failure> {
+        match self {
+            Reader::One(source) => source.find(id).await,
+            Reader::Many(capped) => capped.find(only, id).await,
+        }
+    }
+
+    pub(crate) async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
+        match self {
+            Reader::One(source) => source.digests(range).await,
+            Reader::Many(capped) => capped.digests(range).await,
+        }
+    }
+
+    /// Returns when there may be events after `after`, or when `at_most` has passed.
+    pub(crate) async fn wait(&self, after: Position, at_most: Duration) {
+        match self {
+            Reader::One(source) => source.wait(after, at_most).await,
+            Reader::Many(capped) => capped.wait(after, at_most).await,
+        }
+    }
+
+    /// The name of the source that a head belongs to.
+    pub(crate) fn name_of(&self, own: (&Identity, &SourceName), identity: &Identity) -> Option<SourceName> {
+        match self {
+            Reader::One(_) => (own.0 == identity).then(|| own.1.clone()),
+            Reader::Many(capped) => capped.name_of(identity),
+        }
+    }
+
+    /// Whether there is a source of this name.
+    pub(crate) fn has(&self, own: &SourceName, name: &SourceName) -> bool {
+        match self {
+            Reader::One(_) => own == name,
+            Reader::Many(capped) => capped.has(name),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Reads of a log over several sources: nothing beyond the cap is shown, and the primary is asked first.
+//!
+//! What a majority holds is the same in every source that holds it, and stays: any of them may answer. Below a majority
+//! the primary of the term answers alone.
+
+use std::{collections::BTreeMap, future::Future, ops::RangeInclusive, sync::Arc, time::Duration};
+
+use polylog_log::{
+    CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity, LogPage, Point, Position,
+    ReadCategory, ReadLog, ReadStream, Source, SourceName, StreamPage, Version,
+};
+
+use crate::{
+    caught::caught,
+    replicated::{Handle, Place, Replica, View},
+};
+
+/// Events of a stream that are looked at in one step for its last one below the cap.
+const BACK: usize = 64;
+
+pub(crate) struct Capped {
+    handle: Handle,
+    sources: BTreeMap<SourceName, (Arc<dyn Source>, Identity)>,
+}
+
+/// What a read is answered from: a source, and how far it may be shown.
+struct From {
+    source: Arc<dyn Source>,
+    identity: Identity,
+    place: Place,
+    cap: Point,
+    /// Of the view.
+    number: u64,
+}
+
+impl From {
+    /// Whether the snapshot that a page was read from holds what may be shown, and is this log's.
+    fn check(&self, head: &Head) -> Result<(), Failure> {
+        if head.identity != self.identity {
+            return Err(Failure::WrongStore(format!("log {}", head.identity.log)));
+        }
+        let is_level = head.tail.position >= self.cap.position;
+        // what less than a majority holds is only known of the term under which it was counted
+        let is_counted = head.term == self.place.term || !self.place.is_lossy;
+        match is_level && is_counted {
+            true => Ok(()),
+            false => Err(Failure::Unreachable("the primary changed while the log was read".into())),
+        }
+    }
+
+    /// The head as it is shown: the source's name, and the cap for its end.
+    fn shown(&self) -> Head {
+        let shown = self.place.shown(self.number);
+        Head { identity: self.identity, tail: self.cap, ..shown }
+    }
+}
+
+impl Capped {
+    pub(crate) fn new(handle: Handle, replicas: Vec<Replica>) -> Self {
+        let sources =
+            replicas.into_iter().map(|replica| (replica.name, (replica.source, replica.identity))).collect();
+        Self { handle, sources }
+    }
+
+    pub(crate) fn head(&self) -> Result<Head, Failure> {
+        let view = self.handle.view();
+        let place = view.place.as_ref().ok_or_else(unknown)?;
+        Ok(place.shown(view.number))
+    }
+
+    pub(crate) fn has(&self, name: &SourceName) -> bool {
+        self.sources.contains_key(name)
+    }
+
+    pub(crate) fn name_of(&self, identity: &Identity) -> Option<SourceName> {
+        let mut sources = self.sources.iter();
+        sources.find(|(_, (_, of))| of == identity).map(|(name, _)| name.clone())
+    }
+
+    pub(crate) async fn read_log(
+        &self,
+        only: Option<&SourceName>,
+        read: ReadLog,
+    ) -> Result<LogPage, Failure> {
+        self.answer(only, |from| async move {
+            if read.from > from.cap.position {
+                return Ok(LogPage { entries: Vec::new(), head: from.shown() });
+            }
+            let read = ReadLog { to: read.to.min(from.cap.position), ..read };
+            let page = from.source.read_log(read).await?;
+            from.check(&page.head)?;
+            Ok(LogPage { entries: page.entries, head: from.shown() })
+        })
+        .await
+    }
+
+    pub(crate) async fn read_category(
+        &self,
+        only: Option<&SourceName>,
+        read: ReadCategory,
+    ) -> Result<CategoryPage, Failure> {
+        let read = &read;
+        self.answer(only, |from| async move {
+            let to = (*read.range.end()).min(from.cap.position);
+            if *read.range.start() > to {
+                return Ok(CategoryPage { events: Vec::new(), is_complete: true, head: from.shown() });
+            }
+            let read = ReadCategory { range: *read.range.start()..=to, ..read.clone() };
+            let page = from.source.read_category(read).await?;
+            from.check(&page.head)?;
+            Ok(CategoryPage { head: from.shown(), ..page })
+        })
+        .await
+    }
+
+    pub(crate) async fn find(&self, only: Option<&SourceName>, id: EventId) -> Result<FoundEvent, Failure> {
+        self.answer(only, |from| async move {
+            let found = from.source.find(id).await?;
+            from.check(&found.head)?;
+            let cap = from.cap.position;
+            let event = found.event.filter(|event| event.event.position <= cap);
+            Ok(FoundEvent { event, head: from.shown() })
+        })
+        .await
+    }
+
+    pub(crate) async fn read_stream(
+        &self,
+        only: Option<&SourceName>,
+        read: ReadStream,
+    ) -> Result<StreamPage, Failure> {
+        let read = &read;
+        self.answer(only, |from| async move {
+            let page = from.source.read_stream(read.clone()).await?;
+            from.check(&page.head)?;
+            let cap = from.cap.position;
+            let Some(stream) = page.stream else {
+                return Ok(StreamPage { events: Vec::new(), stream: None, head: from.shown() });
+            };
+            if page.head.tail.position <= cap {
+                return Ok(StreamPage { events: page.events, stream: Some(stream), head: from.shown() });
+            }
+            let last = last_shown(&from, read, stream.version).await?;
+            if last.is_zero() {
+                return Ok(StreamPage { events: Vec::new(), stream: None, head: from.shown() });
+            }
+            // a backward read that began with what is not shown begins again with what is
+            let begins_beyond = read.backward && read.from > last && last < stream.version;
+            let events = match begins_beyond {
+                false => page.events,
+                true => {
+                    let page = from.source.read_stream(ReadStream { from: last, ..read.clone() }).await?;
+                    from.check(&page.head)?;
+                    page.events
+                }
+            };
+            let events = events.into_iter().filter(|event| event.event.position <= cap).collect();
+            let stream = polylog_log::StreamHead { version: last, ..stream };
+            Ok(StreamPage { events, stream: Some(stream), head: from.shown() })
+        })
+        .await
+    }
+
+    pub(crate) async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
+        let range = &range;
+        self.answer(None, |from| async move {
+            let digests = from.source.digests(range.clone()).await?;
+            // an entry that is not shown has no chain
+            let is_shown = *range.end() <= from.cap.position;
+            Ok(Digests { chain: digests.chain.filter(|_| is_shown), ..digests })
+        })
+        .await
+    }
+
+    pub(crate) async fn wait(&self, after: Position, at_most: Duration) {
+        let mut views = self.handle.views();
+        // how it ends does not matter: whoever waits asks again
+        let _ = tokio::time::timeout(at_most, views.wait_for(|view| view.cap() > after)).await;
+    }
+
+    /// Asks one source after the other, the primary first; the last one's failure is told.
+    async fn answer<T, F>(&self, only: Option<&SourceName>, read: impl Fn(From) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let view = self.handle.view();
+        let place = view.place.as_ref().ok_or_else(unknown)?;
+        let mut failure = unknown();
+        for (name, cap) in candidates(&view, place, only) {
+            let Some((source, identity)) = self.sources.get(&name).cloned() else { continue };
+            let from = From { source, identity, place: place.clone(), cap, number: view.number };
+            match caught(read(from)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(failed)) | Err(failed) => failure = failed,
+            }
+        }
+        Err(failure)
+    }
+}
+
+/// Who may be asked, and how far each may be shown.
+fn candidates(view: &View, place: &Place, only: Option<&SourceName>) -> Vec<(SourceName, Point)> {
+    let holders = place.holders.iter().filter(|name| only.is_none_or(|only| only == *name));
+    let holders: Vec<_> = holders.map(|name| (name.clone(), place.cap)).collect();
+    let Some(only) = only.filter(|_| holders.is_empty()) else { return holders };
+    let seen = view.sources.iter().find(|source| source.seen.name == *only);
+    let held = seen.and_then(|source| source.seen.held);
+    held.map(|held| (only.clone(), if held.position < place.cap.position { held } else { place.cap }))
+        .into_iter()
+        .collect()
+}
+
+/// The last version of a stream that may be shown; zero = none.
+async fn last_shown(from: &From, read: &ReadStream, end: Version) -> Result<Version, Failure> {
+    let mut next = end;
+    while !next.is_zero() {
+        let stream = read.stream.clone();
+        let back = ReadStream { stream, from: next, backward: true, max_events: BACK, max_bytes: usize::MAX };
+        let page = from.source.read_stream(back).await?;
+        from.check(&page.head)?;
+        let shown = page.events.iter().find(|event| event.event.position <= from.cap.position);
+        match (shown, page.events.last()) {
+            (Some(shown), _) => return Ok(shown.event.version),
+            (None, Some(last)) => next = last.event.version.previous(),
+            (None, None) => break,
+        }
+    }
+    Ok(Version::ZERO)
+}
+
+fn unknown() -> Failure {
+    Failure::Unreachable("how far the log may be read is not known yet".into())
+}

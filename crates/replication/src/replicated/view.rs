@@ -1,0 +1,75 @@
+use std::{sync::Arc, time::Duration};
+
+use polylog_log::{Failure, Head, Point, Position, SourceName, Term};
+
+use crate::{Sent, quorum::SeenSource};
+
+/// What a process knows of its log: replaced as a whole whenever something changes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct View {
+    /// Grows with each change.
+    pub(crate) number: u64,
+    /// The primary, and the term that it leads; `None` = there is none that is known.
+    pub(crate) primary: Option<(SourceName, Term)>,
+    /// What reads see of the log; `None` = not known yet.
+    pub(crate) place: Option<Place>,
+    /// Every source, with how long it is behind.
+    pub(crate) sources: Vec<Replicated>,
+    /// Commits and bytes that wait to be sent.
+    pub(crate) waiting: (usize, usize),
+    /// Batches that were answered so far.
+    pub(crate) sent: Sent,
+    pub(crate) is_draining: bool,
+}
+
+/// How far the log may be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Place {
+    /// The head of the primary when it was seen last.
+    pub(crate) head: Head,
+    /// Nothing beyond this is shown.
+    pub(crate) cap: Point,
+    /// Whether what is shown may be lost when the primary is: then only the primary of the term is read.
+    pub(crate) is_lossy: bool,
+    /// Those that hold everything up to the cap, the primary first.
+    pub(crate) holders: Vec<SourceName>,
+    /// The term under which it was counted.
+    pub(crate) term: Term,
+}
+
+/// A source, as last seen.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Replicated {
+    pub(crate) seen: SeenSource,
+    /// Why the last request failed, if it did.
+    pub(crate) failure: Option<Failure>,
+    /// How long it is behind; `None` = not known.
+    pub(crate) lag: Option<Duration>,
+}
+
+impl Place {
+    /// The log's head as readers know it: it ends at the cap.
+    pub(crate) fn shown(&self, revision: u64) -> Head {
+        let watermarks = self.head.watermarks.capped(self.cap.position);
+        Head { tail: self.cap, watermarks, revision, ..self.head.clone() }
+    }
+}
+
+impl View {
+    pub(crate) fn empty() -> Arc<Self> {
+        Arc::new(Self {
+            number: 0,
+            primary: None,
+            place: None,
+            sources: Vec::new(),
+            waiting: (0, 0),
+            sent: Sent::default(),
+            is_draining: false,
+        })
+    }
+
+    /// The end of what is shown.
+    pub(crate) fn cap(&self) -> Position {
+        self.place.as_ref().map_or(Position::ZERO, |place| place.cap.position)
+    }
+}

@@ -1,0 +1,44 @@
+//! Where a store's commits go: one source, or several.
+
+use std::sync::Arc;
+
+use crate::{Sent, appender::Queue, replicated::Handle};
+
+/// The source side of appending.
+pub(crate) enum Writer {
+    One(Arc<Queue>),
+    Many(Handle),
+}
+
+impl Writer {
+    /// Refuses what comes from now on.
+    pub(crate) fn drain(&self) {
+        match self {
+            Writer::One(queue) => queue.drain(),
+            Writer::Many(handle) => handle.drain(),
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        match self {
+            Writer::One(queue) => queue.is_draining(),
+            Writer::Many(handle) => handle.view().is_draining,
+        }
+    }
+
+    /// Commits and bytes that wait to be sent.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        match self {
+            Writer::One(queue) => queue.waiting(),
+            Writer::Many(handle) => handle.view().waiting,
+        }
+    }
+
+    /// Batches that were answered so far.
+    pub(crate) fn sent(&self) -> Sent {
+        match self {
+            Writer::One(queue) => queue.sent(),
+            Writer::Many(handle) => handle.view().sent,
+        }
+    }
+}

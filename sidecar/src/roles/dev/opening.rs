@@ -1,0 +1,211 @@
+//! How `polylog dev` opens a store: in one database, or in several.
+
+use std::{path::Path, sync::Arc};
+
+use polylog_crds::resolve::{ResolvedSource, ResolvedStore};
+use polylog_log::{Approval, Failure, Identity, Plan, Source, SourceName, StepClass};
+use polylog_replication::{OpenError, Replica, Store, StoreOptions};
+
+use super::DevError;
+use crate::{
+    config::{Declared, DevArgs, desired_config, policy_document, read_defaults},
+    hosted::{DeclaredSource, Hosted},
+    metrics::Metrics,
+    sources::{
+        self, Database, LastSeen, LateSource, OpenSource, StoreFolder, StorePlace, begun_with,
+        provision_several,
+    },
+};
+
+/// Why a source that the manifest declares holds no log.
+const LEARNER: &str = "replication to sources that do not vote: not in this version";
+
+/// One store that was opened, and what the banner says of it.
+pub(in crate::roles) struct Opened {
+    pub(in crate::roles) hosted: Hosted,
+    pub(in crate::roles) sources: Vec<OpenedSource>,
+    pub(super) folder: StoreFolder,
+}
+
+/// A source of it.
+pub(in crate::roles) struct OpenedSource {
+    pub(in crate::roles) name: SourceName,
+    pub(in crate::roles) database: Database,
+    /// Steps that wait for approval.
+    pub(in crate::roles) waiting: Plan,
+    pub(super) connection: Connection,
+    identity: Identity,
+}
+
+/// What a source is used through.
+pub(super) enum Connection {
+    /// It holds the log alone.
+    Alone(OpenSource),
+    /// It is one of several, and need not answer.
+    OneOfSeveral(Arc<LateSource>),
+}
+
+impl Connection {
+    fn shared(&self) -> Arc<dyn Source> {
+        match self {
+            Connection::Alone(source) => source.shared(),
+            Connection::OneOfSeveral(source) => source.clone(),
+        }
+    }
+
+    async fn unsafe_setting(&self) -> Result<Option<String>, Failure> {
+        match self {
+            Connection::Alone(source) => source.unsafe_setting().await,
+            Connection::OneOfSeveral(source) => Ok(source.unsafe_setting().await),
+        }
+    }
+
+    /// Ends the source: what was handed to it is done first.
+    pub(super) async fn close(&self) {
+        match self {
+            Connection::Alone(source) => source.close().await,
+            Connection::OneOfSeveral(source) => source.close().await,
+        }
+    }
+}
+
+/// What all stores are opened with.
+pub(super) struct Opening<'a> {
+    pub(super) args: &'a DevArgs,
+    pub(super) data: &'a Path,
+    pub(super) declared: &'a Declared,
+    pub(super) metrics: &'a Metrics,
+}
+
+impl Opening<'_> {
+    pub(super) async fn open(&self, store: &ResolvedStore) -> Result<Opened, DevError> {
+        let name = store.name.to_string();
+        let Self { args, data, declared, metrics } = self;
+        let places =
+            StorePlace::of_voters(store, data, &args.sources, &declared.databases, args.unsafe_durability)?;
+        let folder = places.first().map(|place| place.folder.clone()).unwrap_or_default();
+        let folder = StoreFolder::claim(folder)?;
+        let sources = self.provisioned(&name, &folder, places).await?;
+        let failed = |error| DevError::Open { store: name.clone(), error };
+        last_seen(&folder, &sources).await.map_err(|error| failed(OpenError::Source(error)))?;
+        let mut remarks = Vec::new();
+        for source in &sources {
+            let setting = source.connection.unsafe_setting().await;
+            let setting = setting.map_err(|error| failed(OpenError::Source(error)))?;
+            remarks.extend(setting.map(|setting| (source.name.clone(), remark(&name, source, &setting))));
+        }
+        let policy = policy_document(store);
+        let mut replicas = sources.iter().map(|source| Replica {
+            name: source.name.clone(),
+            source: metrics.observed(&name, &source.name, source.connection.shared()),
+            identity: source.identity,
+        });
+        // the places have at least one
+        let Some(first) = replicas.next() else { return Err(failed(OpenError::NoPrimary)) };
+        let options = StoreOptions {
+            config: desired_config(store),
+            policy: Some(serde_json::to_vec(&policy).expect("a policy has only string keys").into()),
+            limits: policy.limits,
+            ack_timeout: store.strategy.ack_timeout.as_std(),
+            failover_after: store.strategy.failover.after.as_std(),
+            primary: store.primary.as_ref().map(|name| SourceName::recorded(name.as_str())),
+            others: replicas.collect(),
+            ..StoreOptions::new(&name, first.name, first.source, first.identity)
+        };
+        let opened = Store::open(options).await.map_err(failed)?;
+        let declared_sources = store.sources.iter().map(|source| declared_source(source, &sources, &remarks));
+        let hosted =
+            Hosted::new(store.namespace.to_string(), name.clone(), opened, declared_sources.collect())
+                .map_err(|error| DevError::Policy { store: name, error })?
+                .with_reads(read_defaults(store));
+        Ok(Opened { hosted, sources, folder })
+    }
+
+    /// Provisions the sources that hold the log, or are to hold it.
+    async fn provisioned(
+        &self,
+        name: &str,
+        folder: &StoreFolder,
+        mut places: Vec<StorePlace>,
+    ) -> Result<Vec<OpenedSource>, DevError> {
+        let approval = Approval::up_to(StepClass::Slow);
+        let approval = match &self.args.approve {
+            Some(hash) => approval.and_plan(hash),
+            None => approval,
+        };
+        let begun = begun_with(folder)?.unwrap_or_default();
+        let declared: Vec<_> = places.iter().map(|place| place.source.clone()).collect();
+        if begun.iter().any(|source| !declared.contains(source)) {
+            return Err(DevError::Open { store: name.into(), error: fewer_sources(&begun, &declared) });
+        }
+        if places.len() == 1 && begun.is_empty() {
+            let place = places.swap_remove(0);
+            let provisioned = sources::provision(folder, &place, approval).await?;
+            let source = OpenedSource {
+                name: place.source,
+                database: place.database,
+                waiting: provisioned.waiting,
+                identity: provisioned.identity,
+                connection: Connection::Alone(provisioned.source),
+            };
+            return Ok(vec![source]);
+        }
+        let several = provision_several(folder, places, &approval).await?;
+        let opened = several.into_iter().map(|one| OpenedSource {
+            name: one.place.source,
+            database: one.place.database,
+            waiting: one.waiting,
+            identity: one.identity,
+            connection: Connection::OneOfSeveral(one.source),
+        });
+        Ok(opened.collect())
+    }
+}
+
+fn fewer_sources(begun: &[SourceName], declared: &[SourceName]) -> OpenError {
+    let names = |names: &[SourceName]| names.iter().map(SourceName::as_str).collect::<Vec<_>>().join(", ");
+    let reason = format!(
+        "the log is kept in {}, the manifest has {}: this version removes no source from a log",
+        names(begun),
+        names(declared)
+    );
+    OpenError::NotSupported { field: "sources", reason }
+}
+
+/// Checks that the log did not go back since it was last seen; one source that holds all of it is enough.
+async fn last_seen(folder: &StoreFolder, sources: &[OpenedSource]) -> Result<(), Failure> {
+    let mut checked = Ok(());
+    for source in sources {
+        checked = LastSeen::of(folder).check(&*source.connection.shared()).await;
+        if checked.is_ok() {
+            break;
+        }
+    }
+    checked
+}
+
+fn remark(store: &str, source: &OpenedSource, setting: &str) -> String {
+    tracing::warn!(
+        event = "unsafe_durability", store,
+        source = %source.name,
+        setting,
+        "unsafe durability: what is acknowledged may be lost"
+    );
+    format!("unsafe durability: {setting}, and what is acknowledged may be lost")
+}
+
+fn declared_source(
+    source: &ResolvedSource,
+    opened: &[OpenedSource],
+    remarks: &[(SourceName, String)],
+) -> DeclaredSource {
+    let name = SourceName::recorded(source.name.as_str());
+    let kept = opened.iter().find(|one| one.name == name);
+    DeclaredSource {
+        engine: kept.map_or(source.engine.field(), |kept| kept.database.engine()).into(),
+        role: format!("{:?}", source.role),
+        unprovisioned: kept.is_none().then(|| LEARNER.into()),
+        remark: remarks.iter().find(|(of, _)| *of == name).map(|(_, remark)| remark.clone()),
+        name,
+    }
+}

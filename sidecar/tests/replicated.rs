@@ -1,0 +1,213 @@
+//! `polylog-sidecar dev` with a log over three SQLite files, as a user sees it while files come and go.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use support::{
+    process::{Dev, folder},
+    replicas::{
+        append, append_until_acknowledged, manifests, numbers, rows_of_file, source, status, until,
+        until_level,
+    },
+};
+
+const MAJORITY: &str = "{type: Priority, acks: Majority, failover: {mode: Automatic, after: 500ms}}";
+
+fn dev(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polylog-sidecar"));
+    command.current_dir(folder).args(["dev", ".", "--port", "0", "--health-port", "0"]);
+    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    command.stderr(std::process::Stdio::piped()).env("POLYLOG_LOG", "debug");
+    command
+}
+
+fn file(folder: &Path, source: &str) -> PathBuf {
+    folder.join(format!(".polylog/shop.payments/{source}.db"))
+}
+
+/// Checks that all three files hold the same events; says how many.
+fn same_events(folder: &Path) -> usize {
+    let ledger = rows_of_file(&file(folder, "ledger"));
+    for other in ["mirror", "spare"] {
+        assert_eq!(rows_of_file(&file(folder, other)), ledger, "{other}");
+    }
+    ledger.len()
+}
+
+#[tokio::test]
+async fn appends_reach_three_files_and_go_on_while_one_of_them_is_locked() {
+    let folder = folder(&manifests(MAJORITY));
+    let dev = Dev::of(dev(folder.path()));
+    for name in ["ledger", "mirror", "spare"] {
+        assert!(dev.banner.contains(&format!("{name}: SQLite")), "{}", dev.banner);
+    }
+    let first = append(&dev.client, 1).await.ok().json();
+    assert!(first["ackedBy"].as_array().is_none_or(|by| by.len() >= 2), "{first}");
+    let all = dev
+        .client
+        .send(
+            http::Method::POST,
+            "/v1/streams/Payment-1?acks=all",
+            &[("content-type", "application/json")],
+            r#"{"expectedVersion":1,"events":[{"id":"00000000-0000-7000-8000-000000000002","type":"Paid","data":{"number":2}}]}"#,
+        )
+        .await;
+    assert!(all.status.is_success(), "{}", all.text());
+    let level = until_level(&dev.client).await;
+    assert_eq!(level["primary"], "ledger");
+
+    // another program holds the file's lock: nothing can be written to it
+    let lock = rusqlite::Connection::open(file(folder.path(), "spare")).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for number in 3..=40 {
+        append(&dev.client, number).await.ok();
+    }
+    let behind = until(&dev.client, "it is told", |status| {
+        source(status, "spare")["lagEvents"].as_u64().unwrap() >= 38
+    })
+    .await;
+    assert_ne!(source(&behind, "spare")["state"], "InSync", "{behind}");
+    let metrics = dev.health.get("/metrics").await.ok().text();
+    let lag = |name: &str| {
+        let line = metrics.lines().find(|line| line.starts_with(name) && line.contains("source=\"spare\""));
+        line.unwrap_or_else(|| panic!("{name}: {metrics}"))
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .parse::<f64>()
+            .unwrap()
+    };
+    assert!(lag("polylog_replication_lag_events{") >= 38.0);
+    assert!(lag("polylog_replication_lag_seconds{") > 0.0);
+
+    lock.execute_batch("ROLLBACK").unwrap();
+    until_level(&dev.client).await;
+    assert_eq!(numbers(&dev.client).await, (1..=40).collect::<Vec<_>>());
+    dev.stop();
+    assert!(same_events(folder.path()) >= 42);
+}
+
+#[tokio::test]
+async fn a_lost_primary_is_replaced_and_catches_up_when_its_file_is_back() {
+    let folder = folder(&manifests(MAJORITY));
+    let first = Dev::of(dev(folder.path()));
+    for number in 1..=10 {
+        append(&first.client, number).await.ok();
+    }
+    let before = until_level(&first.client).await;
+    first.stop();
+    let away = folder.path().join("away");
+    std::fs::create_dir(&away).unwrap();
+    for ending in ["", "-wal", "-shm"] {
+        let name = format!("ledger.db{ending}");
+        let from = file(folder.path(), "ledger").with_file_name(&name);
+        if from.exists() {
+            std::fs::rename(&from, away.join(&name)).unwrap();
+        }
+    }
+
+    let second = Dev::of(dev(folder.path()));
+    let took = append_until_acknowledged(&second.client, 11).await;
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    let without = status(&second.client).await;
+    assert_eq!(without["primary"], "mirror", "{without}");
+    assert!(without["term"].as_u64() > before["term"].as_u64(), "{without}");
+    assert_ne!(source(&without, "ledger")["state"], "InSync", "{without}");
+    assert_eq!(numbers(&second.client).await, (1..=11).collect::<Vec<_>>());
+    assert!(!file(folder.path(), "ledger").exists(), "a lost file is not made anew");
+
+    for entry in std::fs::read_dir(&away).unwrap() {
+        let entry = entry.unwrap();
+        let to = file(folder.path(), "ledger").with_file_name(entry.file_name());
+        std::fs::rename(entry.path(), to).unwrap();
+    }
+    until_level(&second.client).await;
+    append(&second.client, 12).await.ok();
+    until_level(&second.client).await;
+    second.stop();
+    assert!(same_events(folder.path()) >= 15);
+}
+
+#[tokio::test]
+async fn what_this_version_cannot_keep_is_refused() {
+    // BestEffort may open a minority, and replays what lost: neither is built
+    let best_effort = folder(&manifests("{type: BestEffort}"));
+    refused(best_effort.path(), 2, &["BestEffort", "NotSupported"]);
+    let routes = "routes: [{types: [Paid], source: mirror}], defaultRoute: ledger";
+    let partitioned = folder(&manifests(&format!("{{type: EventTypePartitioning, {routes}}}")));
+    refused(partitioned.path(), 2, &["NotSupported"]);
+    // a log that was begun in three keeps three
+    let three = folder(&manifests(MAJORITY));
+    let served = Dev::of(dev(three.path()));
+    append(&served.client, 1).await.ok();
+    served.stop();
+    let whole = manifests(MAJORITY);
+    let fewer: String =
+        whole.lines().filter(|line| !line.contains("name: spare")).collect::<Vec<_>>().join("\n");
+    let fewer = fewer.replace("mode: Automatic, after: 500ms", "mode: Manual");
+    std::fs::write(three.path().join("store.yaml"), fewer).unwrap();
+    refused(three.path(), 1, &["removes no source"]);
+    let alone: String = whole
+        .lines()
+        .filter(|line| !line.contains("name: spare") && !line.contains("name: mirror"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let alone = alone.replace("acks: Majority, failover: {mode: Automatic, after: 500ms}", "acks: 1");
+    std::fs::write(three.path().join("store.yaml"), alone).unwrap();
+    refused(three.path(), 1, &["removes no source"]);
+}
+
+#[tokio::test]
+async fn a_log_that_was_begun_in_one_file_grows_into_three() {
+    let three = manifests(MAJORITY);
+    let alone = three.lines().filter(|line| !line.contains("name: spare") && !line.contains("name: mirror"));
+    let alone = alone.collect::<Vec<_>>().join("\n");
+    let alone = alone.replace("acks: Majority, failover: {mode: Automatic, after: 500ms}", "acks: 1");
+    let folder = folder(&alone);
+    let first = Dev::of(dev(folder.path()));
+    for number in 1..=20 {
+        append(&first.client, number).await.ok();
+    }
+    let id = status(&first.client).await["storeId"].clone();
+    first.stop();
+    let switched = three.replace("  strategyRef:", "  primary: spare\n  strategyRef:");
+    std::fs::write(folder.path().join("store.yaml"), switched).unwrap();
+    let second = Dev::of(dev(folder.path()));
+    append(&second.client, 21).await.ok();
+    let grown = until(&second.client, "all vote", |status| {
+        ["ledger", "mirror", "spare"].iter().all(|name| source(status, name)["role"] == "Voter")
+    })
+    .await;
+    assert_eq!(grown["storeId"], id);
+    until(&second.client, "the wanted primary leads", |status| status["primary"] == "spare").await;
+    until_level(&second.client).await;
+    let all = second
+        .client
+        .send(
+            http::Method::POST,
+            "/v1/streams/Payment-1?acks=all",
+            &[("content-type", "application/json")],
+            r#"{"expectedVersion":21,"events":[{"type":"Paid","data":{"number":22}}]}"#,
+        )
+        .await;
+    assert!(all.status.is_success(), "{}", all.text());
+    assert_eq!(numbers(&second.client).await, (1..=22).collect::<Vec<_>>());
+    second.stop();
+    assert!(same_events(folder.path()) >= 24);
+}
+
+#[track_caller]
+fn refused(folder: &Path, code: i32, words: &[&str]) {
+    let ended = dev(folder).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(code), "{said}");
+    for word in words {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}

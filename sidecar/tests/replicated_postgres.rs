@@ -1,0 +1,155 @@
+//! `polylog-sidecar dev` with one log over PostgreSQL, MariaDB and SQLite: servers are killed and stopped under load, and
+//! nothing that was acknowledged is lost.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::{
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use polylog_test_bed::{MariadbServer, PostgresServer};
+use support::{
+    Client,
+    process::{Dev, folder},
+    replicas::{
+        append, append_until_acknowledged, manifests, numbers, rows_of_file, source, until, until_level,
+    },
+};
+
+const MAJORITY: &str = "{type: Priority, acks: Majority, failover: {mode: Automatic}}";
+
+struct Bed {
+    postgres: PostgresServer,
+    mariadb: MariadbServer,
+    ledger: String,
+    mirror: String,
+    folder: tempfile::TempDir,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let (postgres, mariadb) = (PostgresServer::start(), MariadbServer::start());
+        let (ledger, mirror) = (postgres.create_database(), mariadb.create_database());
+        let manifests = manifests(MAJORITY).replace(
+            "{name: mirror, connection: {secretRef: {name: db}}, postgres: {schema: payments}}",
+            &format!(
+                "{{name: mirror, connection: {{secretRef: {{name: db}}}}, mysql: {{database: {mirror}}}}}"
+            ),
+        );
+        Self { postgres, mariadb, ledger, mirror, folder: folder(&manifests) }
+    }
+
+    fn dev(&self) -> Dev {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_polylog-sidecar"));
+        command.current_dir(self.folder.path()).args(["dev", ".", "--port", "0", "--health-port", "0"]);
+        command.args(["--source", &format!("ledger={}", self.postgres.url(&self.ledger))]);
+        command.args(["--source", &format!("mirror={}", self.mariadb.url(&self.mirror))]);
+        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        command.stderr(std::process::Stdio::piped()).env("POLYLOG_LOG", "debug");
+        Dev::of(command)
+    }
+
+    /// Checks that the three databases hold the same events; says how many.
+    fn same_events(&self) -> usize {
+        let postgres = self.postgres.execute(
+            &self.ledger,
+            "SELECT position || ' ' || term || ' ' || stream || ' ' || version || ' ' || encode(digest, 'hex') || ' ' || \
+             encode(data_digest, 'hex') FROM payments.polylog_events ORDER BY position",
+        );
+        let mariadb = self.mariadb.execute(
+            &self.mirror,
+            "SELECT concat(position, ' ', term, ' ', CAST(stream AS CHAR), ' ', version, ' ', lower(hex(digest)), ' ', \
+             lower(hex(data_digest))) FROM polylog_events ORDER BY position",
+        );
+        let file: &Path = &self.folder.path().join(".polylog/shop.payments/spare.db");
+        let sqlite = rows_of_file(file);
+        assert_eq!(postgres.lines().collect::<Vec<_>>(), sqlite);
+        assert_eq!(mariadb.lines().collect::<Vec<_>>(), sqlite);
+        sqlite.len()
+    }
+}
+
+/// Appends one event after the other, each until it is acknowledged, until it is told to stop; says how many, and the
+/// longest that one took.
+async fn writer(client: Client, stop: Arc<AtomicBool>, from: u64) -> (u64, Duration) {
+    let (mut number, mut longest) = (from, Duration::ZERO);
+    while !stop.load(Ordering::SeqCst) {
+        longest = longest.max(append_until_acknowledged(&client, number).await);
+        number += 1;
+    }
+    (number, longest)
+}
+
+/// Does something to a server while a writer is at work, and lets it be until `back`; the next number, and the longest
+/// time without an acknowledged append.
+async fn under_load(dev: &Dev, from: u64, harm: impl FnOnce(), back: impl FnOnce()) -> (u64, Duration) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = tokio::spawn(writer(dev.client.clone(), stop.clone(), from));
+    let pause = |after: u64| {
+        let stream = dev.client.clone();
+        async move {
+            // until so many more events are acknowledged
+            let wanted = numbers(&stream).await.len() as u64 + after;
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while (numbers(&stream).await.len() as u64) < wanted {
+                assert!(Instant::now() < deadline, "no progress");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    };
+    pause(20).await;
+    harm();
+    pause(20).await;
+    back();
+    pause(10).await;
+    stop.store(true, Ordering::SeqCst);
+    writer.await.unwrap()
+}
+
+#[tokio::test]
+async fn servers_that_are_killed_or_stopped_lose_nothing_and_catch_up() {
+    let bed = Bed::new();
+    let dev = bed.dev();
+    append(&dev.client, 1).await.ok();
+    assert_eq!(until_level(&dev.client).await["primary"], "ledger");
+
+    // a replica is killed: the others go on
+    let (next, longest) = under_load(&dev, 2, || bed.mariadb.crash(), || bed.mariadb.start_again()).await;
+    assert!(longest < Duration::from_secs(2), "without a replica: {longest:?}");
+    until_level(&dev.client).await;
+
+    // the primary is killed: another takes over
+    let (next, longest) =
+        under_load(&dev, next, || bed.postgres.crash(), || bed.postgres.start_again()).await;
+    assert!(longest < Duration::from_secs(3), "from the kill to the next acknowledged append: {longest:?}");
+    let level = until_level(&dev.client).await;
+    assert_eq!(level["primary"], "mirror", "{level}");
+
+    // the new one hangs, and goes on as if nothing had been
+    let (next, longest) = under_load(&dev, next, || bed.mariadb.pause(), || bed.mariadb.resume()).await;
+    assert!(longest < Duration::from_secs(6), "a primary that hangs: {longest:?}");
+    let level = until_level(&dev.client).await;
+    assert_ne!(level["primary"], "mirror", "{level}");
+
+    assert_eq!(numbers(&dev.client).await, (1..next).collect::<Vec<_>>());
+    dev.stop();
+    assert!(bed.same_events() as u64 > next);
+
+    // a start while one server is away
+    bed.postgres.stop();
+    let dev = bed.dev();
+    append_until_acknowledged(&dev.client, next).await;
+    until(&dev.client, "it is told", |status| source(status, "ledger")["state"] == "Unreachable").await;
+    bed.postgres.start_again();
+    until_level(&dev.client).await;
+    assert_eq!(numbers(&dev.client).await, (1..=next).collect::<Vec<_>>());
+    dev.stop();
+    bed.same_events();
+}
