@@ -49,7 +49,8 @@ fn settings(next: &mut Config, wanted: &Config) {
 /// One step of one member.
 fn members(next: &mut Config, wanted: &Config, around: &Circumstances<'_>) {
     let is_voter = |config: &Config, member: &Member| config.voters.contains(member);
-    let is_member = |config: &Config, member: &Member| is_voter(config, member) || config.learners.contains(member);
+    let is_member =
+        |config: &Config, member: &Member| is_voter(config, member) || config.learners.contains(member);
     // a name is one member at most: what another database held goes first
     let is_free = |member: &&Member| {
         let members = next.voters.iter().chain(&next.learners);
@@ -65,7 +66,8 @@ fn members(next: &mut Config, wanted: &Config, around: &Circumstances<'_>) {
         return next.voters.push(member);
     }
     // voters that come are awaited before one goes, so that no failure in between leaves fewer than before
-    let awaits = next.learners.iter().any(|member| is_voter(wanted, member) && !(around.is_silent)(&member.name));
+    let awaits =
+        next.learners.iter().any(|member| is_voter(wanted, member) && !(around.is_silent)(&member.name));
     let goes = |member: &&Member| !is_voter(wanted, member) && member.name != *around.primary;
     if let Some(at) = next.voters.iter().position(|member| goes(&member)).filter(|_| !awaits)
         && may_lose_one(next, wanted)

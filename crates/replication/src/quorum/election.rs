@@ -8,8 +8,8 @@ use std::{
 };
 
 use polylog_log::{
-    Acks, Config, Head, Identity, LogId, LogPage, Nonce, Open, OperationError, Point, Position, Refusal,
-    SourceName, Term, Watermarks,
+    Acks, Config, Head, Identity, LogId, LogPage, Nonce, Open, OperationError, Point, Refusal, SourceName,
+    Term, Watermarks,
 };
 
 use super::{
@@ -109,10 +109,6 @@ impl Attempt {
         }
     }
 
-    pub(crate) fn term(&self) -> Term {
-        self.term
-    }
-
     /// When something is to be done without an answer having come.
     pub(crate) fn wakes_at(&self, now: Instant) -> Instant {
         if now < self.patient_until { self.patient_until } else { self.gives_up_at }
@@ -141,7 +137,9 @@ impl Attempt {
             Phase::Promising => {
                 let promise = Operation::Promise(self.term, self.nonce);
                 let asked = ready.iter().map(|(name, _)| name).filter(|name| {
-                    !self.grants.contains_key(*name) && !self.refused.contains(*name) && !self.under_way.contains(*name)
+                    !self.grants.contains_key(*name)
+                        && !self.refused.contains(*name)
+                        && !self.under_way.contains(*name)
                 });
                 asked.map(|name| (name.clone(), promise.clone())).collect()
             }
@@ -163,7 +161,12 @@ impl Attempt {
         let Some((best, head)) = best else { return };
         let config = match self.rules.on(Rule::ConfigOfBest) {
             true => &head.config.config,
-            false => self.grants.values().map(|head| &head.config.config).min_by_key(|config| config.version).unwrap_or(&head.config.config),
+            false => self
+                .grants
+                .values()
+                .map(|head| &head.config.config)
+                .min_by_key(|config| config.version)
+                .unwrap_or(&head.config.config),
         };
         if self.is_begun && config.version.0 == 0 {
             return;
@@ -181,13 +184,13 @@ impl Attempt {
                 grants >= Acks::Majority.required(voters.len()) && self.grants.contains_key(from)
             }
             Mode::Forced { absent } => {
-                grants > 0 && voters.iter().all(|name| absent.contains(*name) || self.grants.contains_key(*name))
+                grants > 0
+                    && voters.iter().all(|name| absent.contains(*name) || self.grants.contains_key(*name))
             }
             Mode::First => grants == voters.len(),
         };
-        let all_answered = ready.iter().all(|(name, _)| {
-            self.grants.contains_key(name) || self.refused.contains(name)
-        });
+        let all_answered =
+            ready.iter().all(|(name, _)| self.grants.contains_key(name) || self.refused.contains(name));
         if !is_enough || (now < self.patient_until && !all_answered) {
             return;
         }
@@ -198,7 +201,9 @@ impl Attempt {
         let in_order = first.into_iter().chain(&config.order).chain(voters.iter().copied());
         let Some(primary) = in_order.filter(|name| voters.contains(name)).find(granted) else { return };
         let missing = match self.mode {
-            Mode::Forced { .. } => voters.iter().filter(|name| !granted(name)).map(|name| (*name).clone()).collect(),
+            Mode::Forced { .. } => {
+                voters.iter().filter(|name| !granted(name)).map(|name| (*name).clone()).collect()
+            }
             Mode::Majority | Mode::Switch { .. } | Mode::First => Vec::new(),
         };
         let levels = self.rules.on(Rule::Levelled);
@@ -330,10 +335,5 @@ impl Attempt {
             Some(page) => copying.origin_page(page),
             None => copying.failed(),
         }
-    }
-
-    /// The position up to which everything was in the best log.
-    pub(crate) fn best(&self) -> Option<Position> {
-        self.chosen.as_ref().map(|chosen| chosen.tail.position)
     }
 }

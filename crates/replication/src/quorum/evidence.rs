@@ -158,8 +158,7 @@ impl Evidence {
     /// it may have been larger.
     fn held_in_sync(&self) -> Position {
         let config = &self.config.config;
-        let is_too_small =
-            config.acks == Acks::All && config.in_sync.len() < usize::from(config.min_in_sync);
+        let is_too_small = config.acks == Acks::All && config.in_sync.len() < usize::from(config.min_in_sync);
         if self.committed() < self.config.position || is_too_small {
             return Position::ZERO;
         }

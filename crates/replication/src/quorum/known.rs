@@ -63,11 +63,6 @@ impl Sources {
         !is_known
     }
 
-    /// Forgets a source that the manifest names no more.
-    pub(crate) fn forget(&mut self, name: &SourceName) {
-        self.known.remove(name);
-    }
-
     /// Grows whenever a head is seen to change: a sign of life.
     pub(crate) fn moves(&self) -> u64 {
         self.moves
@@ -145,11 +140,6 @@ impl Sources {
             let Identity { database, incarnation, .. } = known.identity;
             (database, incarnation) == (member.database, member.incarnation) && !known.went_back
         })
-    }
-
-    /// Those that showed less than before.
-    pub(crate) fn gone_back(&self) -> impl Iterator<Item = &SourceName> {
-        self.known.iter().filter(|(_, known)| known.went_back).map(|(name, _)| name)
     }
 
     /// Whether it did not answer for as long as this.

@@ -148,7 +148,10 @@ pub(crate) struct Peer<T> {
 }
 
 impl<T> Peer<T> {
-    pub(crate) fn new(options: PeerOptions, sources: impl IntoIterator<Item = (SourceName, Identity)>) -> Self {
+    pub(crate) fn new(
+        options: PeerOptions,
+        sources: impl IntoIterator<Item = (SourceName, Identity)>,
+    ) -> Self {
         let group = Group::new(options.queue, None);
         Self {
             options,
@@ -235,7 +238,8 @@ impl<T> Peer<T> {
 
     /// Whether a majority of the voters answers, as far as is known.
     fn reaches_majority(&self, config: &Config, reaches: impl Fn(&SourceName) -> bool) -> bool {
-        let voters = config.voters.iter().filter(|voter| self.sources.is_member(voter) && reaches(&voter.name));
+        let voters =
+            config.voters.iter().filter(|voter| self.sources.is_member(voter) && reaches(&voter.name));
         voters.count() >= Acks::Majority.required(config.voters.len())
     }
 

@@ -46,9 +46,10 @@ impl Answer {
             Answer::Page(Ok(page)) => Some(&page.head),
             Answer::Changed(Err(OperationError::Refused { head, .. }))
             | Answer::Appended(Err(OperationError::Refused { head, .. })) => Some(head),
-            Answer::Head(Err(_)) | Answer::Changed(Err(_)) | Answer::Appended(Err(_)) | Answer::Page(Err(_)) => {
-                None
-            }
+            Answer::Head(Err(_))
+            | Answer::Changed(Err(_))
+            | Answer::Appended(Err(_))
+            | Answer::Page(Err(_)) => None,
         }
     }
 

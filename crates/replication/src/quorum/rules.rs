@@ -38,6 +38,8 @@ pub(crate) enum Rule {
     FailoverAsked,
     /// Nothing is written where the ack level cannot be reached.
     MajorityBeforeWrite,
+    /// Only a source that was opened for its term is taken for a primary.
+    ObeyOpened,
     /// What is copied was read under the term that it is sent under.
     CopiedFromPrimary,
 }

@@ -24,7 +24,8 @@ fn steps(from: &Config, wanted: &Config, rules: Rules) -> Vec<(String, String)> 
         let around = Circumstances { rules, primary: &primary, is_level: &|_| true, is_silent: &|_| false };
         let Some(next) = next(&config, Some(wanted), &around) else { break };
         let names = |members: &[Member]| {
-            let names = members.iter().map(|member| format!("{}{}", member.name, member.database.as_bytes()[0]));
+            let names =
+                members.iter().map(|member| format!("{}{}", member.name, member.database.as_bytes()[0]));
             names.collect::<Vec<_>>().join(" ")
         };
         steps.push((names(&next.voters), names(&next.learners)));
@@ -39,7 +40,8 @@ fn a_source_comes_as_a_learner_and_one_voter_goes_at_a_time() {
     let from = config(&[a.clone(), b.clone(), c], Acks::Majority);
     let to = config(&[a, b, d], Acks::Majority);
     let expected = [("a1 b2 c3", "d4"), ("a1 b2 c3 d4", ""), ("a1 b2 d4", "c3"), ("a1 b2 d4", "")];
-    let expected: Vec<_> = expected.iter().map(|(voters, learners)| ((*voters).into(), (*learners).into())).collect();
+    let expected: Vec<_> =
+        expected.iter().map(|(voters, learners)| ((*voters).into(), (*learners).into())).collect();
     assert_eq!(steps(&from, &to, Rules::default()), expected);
     assert_eq!(steps(&from, &to, Rules { off: Some(Rule::OneVoter) }).len(), 1, "the switch does something");
 }
@@ -50,7 +52,8 @@ fn another_database_of_the_same_name_waits_until_the_old_one_is_gone() {
     let from = config(&[a.clone(), b.clone(), c], Acks::Majority);
     let to = config(&[a, b, again], Acks::Majority);
     let expected = [("a1 b2", "c3"), ("a1 b2", ""), ("a1 b2", "c9"), ("a1 b2 c9", "")];
-    let expected: Vec<_> = expected.iter().map(|(voters, learners)| ((*voters).into(), (*learners).into())).collect();
+    let expected: Vec<_> =
+        expected.iter().map(|(voters, learners)| ((*voters).into(), (*learners).into())).collect();
     assert_eq!(steps(&from, &to, Rules::default()), expected);
 }
 
@@ -59,7 +62,10 @@ fn the_primary_and_the_last_that_acks_need_do_not_go() {
     let (a, b) = (member("a", 1), member("b", 2));
     let from = config(&[a.clone(), b.clone()], Acks::Count(2));
     assert!(steps(&from, &config(&[a], Acks::Count(2)), Rules::default()).is_empty());
-    assert!(steps(&from, &config(&[b], Acks::Count(1)), Rules::default()).len() < 3, "the primary stays a voter");
+    assert!(
+        steps(&from, &config(&[b], Acks::Count(1)), Rules::default()).len() < 3,
+        "the primary stays a voter"
+    );
 }
 
 #[test]
@@ -71,8 +77,12 @@ fn the_set_in_sync_shrinks_only_to_a_majority_and_grows_again() {
     let primary = name("a");
     let shrunk = |silent: &[&str], current: &Config| {
         let is_silent = |name: &SourceName| silent.contains(&name.as_str());
-        let around =
-            Circumstances { rules: Rules::default(), primary: &primary, is_level: &|_| true, is_silent: &is_silent };
+        let around = Circumstances {
+            rules: Rules::default(),
+            primary: &primary,
+            is_level: &|_| true,
+            is_silent: &is_silent,
+        };
         next(current, None, &around)
     };
     let without_c = shrunk(&["c"], &current).expect("one may go");

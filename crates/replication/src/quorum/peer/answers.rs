@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use polylog_log::{Appended, Failure, OperationError, Point, SourceName, Term, Verdict};
 
-use super::{Peer, Purpose, UnderWay, Unacked};
+use super::{Peer, Purpose, Unacked, UnderWay};
 use crate::{
     AppendError,
     quorum::{evidence::Evidence, request::Answer, rules::Rule},

@@ -45,7 +45,8 @@ impl<T> Peer<T> {
 
     /// Voters that have not moved since this moment are shown that somebody reaches the primary, if this process does.
     fn beats(&self, now: Instant) -> Option<Instant> {
-        let reached = self.primary_answered_at.filter(|at| now.saturating_duration_since(*at) < LOOK_EVERY * 2);
+        let reached =
+            self.primary_answered_at.filter(|at| now.saturating_duration_since(*at) < LOOK_EVERY * 2);
         reached.filter(|_| self.options.has_duties && self.attempt.is_none())?;
         now.checked_sub(self.options.failover_after / 3)
     }

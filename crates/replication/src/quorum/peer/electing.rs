@@ -57,7 +57,9 @@ impl<T> Peer<T> {
 
     fn ready(&self, now: Instant) -> Vec<(SourceName, Identity)> {
         let names = self.sources.names().filter(|name| self.sources.is_ready(name, now));
-        let trusted = names.filter_map(|name| Some((name, self.sources.get(name)?))).filter(|(_, known)| !known.went_back);
+        let trusted = names
+            .filter_map(|name| Some((name, self.sources.get(name)?)))
+            .filter(|(_, known)| !known.went_back);
         trusted.map(|(name, known)| (name.clone(), known.identity)).collect()
     }
 
@@ -71,7 +73,8 @@ impl<T> Peer<T> {
         let after = after + after.mul_f64((random % 1_000) as f64 / 2_000.0);
         let still_for = self.still_for(now);
         if self.is_new() {
-            return (self.lead.is_none() && still_for >= (after - self.options.failover_after) / 4).then_some(Mode::First);
+            return (self.lead.is_none() && still_for >= (after - self.options.failover_after) / 4)
+                .then_some(Mode::First);
         }
         let config = self.newest_config()?;
         if let Some(forced) = self.forced(&config) {
@@ -86,8 +89,10 @@ impl<T> Peer<T> {
             return opens.then(|| self.minority(&config)).flatten();
         }
         if is_lost {
-            let fails_over = config.failover == Failover::Automatic || !self.options.rules.on(Rule::FailoverAsked);
-            let reopened = || self.last_primary(&config).map(|last| Mode::Switch { from: last.clone(), to: last });
+            let fails_over =
+                config.failover == Failover::Automatic || !self.options.rules.on(Rule::FailoverAsked);
+            let reopened =
+                || self.last_primary(&config).map(|last| Mode::Switch { from: last.clone(), to: last });
             return match still_for >= after {
                 true if fails_over => Some(Mode::Majority),
                 true => reopened(),
@@ -127,7 +132,10 @@ impl<T> Peer<T> {
     /// The configuration of the best log that is known. An empty one says nothing: whoever is not there may hold the log.
     fn newest_config(&self) -> Option<Arc<Config>> {
         let heads = self.sources.heads().filter(|(_, head)| !head.tail.position.is_zero());
-        let newest = heads.max_by_key(|(_, head)| (head.tail.term, head.tail.position));
+        let newest = match self.options.rules.on(Rule::ConfigOfBest) {
+            true => heads.max_by_key(|(_, head)| (head.tail.term, head.tail.position)),
+            false => heads.min_by_key(|(_, head)| head.config.config.version),
+        };
         let config = newest.map(|(_, head): (_, &Head)| head.config.config.clone());
         config.filter(|config| !self.options.is_begun || config.version.0 > 0)
     }
@@ -180,7 +188,8 @@ impl<T> Peer<T> {
     /// takes nothing from the primary any more, until that is opened again under a term later still.
     fn strands_somebody(&mut self, now: Instant, long: Duration) -> bool {
         let Some(lead) = &self.lead else { return false };
-        let later = self.sources.heads().map(|(_, head)| head.term).filter(|term| *term > lead.evidence.term()).max();
+        let later =
+            self.sources.heads().map(|(_, head)| head.term).filter(|term| *term > lead.evidence.term()).max();
         let since = match (later, self.stranded) {
             (None, _) => None,
             (Some(term), Some((before, since))) if before == term => Some((term, since)),

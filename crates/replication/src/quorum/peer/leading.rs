@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use polylog_log::{Head, SourceName};
 
 use super::{Lead, Peer};
-use crate::quorum::evidence::Evidence;
+use crate::quorum::{evidence::Evidence, rules::Rule};
 
 impl<T> Peer<T> {
     /// Takes any head of any source.
@@ -15,7 +15,8 @@ impl<T> Peer<T> {
             return;
         }
         let is_begun = head.config.config.version.0 > 0 || !self.options.is_begun;
-        if head.is_primary() && is_begun {
+        let is_opened = head.is_primary() || !self.options.rules.on(Rule::ObeyOpened) && !head.term.is_zero();
+        if is_opened && is_begun {
             self.obey(source, head);
         }
         let Some(lead) = &mut self.lead else { return };

@@ -56,12 +56,6 @@ impl<T> Peer<T> {
         }
     }
 
-    /// Forgets a source that the manifest names no more. It must be no member of the log any more.
-    pub(crate) fn forget(&mut self, name: &SourceName) {
-        self.sources.forget(name);
-        self.distrust(name);
-    }
-
     /// Takes the configuration that the log should have. The process with duties brings it there, step by step.
     pub(crate) fn want_config(&mut self, config: Option<Config>) {
         self.orders.config = config;
@@ -93,20 +87,16 @@ impl<T> Peer<T> {
         Ok(())
     }
 
-    /// Sources that showed less than before: a backup was put back, or writes were lost. They count no more; adopt them
-    /// again.
-    pub(crate) fn gone_back(&self) -> impl Iterator<Item = &SourceName> {
-        self.sources.gone_back()
-    }
-
     /// Brings the configuration in the log one step nearer to the one that is wanted.
     pub(super) fn step_config(&mut self, now: Instant, requests: &mut Vec<Request>) {
-        let Some(lead) = self.lead.as_ref().filter(|_| self.options.has_duties && self.attempt.is_none()) else {
+        let Some(lead) = self.lead.as_ref().filter(|_| self.options.has_duties && self.attempt.is_none())
+        else {
             return;
         };
         let evidence = &lead.evidence;
         let is_early = self.configured_at.is_some_and(|at| now < at + CONFIGURE_EVERY);
-        if is_early || !evidence.may_configure() || self.is_under_way(|one| one.purpose == Purpose::Configure) {
+        if is_early || !evidence.may_configure() || self.is_under_way(|one| one.purpose == Purpose::Configure)
+        {
             return;
         }
         let committed = evidence.committed();

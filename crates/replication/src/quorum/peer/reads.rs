@@ -43,9 +43,8 @@ impl<T> Peer<T> {
         let majority = Acks::Majority.required(voters.len());
         let is_proven = |barrier: &Barrier<T>| {
             let (term, tail) = barrier.tail?;
-            let holds = |name: &SourceName| {
-                barrier.fresh.contains(name) && evidence.held_by(name) >= tail.position
-            };
+            let holds =
+                |name: &SourceName| barrier.fresh.contains(name) && evidence.held_by(name) >= tail.position;
             if !self.options.rules.on(Rule::FreshProof) {
                 return Some(tail).filter(|_| term == evidence.term());
             }

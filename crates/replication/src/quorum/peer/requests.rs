@@ -63,7 +63,8 @@ impl<T> Peer<T> {
             let known = self.sources.get(name).is_some_and(|known| known.head.is_some());
             known && !self.sources.is_silent(name, now, long)
         };
-        let alone = config.is_lossy() && (config.failover != Failover::Automatic || self.orders.opens_minority);
+        let alone =
+            config.is_lossy() && (config.failover != Failover::Automatic || self.orders.opens_minority);
         alone || self.reaches_majority(config, reaches) || !self.options.rules.on(Rule::MajorityBeforeWrite)
     }
 

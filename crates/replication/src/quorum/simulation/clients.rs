@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use polylog_log::{
-    Commit, EventId, EventType, Expected, NewEvent, Point, Position, StreamAppend, StreamName, Verdict, Version,
+    Commit, EventId, EventType, Expected, NewEvent, Point, Position, StreamAppend, StreamName, Verdict,
+    Version,
 };
 use rand::Rng;
 use uuid::Uuid;
@@ -132,8 +133,12 @@ impl World {
         outcome: Result<Verdict, AppendError>,
     ) -> Kept {
         self.say(|| match &outcome {
-            Ok(Verdict::Committed(receipt)) => format!("c{client} is told by p{peer}: kept at {}", receipt.last),
-            Ok(Verdict::Duplicate(receipt)) => format!("c{client} is told by p{peer}: kept before at {}", receipt.last),
+            Ok(Verdict::Committed(receipt)) => {
+                format!("c{client} is told by p{peer}: kept at {}", receipt.last)
+            }
+            Ok(Verdict::Duplicate(receipt)) => {
+                format!("c{client} is told by p{peer}: kept before at {}", receipt.last)
+            }
             other => format!("c{client} is told by p{peer}: {other:?}"),
         });
         let Some(pending) = self.clients.pending.get(client).cloned().flatten() else { return Ok(()) };
@@ -163,7 +168,10 @@ impl World {
         let Some(point) = proof else { return Ok(()) };
         self.clients.proofs += 1;
         if point.position < acked && self.plan.is_lossless() {
-            return Err(format!("a strong read up to {} misses what was acknowledged at {acked}", point.position));
+            return Err(format!(
+                "a strong read up to {} misses what was acknowledged at {acked}",
+                point.position
+            ));
         }
         Ok(())
     }

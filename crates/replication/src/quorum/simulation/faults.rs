@@ -129,11 +129,16 @@ impl World {
         let config = &primary.head.config;
         let same = config.config.voters.iter().all(|voter| {
             let head = self.sources.get(&voter.name).map(|source| &source.head);
-            head.is_some_and(|head| head.identity.incarnation == voter.incarnation && head.tail == primary.head.tail)
+            head.is_some_and(|head| {
+                head.identity.incarnation == voter.incarnation && head.tail == primary.head.tail
+            })
         });
         let settled = primary.head.watermarks.stable;
         self.outside.is_empty()
-            && same && config.config.voters.len() == self.plan.voters && settled >= config.position && !settled.is_zero()
+            && same
+            && config.config.voters.len() == self.plan.voters
+            && settled >= config.position
+            && !settled.is_zero()
     }
 
     /// Puts yesterday's backup back, if everybody would notice.
@@ -164,7 +169,8 @@ impl World {
     fn replace(&mut self, source: &SourceName) {
         self.identities += 1;
         let config = (*self.sources[source].configs().next().expect("the implicit one").config).clone();
-        let empty = SimSource::new(identity(self.identities), config, self.plan.page, self.plan.sources_without);
+        let empty =
+            SimSource::new(identity(self.identities), config, self.plan.page, self.plan.sources_without);
         self.sources.insert(source.clone(), empty);
         self.backups.remove(source);
         self.welcome(source);
@@ -178,9 +184,8 @@ impl World {
         let tail = self.sources[source].head.tail;
         let others = self.sources.iter().filter(|(name, _)| *name != source).map(|(_, source)| source);
         let best = others.max_by_key(|source| (source.head.tail.term, source.head.tail.position));
-        let is_clean = best.is_some_and(|best| {
-            best.entry_at(tail.position).is_some_and(|entry| entry.chain == tail.chain)
-        });
+        let is_clean = best
+            .is_some_and(|best| best.entry_at(tail.position).is_some_and(|entry| entry.chain == tail.chain));
         if !is_clean || self.chance(0.5) {
             return self.replace(source);
         }

@@ -16,7 +16,8 @@ impl World {
     pub(super) fn send(&mut self, peer: usize, request: Request) {
         let (life, id) = (self.lives[peer], request.id);
         self.say(|| format!("p{peer} -> {}: #{id} {}", request.source, brief(&request.operation)));
-        let is_cut = self.cut.contains(&(peer, request.source.clone())) || self.down.contains(&request.source);
+        let is_cut =
+            self.cut.contains(&(peer, request.source.clone())) || self.down.contains(&request.source);
         let passes = self.gate.as_ref().is_none_or(|gate| gate(peer, &request));
         let unanswered = lost(&request.operation);
         self.after(self.plan.timeout, Happening::Answer { peer, life, id, answer: unanswered });
@@ -36,7 +37,10 @@ impl World {
             }
             if self.chance(loss / 2.0) {
                 let again = delay + self.millis(0..wander);
-                self.after(again, Happening::Execute { peer, life, request: request.clone(), answers: false });
+                self.after(
+                    again,
+                    Happening::Execute { peer, life, request: request.clone(), answers: false },
+                );
             }
         }
         self.after(delay, Happening::Execute { peer, life, request, answers });
@@ -64,7 +68,8 @@ impl World {
             false => self.promises.executed(&self.plan, &name, &before, source, &request.operation),
         };
         let head = &source.head;
-        let state = format!("term {} lead {} tail {}/{}", head.term, head.lead, head.tail.position, head.tail.term);
+        let state =
+            format!("term {} lead {} tail {}/{}", head.term, head.lead, head.tail.position, head.tail.term);
         self.say(|| format!("     {name}: #{id} of p{peer} {}: {state}", outcome_of(&answer)));
         kept?;
         if answers && !self.cut.contains(&(peer, name.clone())) {
@@ -96,7 +101,10 @@ fn brief(operation: &Operation) -> String {
         Operation::Promise(term, nonce) => format!("promise {term} to {nonce}"),
         Operation::Open(open) => format!("open {} at {}", open.term, open.tail.position),
         Operation::Truncate(truncate) => {
-            format!("truncate {} to {} under {}", truncate.tail.position, truncate.keep.position, truncate.term)
+            format!(
+                "truncate {} to {} under {}",
+                truncate.tail.position, truncate.keep.position, truncate.term
+            )
         }
         Operation::ReadLog(read) => format!("read {} to {}", read.from, read.to),
     }

@@ -149,7 +149,13 @@ impl Plan {
     }
 
     pub(super) fn pressure() -> Self {
-        Self { name: "back-pressure", most_unreplicated: Some(15), page: 2, fault_every: 150, ..Self::majority() }
+        Self {
+            name: "back-pressure",
+            most_unreplicated: Some(4),
+            page: 2,
+            fault_every: 150,
+            ..Self::majority()
+        }
     }
 
     pub(super) fn switches() -> Self {

@@ -60,6 +60,12 @@ impl Promises {
         if is.tail.term > is.term {
             return Err(format!("{name}: an entry of term {} under term {}", is.tail.term, is.term));
         }
+        if let Operation::Append(append) = operation
+            && is.tail != was.tail
+            && (was.lead, was.term) != (append.term, append.term)
+        {
+            return Err(format!("{name}: an append of term {}, which it was not opened for", append.term));
+        }
         let gone = &source.removed[before.removed..];
         let rises = |entries: &[Entry]| entries.windows(2).all(|pair| pair[0].term <= pair[1].term);
         let newest = source.entries.len().saturating_sub(4);
@@ -69,11 +75,11 @@ impl Promises {
         if is.watermarks.stable.max(is.watermarks.acked) > is.tail.position {
             return Err(format!("{name}: a watermark beyond the tail"));
         }
-        if let Some(most) = plan.most_unreplicated
-            && matches!(operation, Operation::Append(append) if !append.batch.is_empty())
-            && was.tail.position.get() > was.watermarks.stable.get() + most + BATCH
+        if let (Some(most), Operation::Append(append)) = (plan.most_unreplicated, operation)
+            && append.batch.iter().any(|commit| !commit.is_system())
+            && was.tail.position.get() > was.watermarks.stable.max(append.watermarks.stable).get() + most
         {
-            return Err(format!("{name}: {} to be copied and still it takes more", was.tail.position));
+            return Err(format!("{name}: too much is in the primary alone at {}", was.tail.position));
         }
         if !plan.is_lossless() {
             return Ok(());
@@ -87,7 +93,8 @@ impl Promises {
         if let Some(entry) = gone.iter().find(acknowledged) {
             return Err(format!("{name}: an acknowledged commit at {} was truncated", entry.last()));
         }
-        let only_learns = plan.spare == 0 && was.config.config.learners.iter().any(|learner| learner.name == *name);
+        let only_learns =
+            plan.spare == 0 && was.config.config.learners.iter().any(|learner| learner.name == *name);
         if only_learns && !gone.is_empty() {
             return Err(format!("{name}: a learner had to give back what it held"));
         }
@@ -190,12 +197,10 @@ impl Promises {
     }
 }
 
-/// Most events that one batch adds beyond the bound of back-pressure.
-const BATCH: u64 = 24;
-
 /// Whether so many voters hold the commit as its level asks for, by a configuration that was in force then or later.
 fn is_held(plan: &Plan, receipt: &CommitReceipt, sources: &Sources) -> bool {
-    let holds = |source: &SimSource| source.entry_at(receipt.last).is_some_and(|entry| entry.chain == receipt.chain);
+    let holds =
+        |source: &SimSource| source.entry_at(receipt.last).is_some_and(|entry| entry.chain == receipt.chain);
     let holders: BTreeSet<&SourceName> =
         sources.iter().filter(|(_, source)| holds(source)).map(|(name, _)| name).collect();
     let configs = sources.values().filter(|source| holds(source)).flat_map(SimSource::configs);
@@ -204,7 +209,8 @@ fn is_held(plan: &Plan, receipt: &CommitReceipt, sources: &Sources) -> bool {
         let in_sync = plan.acks != Acks::All
             || config.in_sync.len() >= usize::from(config.min_in_sync)
                 && config.in_sync.iter().all(|name| holders.contains(name));
-        voters >= plan.acks.required(config.voters.len()).min(Acks::Majority.required(config.voters.len())) && in_sync
+        voters >= plan.acks.required(config.voters.len()).min(Acks::Majority.required(config.voters.len()))
+            && in_sync
     })
 }
 

@@ -18,9 +18,16 @@ fn number(name: &str) -> Option<u64> {
 /// The run again, word by word.
 fn tell(seed: u64, plan: &Plan, broken: &str) -> ! {
     let (world, _) = outcome(seed, plan.clone(), true);
-    let from = if std::env::var_os("POLYLOG_SIMULATION_SAYS").is_some() { 0 } else { world.said.len().saturating_sub(PRINTED) };
+    let from = if std::env::var_os("POLYLOG_SIMULATION_SAYS").is_some() {
+        0
+    } else {
+        world.said.len().saturating_sub(PRINTED)
+    };
     world.said[from..].iter().for_each(|line| println!("{line}"));
-    panic!("{}: {broken}\nto see it again, whole: POLYLOG_SIMULATION_SEED={seed} POLYLOG_SIMULATION_SAYS=1", plan.name);
+    panic!(
+        "{}: {broken}\nto see it again, whole: POLYLOG_SIMULATION_SEED={seed} POLYLOG_SIMULATION_SAYS=1",
+        plan.name
+    );
 }
 
 /// `POLYLOG_SIMULATION_SEEDS` says how many, `POLYLOG_SIMULATION_SEED` which one alone. Each seed runs one plan of the mix.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use polylog_log::{
     Appended, Applying, CommitId, CommitReceipt, Config, ConfigPoint, Effect, Entry, EventId, Facts, Failure,
-    Head, Identity, Incarnation, LogPage, Opening, Operation as Contract, OperationError, Point, Position, RecordedCommit,
-    Refusal, Rules, StreamHead, StreamName, Timestamp, Truncating, Wanted,
+    Head, Identity, Incarnation, LogPage, Opening, Operation as Contract, OperationError, Point, Position,
+    RecordedCommit, Refusal, Rules, StreamHead, StreamName, Timestamp, Truncating, Wanted,
 };
 
 use crate::quorum::{Answer, Operation, Request};
@@ -91,10 +91,9 @@ impl SimSource {
                     clock,
                 };
                 let decided = self.head.admit(of, operation, self.rules);
-                Answer::Appended(self.carry_out(decided).map(|verdicts| Appended {
-                    verdicts,
-                    head: self.head.clone(),
-                }))
+                Answer::Appended(
+                    self.carry_out(decided).map(|verdicts| Appended { verdicts, head: self.head.clone() }),
+                )
             }
             Operation::Apply(apply) => {
                 let applying = Applying {
@@ -113,8 +112,13 @@ impl SimSource {
                 } else {
                     self.entry_at(keep).map(|entry| (entry.point(), entry.recorded_at()))
                 };
-                let truncating =
-                    Truncating { term: truncate.term, keep: truncate.keep, tail: truncate.tail, kept, config: &config };
+                let truncating = Truncating {
+                    term: truncate.term,
+                    keep: truncate.keep,
+                    tail: truncate.tail,
+                    kept,
+                    config: &config,
+                };
                 self.change(of, Contract::Truncate(truncating))
             }
         }
@@ -175,7 +179,8 @@ impl SimSource {
 
     fn facts(&self, wanted: &Wanted) -> Facts {
         let commits = wanted.commits.iter().filter_map(|id| Some((*id, self.commits.get(id)?.clone())));
-        let streams = wanted.streams.iter().filter_map(|name| Some((name.clone(), self.streams.get(name)?.clone())));
+        let streams =
+            wanted.streams.iter().filter_map(|name| Some((name.clone(), self.streams.get(name)?.clone())));
         let events = wanted.events.iter().filter_map(|id| Some((*id, self.ids.get(id)?.clone())));
         Facts { commits: commits.collect(), streams: streams.collect(), events: events.collect() }
     }

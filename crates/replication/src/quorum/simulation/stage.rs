@@ -32,7 +32,8 @@ pub(super) type Played = Result<(), Stop>;
 impl Stage {
     /// Nothing passes yet.
     pub(super) fn new(plan: Plan) -> Self {
-        let mut world = World::new(1, Plan { failover_after: Duration::from_millis(200), clients: 8, ..plan }, true);
+        let mut world =
+            World::new(1, Plan { failover_after: Duration::from_millis(200), clients: 8, ..plan }, true);
         world.gate = Some(Box::new(|_, _| false));
         Self { world }
     }
@@ -40,8 +41,9 @@ impl Stage {
     /// From now on these requests pass: by process and source, and by what they are.
     pub(super) fn pass(&mut self, passes: impl Fn(usize, usize, &Operation) -> bool + 'static) {
         let index = |source: &SourceName| source.as_str()[1..].parse().expect("s and a number");
-        self.world.gate =
-            Some(Box::new(move |peer, request: &Request| passes(peer, index(&request.source), &request.operation)));
+        self.world.gate = Some(Box::new(move |peer, request: &Request| {
+            passes(peer, index(&request.source), &request.operation)
+        }));
         self.world.say(|| "---- other lines".into());
     }
 
@@ -92,7 +94,8 @@ impl Stage {
             let tail = world.sources[&name(0)].head.tail;
             let leads = world.sources[&name(0)].head.is_primary();
             let level = world.plan.voters;
-            leads && (0..level).all(|index| world.sources[&name(index)].head.tail == tail)
+            leads
+                && (0..level).all(|index| world.sources[&name(index)].head.tail == tail)
                 && world.peers.iter().all(|peer| peer.term().is_some())
         })
     }

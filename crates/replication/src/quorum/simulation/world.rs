@@ -5,9 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polylog_log::{
-    Config, DatabaseId, Identity, Incarnation, LogId, Member, SourceName,
-};
+use polylog_log::{Config, DatabaseId, Identity, Incarnation, LogId, Member, SourceName};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
@@ -25,8 +23,18 @@ pub(super) const LOG: LogId = LogId::from_bytes([1; 16]);
 
 #[derive(Debug)]
 pub(super) enum Happening {
-    Execute { peer: usize, life: u64, request: Request, answers: bool },
-    Answer { peer: usize, life: u64, id: u64, answer: Answer },
+    Execute {
+        peer: usize,
+        life: u64,
+        request: Request,
+        answers: bool,
+    },
+    Answer {
+        peer: usize,
+        life: u64,
+        id: u64,
+        answer: Answer,
+    },
     Wake(usize),
     Client(usize),
     Fault,
@@ -222,7 +230,9 @@ impl World {
         self.now = at;
         self.steps += 1;
         match happening {
-            Happening::Execute { peer, life, request, answers } => self.execute(peer, life, request, answers)?,
+            Happening::Execute { peer, life, request, answers } => {
+                self.execute(peer, life, request, answers)?
+            }
             Happening::Answer { peer, life, id, answer } => {
                 if self.lives[peer] == life {
                     let random = self.random.random();
@@ -311,7 +321,9 @@ impl World {
         };
         let members = self.members();
         let is_wanted = self.wanted.as_ref().is_none_or(|wanted| {
-            let names = |members: &[Member]| members.iter().cloned().map(|one| one.incarnation).collect::<BTreeSet<_>>();
+            let names = |members: &[Member]| {
+                members.iter().cloned().map(|one| one.incarnation).collect::<BTreeSet<_>>()
+            };
             names(&wanted.voters) == names(&config.voters)
         });
         let all = self.sources.iter().filter(|(name, _)| members.contains(*name));

@@ -7,47 +7,52 @@ use crate::quorum::{
     simulation::{plan::Plan, runs::outcome},
 };
 
-/// How many runs it takes to notice that rules are off.
-fn missed(name: &str, plan: &Plan, most: u64) {
-    let found = (0..most).find_map(|seed| outcome(seed, plan.clone(), false).1.err().map(|broken| (seed + 1, broken)));
-    match found {
-        Some((runs, broken)) => println!("{name}: missed after {runs} runs: {broken}"),
-        None => panic!("nobody misses {name} in {most} runs"),
+/// The most runs that it may take to notice that rules are off; most take a few.
+const MOST: u64 = 500;
+
+/// How many runs it takes until a promise is broken. That nothing gets on is not counted as one here.
+fn missed(of: &[Of], off: Option<Rule>, plan: &Plan) -> bool {
+    let plan = Plan { off, sources_without: polylog_log::Rules::without_all(of), ..plan.clone() };
+    let broken =
+        |seed| outcome(seed, plan.clone(), false).1.err().filter(|broken| !broken.starts_with("not well"));
+    match (0..MOST).find_map(|seed| Some((seed + 1, broken(seed)?))) {
+        Some((runs, broken)) => println!("{of:?} {off:?}: missed after {runs} runs: {broken}"),
+        None => return false,
     }
+    true
 }
 
-fn process(rule: Rule, plan: Plan, most: u64) {
-    missed(&format!("{rule:?}"), &Plan { off: Some(rule), ..plan }, most);
-}
-
-fn sources(rules: &[Of], off: Option<Rule>, plan: Plan, most: u64) {
-    let sources_without = polylog_log::Rules::without_all(rules);
-    missed(&format!("{rules:?} {off:?}"), &Plan { off, sources_without, ..plan }, most);
+fn all_missed(rules: &[(&[Of], Option<Rule>, Plan)]) {
+    let unnoticed = rules.iter().filter(|(of, off, plan)| !missed(of, *off, plan));
+    let unnoticed: Vec<_> = unnoticed.map(|(of, off, _)| (of, off)).collect();
+    assert!(unnoticed.is_empty(), "nobody misses {unnoticed:?}");
 }
 
 #[test]
 fn each_rule_of_processes_is_missed() {
-    process(Rule::BestByTerm, Plan::fierce(), 2_000);
-    process(Rule::MajorityPromises, Plan::fierce(), 400);
-    process(Rule::DuplicatesWait, Plan::fierce(), 1_000);
-    process(Rule::FreshProof, Plan::fierce(), 400);
-    process(Rule::FreshNonce, Plan::fierce(), 2_000);
-    process(Rule::WentBack, Plan::restored(), 400);
-    process(Rule::LearnersLast, Plan::learners(), 400);
+    all_missed(&[
+        (&[], Some(Rule::BestByTerm), Plan::fierce()),
+        (&[], Some(Rule::MajorityPromises), Plan::fierce()),
+        (&[], Some(Rule::DuplicatesWait), Plan::fierce()),
+        (&[], Some(Rule::FreshProof), Plan::fierce()),
+        (&[], Some(Rule::FreshNonce), Plan::fierce()),
+        (&[], Some(Rule::WentBack), Plan::restored()),
+        (&[], Some(Rule::LearnersLast), Plan::learners()),
+    ]);
 }
 
 #[test]
 fn each_rule_of_sources_is_missed() {
-    sources(&[Of::AppendNeedsLead], None, Plan::fierce(), 400);
-    sources(&[Of::PromiseOnce], None, Plan::fierce(), 1_000);
-    sources(&[Of::ApplyRaisesTerm], None, Plan::fierce(), 400);
-    sources(&[Of::ApplyFenced], None, Plan::fierce(), 400);
-    sources(&[Of::ApplyNeedsPrevious, Of::ApplyChains], None, Plan::fierce(), 400);
-    sources(&[Of::TruncateNeedsTail, Of::TruncateOldTermsOnly, Of::TruncateAboveStable], None, Plan::fierce(), 2_000);
-    sources(&[Of::OpenNeedsTail], Some(Rule::Levelled), Plan::fierce(), 400);
-    sources(&[Of::ApplyTermBound], Some(Rule::CopiedFromPrimary), Plan::fierce(), 1_000);
-    sources(&[Of::WatermarkBounded], None, Plan::fierce(), 400);
-    sources(&[Of::CommitLookup, Of::EventIdUnique], None, Plan::fierce(), 400);
-    sources(&[Of::RecordedAtRises], None, Plan::fierce(), 400);
-    sources(&[Of::BackPressure], None, Plan::pressure(), 400);
+    all_missed(&[
+        (&[Of::PromiseOnce], None, Plan::fierce()),
+        (&[Of::ApplyRaisesTerm], None, Plan::fierce()),
+        (&[Of::ApplyFenced], Some(Rule::CountUnderTerm), Plan::fierce()),
+        (&[Of::ApplyNeedsPrevious, Of::ApplyChains], None, Plan::fierce()),
+        (&[Of::TruncateNeedsTail, Of::TruncateOldTermsOnly, Of::TruncateAboveStable], None, Plan::fierce()),
+        (&[Of::OpenNeedsTail], Some(Rule::Levelled), Plan::fierce()),
+        (&[Of::WatermarkBounded], None, Plan::fierce()),
+        (&[Of::CommitLookup, Of::EventIdUnique], None, Plan::fierce()),
+        (&[Of::RecordedAtRises], None, Plan::fierce()),
+        (&[Of::BackPressure], None, Plan::pressure()),
+    ]);
 }

@@ -3,7 +3,7 @@
 use polylog_log::{Acks, Config, Expected, Failover, StreamName};
 
 use crate::quorum::{
-    Operation, Rule,
+    Operation, Rule, SeenSource,
     simulation::{
         plan::Plan,
         stage::{Played, Stage, Stop, copies, three},
@@ -17,8 +17,14 @@ fn needs(rule: Rule, script: fn(&mut Stage) -> Played) {
 }
 
 fn needs_in(rule: Rule, plan: Plan, script: fn(&mut Stage) -> Played) {
-    let play = |off| {
-        let mut stage = Stage::new(Plan { off, ..plan.clone() });
+    needs_of(rule, &[], plan, script);
+}
+
+/// The same, together with rules of sources.
+fn needs_of(rule: Rule, of: &[polylog_log::Rule], plan: Plan, script: fn(&mut Stage) -> Played) {
+    let play = |off: Option<Rule>| {
+        let sources_without = polylog_log::Rules::without_all(if off.is_some() { of } else { &[] });
+        let mut stage = Stage::new(Plan { off, sources_without, ..plan.clone() });
         let played = script(&mut stage);
         let steps = stage.world.steps;
         (stage, played, steps)
@@ -30,7 +36,7 @@ fn needs_in(rule: Rule, plan: Plan, script: fn(&mut Stage) -> Played) {
     }
     let (stage, without, steps) = play(Some(rule));
     match without {
-        Err(Stop::Broken(broken)) => println!("{rule:?}: missed after {steps} steps: {broken}"),
+        Err(Stop::Broken(broken)) => println!("{rule:?} {of:?}: missed after {steps} steps: {broken}"),
         other => {
             stage.world.said.iter().for_each(|line| println!("{line}"));
             panic!("nobody misses {rule:?}: {other:?}");
@@ -66,7 +72,9 @@ fn an_entry_of_an_earlier_term_is_committed_only_together_with_one_of_this() {
         stage.wait(400)?;
         stage.lines(&[(1, 1), (1, 2)]);
         stage.until("the second source is opened again", |world| world.leads(1, 4))?;
-        stage.until("the third follows it", |world| world.sources[&name(2)].head.tail == world.sources[&name(1)].head.tail)
+        stage.until("the third follows it", |world| {
+            world.sources[&name(2)].head.tail == world.sources[&name(1)].head.tail
+        })
     });
 }
 
@@ -80,11 +88,14 @@ fn a_voter_counts_only_under_the_term_that_is_counted() {
         let held = stage.world.tail_of(0) - 1;
         stage.until("the third holds the commit", move |world| world.tail_of(2) >= held)?;
         // the first process still obeys the first term
-        stage.pass(|peer, source, operation| peer == 0 && source == 2 && matches!(operation, Operation::Head));
+        stage
+            .pass(|peer, source, operation| peer == 0 && source == 2 && matches!(operation, Operation::Head));
         stage.wait(600)?;
         stage.lines(&[(1, 1), (1, 2)]);
         stage.until("the second source is opened again", |world| world.leads(1, 4))?;
-        stage.until("the third follows it", |world| world.sources[&name(2)].head.tail == world.sources[&name(1)].head.tail)
+        stage.until("the third follows it", |world| {
+            world.sources[&name(2)].head.tail == world.sources[&name(1)].head.tail
+        })
     });
 }
 
@@ -123,6 +134,91 @@ fn nobody_is_opened_without_a_majority() {
     });
 }
 
+/// Every voter that promised a term would take appends of that term: two histories in one term.
+#[test]
+fn only_a_source_that_was_opened_takes_appends() {
+    needs_of(Rule::ObeyOpened, &[polylog_log::Rule::AppendNeedsLead], three(None), |stage| {
+        // processes know the rule until the term is promised
+        let off = stage.world.plan.off.take();
+        (0..3).for_each(|peer| stage.world.kill(peer));
+        stage.open()?;
+        stage.pass(|peer, source, operation| {
+            let asks = matches!(operation, Operation::Promise(..) | Operation::Head);
+            peer == 1 && source != 0 && asks
+        });
+        stage.until("two promised a term", |world| {
+            world.term_of(1) > 1 && world.term_of(1) == world.term_of(2)
+        })?;
+        stage.world.plan.off = off;
+        stage.world.kill(0);
+        stage.pass(|peer, source, operation| {
+            peer == 0 && source != 2 && !matches!(operation, Operation::Promise(..))
+        });
+        stage.append(0, 0)?;
+        stage.wait(1_500)
+    });
+}
+
+/// A source that forgot takes part no more, until it is adopted again.
+#[test]
+fn a_source_that_forgot_is_noticed() {
+    let mut stage = Stage::new(three(None));
+    let script = |stage: &mut Stage| {
+        stage.open()?;
+        let backup = stage.world.sources[&name(2)].clone();
+        stage.pass(|_, _, _| true);
+        stage.append(0, 0)?;
+        stage.until("all hold a commit, and know it", |world| {
+            world.is_told(0) && (0..3).all(|index| world.is_settled(index) && world.tail_of(index) > 1)
+        })?;
+        stage.wait(500)?;
+        stage.world.sources.insert(name(2), backup);
+        stage.until("all know", |world| {
+            let gone = |seen: &SeenSource| seen.name == name(2) && seen.went_back;
+            world.peers.iter().all(|peer| peer.seen().sources.iter().any(gone))
+        })
+    };
+    assert_eq!(script(&mut stage), Ok(()), "{:#?}", stage.world.said);
+}
+
+/// The best log was rewritten under a later term while somebody copied it.
+#[test]
+fn what_is_copied_was_read_under_its_term() {
+    let plan = Plan { voters: 5, ..three(None) };
+    needs_of(Rule::CopiedFromPrimary, &[polylog_log::Rule::ApplyTermBound], plan, |stage| {
+        stage.open()?;
+        stage.pass(|peer, _, operation| peer == 0 || !matches!(operation, Operation::Promise(..)));
+        stage.world.peers[0].want_primary(Some(name(4)));
+        stage.until("the fifth source is opened", |world| {
+            world.leads(4, 2)
+                && (0..5).all(|index| world.tail_of(index) == world.tail_of(4))
+                && world.is_settled(4)
+        })?;
+        stage.lines(&[(0, 4)]);
+        let before = stage.world.tail_of(4);
+        stage.append(0, 0)?;
+        stage.until("the fifth is ahead", move |world| world.tail_of(4) > before)?;
+        // the first process is to open the second source with the fifth's log, and cannot read that yet
+        stage.world.peers[0].want_primary(Some(name(1)));
+        stage.pass(|peer, source, operation| {
+            peer == 0
+                && [1, 2, 4].contains(&source)
+                && !copies(operation)
+                && !matches!(operation, Operation::ReadLog(_))
+        });
+        stage.until("three promised", |world| [1, 2, 4].iter().all(|index| world.term_of(*index) == 3))?;
+        stage.wait(250)?;
+        stage.lines(&[(1, 0), (1, 2), (1, 3)]);
+        stage.until("the first source is opened", |world| world.leads(0, 4))?;
+        stage.lines(&[(1, 0), (1, 2), (1, 3), (1, 4)]);
+        stage.until("the fifth follows", |world| {
+            world.tail_of(4) == world.tail_of(0) && world.term_of(4) == 4
+        })?;
+        stage.lines(&[(0, 1), (0, 4)]);
+        stage.wait(1_500)
+    });
+}
+
 /// The first try's commit is in the primary alone.
 #[test]
 fn a_repeated_commit_waits_for_its_ack_level() {
@@ -156,27 +252,31 @@ fn a_strong_read_rests_on_fresh_answers() {
     });
 }
 
-/// Two attempts for one term: the first one's promises are no promises to the second.
+/// Two of three is a majority only where nobody knows of more voters.
 #[test]
 fn an_election_counts_by_the_configuration_of_the_best_log() {
     let plan = Plan { spare: 2, ..three(None) };
     needs_in(Rule::ConfigOfBest, plan, |stage| {
         stage.open()?;
-        // two more voters, told to three of five; the others still count three
-        stage.pass(|_, source, operation| !copies(operation) || source != 1 && source != 2);
-        stage.pass(|_, _, _| true);
+        stage.pass(|_, source, operation| !copies(operation) || source != 1);
         stage.want(&[0, 1, 2, 3]);
-        stage.until("four are voters", |world| world.voters_at(0) == 4 && world.tail_of(3) == world.tail_of(0))?;
-        stage.until("all know it", |world| (0..4).all(|index| world.voters_at(index) == 4))?;
-        stage.pass(|peer, source, _| peer == 0 && source != 1);
+        stage.until("three of four count four", |world| {
+            [0, 2, 3].iter().all(|index| world.voters_at(*index) == 4) && world.is_settled(0)
+        })?;
         stage.want(&[0, 1, 2, 3, 4]);
-        stage.until("five are voters", |world| world.voters_at(0) == 5 && world.voters_at(4) == 5)?;
-        stage.until("three hold it", |world| [0, 3].iter().all(|index| world.voters_at(*index) == 5))?;
+        stage.until("a fifth learns", |world| {
+            world.learners_at(0) == 1 && world.tail_of(4) == world.tail_of(0) && world.learners_at(2) == 1
+        })?;
+        stage.lines(&[(0, 0), (0, 3), (0, 4)]);
+        stage.until("three of five count five", |world| {
+            [0, 3, 4].iter().all(|index| world.voters_at(*index) == 5) && world.is_settled(0)
+        })?;
         stage.lines(&[(0, 0), (0, 3), (0, 4)]);
         stage.append(0, 0)?;
         stage.until("a commit is acknowledged", |world| world.is_told(0))?;
-        // two of five, both with the commit's absence, and one that counts four
+        // a process that knows only the other two, of which one counts three and the other four
         stage.lines(&[(1, 1), (1, 2)]);
+        stage.world.kill(1);
         stage.until("another is opened", |world| world.leads(1, 2) || world.leads(2, 2))
     });
 }
@@ -206,7 +306,9 @@ fn a_configuration_follows_only_one_that_is_committed() {
         stage.lines(&[(0, 0), (0, 1), (0, 2), (0, 3), (0, 4)]);
         stage.want(&[0, 1, 2, 3, 4]);
         stage.until("both learn", |world| {
-            world.learners_at(0) == 2 && (0..5).all(|index| world.tail_of(index) == world.tail_of(0)) && world.is_settled(0)
+            world.learners_at(0) == 2
+                && (0..5).all(|index| world.tail_of(index) == world.tail_of(0))
+                && world.is_settled(0)
         })?;
         stage.lines(&[(0, 0), (0, 3), (0, 4)]);
         stage.until("the log counts five", |world| world.voters_at(0) == 5)?;
@@ -277,7 +379,6 @@ fn nothing_is_written_that_cannot_be_acknowledged() {
     });
 }
 
-/// What was read came of the primary of another term, and goes to a source that has just promised that term.
 #[test]
 fn a_learner_gets_only_what_is_settled() {
     let plan = Plan { learners: 1, ..three(None) };
@@ -287,9 +388,12 @@ fn a_learner_gets_only_what_is_settled() {
         stage.lines(&[(0, 0), (0, 3)]);
         stage.append(0, 0)?;
         stage.wait(300)?;
-        stage.pass(|peer, source, _| peer == 1 && source != 0);
+        stage.lines(&[(1, 1), (1, 2)]);
         stage.until("the second source is opened", |world| world.leads(1, 2))?;
-        stage.until("the learner follows", |world| world.sources[&name(3)].head.tail == world.sources[&name(1)].head.tail)
+        stage.lines(&[(1, 1), (1, 2), (1, 3)]);
+        stage.until("the learner follows", |world| {
+            world.sources[&name(3)].head.tail == world.sources[&name(1)].head.tail
+        })
     });
 }
 
