@@ -68,7 +68,7 @@ impl Driver {
         let DriverOptions { name, log, replicas, has_duties, failover_after, primary, queue } = options;
         let known: Vec<_> = replicas.iter().map(|replica| (replica.name.clone(), replica.identity)).collect();
         let rules = Rules::default();
-        let peer =
+        let mut peer =
             Peer::new(PeerOptions { log, has_duties, failover_after, queue, is_begun: true, rules }, known);
         peer.want_primary(primary);
         let (sender, commands) = mpsc::channel(COMMANDS);
