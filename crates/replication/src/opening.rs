@@ -95,11 +95,14 @@ fn shared(options: &StoreOptions, reader: Reader, writer: Writer, heads: Arc<Hea
 
 /// Why a log whose sources do not answer cannot be opened.
 fn no_primary(view: &View) -> OpenError {
-    let failing = view.sources.iter().filter_map(|source| Some((&source.seen.name, source.failure.as_ref()?)));
+    let failing =
+        view.sources.iter().filter_map(|source| Some((&source.seen.name, source.failure.as_ref()?)));
     let failing: Vec<_> = failing.map(|(name, failure)| format!("{name}: {failure}")).collect();
     match failing.is_empty() {
         true => OpenError::NoPrimary,
-        false => Failure::Unreachable(format!("no primary was found or elected ({})", failing.join("; "))).into(),
+        false => {
+            Failure::Unreachable(format!("no primary was found or elected ({})", failing.join("; "))).into()
+        }
     }
 }
 
