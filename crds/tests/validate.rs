@@ -431,3 +431,24 @@ fn interception_is_checked_though_it_is_refused() {
         ],
     );
 }
+
+#[test]
+fn dev_keeps_several_voters_and_refuses_what_it_cannot_keep() {
+    let three = sources(&["ledger", "mirror", "spare"]);
+    let found = |strategy: &str, fields: &str| {
+        let text = manifests(&format!("{three}{fields}"), strategy, "");
+        let findings = validate(&read_text(&text), &Capabilities::DEV, &BTreeMap::new());
+        findings.iter().map(|finding| format!("{:?} {}", finding.code, finding.path)).collect::<Vec<_>>()
+    };
+    for strategy in [
+        "type: Priority\nacks: Majority\nfailover: {mode: Automatic, after: 1s}",
+        "type: FullReplication",
+        "type: Priority\nacks: \"3\"\norder: [spare, ledger]",
+    ] {
+        assert!(found(strategy, "").is_empty(), "{strategy}: {:?}", found(strategy, ""));
+    }
+    assert!(found("type: Priority", "primary: spare\n").is_empty());
+    assert_eq!(found("type: BestEffort", ""), ["NotSupported spec.type"]);
+    assert_eq!(found("type: Priority\ndivergence: ReplayIfClean", ""), ["NotSupported spec.divergence"]);
+    assert_eq!(found("type: Priority\nacks: \"4\"", ""), ["InvalidValue spec.acks"]);
+}

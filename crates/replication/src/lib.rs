@@ -17,7 +17,10 @@ mod heads;
 mod log_reads;
 mod opening;
 mod options;
-#[cfg_attr(not(test), expect(dead_code, reason = "forced openings and sources adopted again: only simulated so far"))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "forced openings and sources adopted again: only simulated so far")
+)]
 mod quorum;
 mod reader;
 mod reads;

@@ -11,7 +11,7 @@ use crate::{
     bootstrap::{Election, open_log},
     heads::Heads,
     reader::{Capped, Reader},
-    replicated::{Driver, DriverOptions, begin, check_members, heads_of},
+    replicated::{Driver, DriverOptions, View, begin, check_members, heads_of},
     shared::Shared,
     writer::Writer,
 };
@@ -69,7 +69,7 @@ pub(crate) async fn opened_many(options: &StoreOptions, tasks: &TaskTracker) -> 
     let longest = options.ack_timeout + options.failover_after * 2;
     let is_known = tokio::time::timeout(longest, views.wait_for(|view| view.place.is_some())).await;
     if !matches!(is_known, Ok(Ok(_))) {
-        return Err(OpenError::NoPrimary);
+        return Err(no_primary(&handle.view()));
     }
     let reader = Reader::Many(Arc::new(Capped::new(handle.clone(), replicas)));
     Ok(shared(options, reader, Writer::Many(handle), heads))
@@ -91,6 +91,19 @@ fn shared(options: &StoreOptions, reader: Reader, writer: Writer, heads: Arc<Hea
         heads,
         *recent_bytes,
     )
+}
+
+/// Why a log whose sources do not answer cannot be opened.
+fn no_primary(view: &View) -> OpenError {
+    let failing =
+        view.sources.iter().filter_map(|source| Some((&source.seen.name, source.failure.as_ref()?)));
+    let failing: Vec<_> = failing.map(|(name, failure)| format!("{name}: {failure}")).collect();
+    match failing.is_empty() {
+        true => OpenError::NoPrimary,
+        false => {
+            Failure::Unreachable(format!("no primary was found or elected ({})", failing.join("; "))).into()
+        }
+    }
 }
 
 /// The head of the best log among those that answered.
