@@ -292,19 +292,38 @@ pub struct Writers {
 }
 
 impl Writers {
+    /// Writers for whom every request must succeed.
     pub fn start(client: &Client) -> Self {
+        Self::begin(client, false)
+    }
+
+    /// Writers who send the same again when there was no answer in time, as clients do: what serves them is away for as long
+    /// as another process takes to start, which on a busy machine is longer than a request may wait.
+    pub fn start_patient(client: &Client) -> Self {
+        Self::begin(client, true)
+    }
+
+    fn begin(client: &Client, is_patient: bool) -> Self {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let writer = |number| {
             let (client, stop, answered) = (client.clone(), stop.clone(), answered.clone());
             tokio::spawn(async move {
                 let mut version = 0;
                 while !stop.load(Ordering::Relaxed) {
+                    // who sends again needs ids
+                    let id = if is_patient {
+                        format!(r#""id":"{}","#, uuid::Uuid::new_v4())
+                    } else {
+                        String::new()
+                    };
                     let body = format!(
-                        r#"{{"expectedVersion":{version},"events":[{{"type":"Paid","data":{version}}}]}}"#
+                        r#"{{"expectedVersion":{version},"events":[{{{id}"type":"Paid","data":{version}}}]}}"#
                     );
-                    client.post(&format!("/v1/streams/Writer-{number}"), body).await.ok();
+                    let path = format!("/v1/streams/Writer-{number}");
+                    sent(is_patient, || client.post(&path, body.clone())).await.ok();
                     version += 1;
-                    let head = client.get(&format!("/v1/streams/Writer-{number}/head")).await.ok().json();
+                    let path = format!("{path}/head");
+                    let head = sent(is_patient, || client.get(&path)).await.ok().json();
                     assert_eq!(head["version"], version, "{head}");
                     answered.fetch_add(1, Ordering::Relaxed);
                 }
@@ -332,6 +351,18 @@ impl Writers {
             assert!(answered > 0, "writer {number} did nothing");
             let head = self.client.get(&format!("/v1/streams/Writer-{number}/head")).await.ok().json();
             assert_eq!(head["version"], answered, "writer {number}");
+        }
+    }
+}
+
+/// The answer; for the patient, the first that is not about time.
+async fn sent<F: Future<Output = Answer>>(is_patient: bool, send: impl Fn() -> F) -> Answer {
+    let began = Instant::now();
+    loop {
+        let answer = send().await;
+        let is_late = matches!(answer.status.as_u16(), 503 | 504);
+        if !(is_patient && is_late && began.elapsed() < Duration::from_secs(60)) {
+            return answer;
         }
     }
 }
