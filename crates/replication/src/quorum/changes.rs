@@ -56,8 +56,8 @@ fn members(next: &mut Config, wanted: &Config, around: &Circumstances<'_>) {
         let members = next.voters.iter().chain(&next.learners);
         !members.filter(|other| other.name == member.name).any(|other| other != *member)
     };
-    let comes = wanted.voters.iter().chain(&wanted.learners).filter(|member| !is_member(next, member));
-    if let Some(member) = comes.filter(is_free).next().cloned() {
+    let mut comes = wanted.voters.iter().chain(&wanted.learners).filter(|member| !is_member(next, member));
+    if let Some(member) = comes.find(is_free).cloned() {
         return next.learners.push(member);
     }
     let rises = |member: &&Member| is_voter(wanted, member) && (around.is_level)(&member.name);

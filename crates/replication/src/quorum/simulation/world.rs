@@ -321,9 +321,8 @@ impl World {
         };
         let members = self.members();
         let is_wanted = self.wanted.as_ref().is_none_or(|wanted| {
-            let names = |members: &[Member]| {
-                members.iter().cloned().map(|one| one.incarnation).collect::<BTreeSet<_>>()
-            };
+            let names =
+                |members: &[Member]| members.iter().map(|one| one.incarnation).collect::<BTreeSet<_>>();
             names(&wanted.voters) == names(&config.voters)
         });
         let all = self.sources.iter().filter(|(name, _)| members.contains(*name));
