@@ -228,7 +228,7 @@ async fn a_store_opens_on_its_log_without_one_source_and_not_without_two() {
     drop(store);
     three.remotes[1].cut(true);
     let options = StoreOptions { ack_timeout: Duration::from_millis(300), ..three.options(Acks::Majority) };
-    let refused = Store::open(options).await.err().expect("two of three are away");
+    let refused = Store::open(options).await.expect_err("two of three are away");
     assert!(
         refused.to_string().contains("source-0") && refused.to_string().contains("source-1"),
         "{refused}"
@@ -244,7 +244,7 @@ async fn a_store_opens_on_its_log_without_one_source_and_not_without_two() {
 async fn a_log_does_not_begin_without_one_of_its_sources() {
     let three = Three::new();
     three.remotes[2].cut(true);
-    let refused = Store::open(three.options(Acks::Majority)).await.err().expect("refused");
+    let refused = Store::open(three.options(Acks::Majority)).await.expect_err("refused");
     assert!(refused.to_string().contains("source-2"), "{refused}");
     for number in 0..2 {
         assert!(three.page(number).await.entries.is_empty());
@@ -303,9 +303,9 @@ async fn a_log_grows_from_one_source_to_three_and_does_not_shrink() {
     let mut two = three.options(Acks::Majority);
     two.others.pop();
     two.config.failover = Failover::Manual;
-    let refused = Store::open(two).await.err().expect("refused");
+    let refused = Store::open(two).await.expect_err("refused");
     assert!(matches!(refused, OpenError::NotSupported { field: "sources", .. }), "{refused}");
-    let refused = Store::open(alone).await.err().expect("refused");
+    let refused = Store::open(alone).await.expect_err("refused");
     assert!(matches!(refused, OpenError::NotSupported { .. }), "{refused}");
 }
 

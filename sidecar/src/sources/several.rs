@@ -33,10 +33,7 @@ pub(crate) struct Several {
 /// How a store's folder was begun: with one source, with several, whose names these are, or not yet.
 pub(crate) fn begun_with(folder: &StoreFolder) -> Result<Option<Vec<SourceName>>, SourceError> {
     let all = remembered(&folder.path)?;
-    Ok(match known_log(&folder.path)? {
-        None => None,
-        Some(_) => Some(all.into_keys().collect()),
-    })
+    Ok(known_log(&folder.path)?.map(|_| all.into_keys().collect()))
 }
 
 /// Provisions the sources of a log and opens them. At the first start all must answer; later those that do not are opened
