@@ -229,7 +229,10 @@ async fn a_store_opens_on_its_log_without_one_source_and_not_without_two() {
     three.remotes[1].cut(true);
     let options = StoreOptions { ack_timeout: Duration::from_millis(300), ..three.options(Acks::Majority) };
     let refused = Store::open(options).await.err().expect("two of three are away");
-    assert!(refused.to_string().contains("source-0") && refused.to_string().contains("source-1"), "{refused}");
+    assert!(
+        refused.to_string().contains("source-0") && refused.to_string().contains("source-1"),
+        "{refused}"
+    );
     three.remotes[0].cut(false);
     three.remotes[1].cut(false);
     let store = three.open(Acks::Majority).await;
