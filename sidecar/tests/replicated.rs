@@ -158,7 +158,7 @@ async fn what_this_version_cannot_keep_is_refused() {
         .filter(|line| !line.contains("name: spare") && !line.contains("name: mirror"))
         .collect::<Vec<_>>()
         .join("\n");
-    let alone = alone.replace("acks: Majority, failover: {mode: Automatic, after: 500ms}", "acks: 1");
+    let alone = alone.replace("acks: Majority, failover: {mode: Automatic, after: 500ms}", "acks: \"1\"");
     std::fs::write(three.path().join("store.yaml"), alone).unwrap();
     refused(three.path(), 1, &["removes no source"]);
 }
@@ -168,7 +168,7 @@ async fn a_log_that_was_begun_in_one_file_grows_into_three() {
     let three = manifests(MAJORITY);
     let alone = three.lines().filter(|line| !line.contains("name: spare") && !line.contains("name: mirror"));
     let alone = alone.collect::<Vec<_>>().join("\n");
-    let alone = alone.replace("acks: Majority, failover: {mode: Automatic, after: 500ms}", "acks: 1");
+    let alone = alone.replace("acks: Majority, failover: {mode: Automatic, after: 500ms}", "acks: \"1\"");
     let folder = folder(&alone);
     let first = Dev::of(dev(folder.path()));
     for number in 1..=20 {

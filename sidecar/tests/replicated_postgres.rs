@@ -19,7 +19,8 @@ use support::{
     Client,
     process::{Dev, folder},
     replicas::{
-        append, append_until_acknowledged, manifests, numbers, rows_of_file, source, until, until_level,
+        append, append_until_acknowledged, length, manifests, numbers, rows_of_file, source, until,
+        until_level,
     },
 };
 
@@ -96,10 +97,15 @@ async fn under_load(dev: &Dev, from: u64, harm: impl FnOnce(), back: impl FnOnce
         let stream = dev.client.clone();
         async move {
             // until so many more events are acknowledged
-            let wanted = numbers(&stream).await.len() as u64 + after;
             let deadline = Instant::now() + Duration::from_secs(30);
-            while (numbers(&stream).await.len() as u64) < wanted {
-                assert!(Instant::now() < deadline, "no progress");
+            let mut wanted = None;
+            loop {
+                let seen = length(&stream).await;
+                let wanted = *wanted.get_or_insert(seen.unwrap_or(from) + after);
+                if seen.is_some_and(|seen| seen >= wanted) {
+                    return;
+                }
+                assert!(Instant::now() < deadline, "no progress: {seen:?} of {wanted}");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }

@@ -95,9 +95,22 @@ pub async fn until_level(client: &Client) -> Value {
 
 /// The numbers of all events of `Payment-1`, as a user reads them.
 pub async fn numbers(client: &Client) -> Vec<u64> {
-    let page = client.get("/v1/streams/Payment-1?limit=1000").await.ok().json();
-    let events = page["events"].as_array().unwrap().clone();
-    events.iter().map(|event| event["data"]["number"].as_u64().unwrap()).collect()
+    let (mut numbers, mut from) = (Vec::new(), 1);
+    loop {
+        let page = client.get(&format!("/v1/streams/Payment-1?limit=1000&from={from}")).await.ok().json();
+        let events = page["events"].as_array().unwrap();
+        numbers.extend(events.iter().map(|event| event["data"]["number"].as_u64().unwrap()));
+        if page["atEnd"] == true {
+            return numbers;
+        }
+        from = page["nextFrom"].as_u64().unwrap();
+    }
+}
+
+/// How many events of `Payment-1` a user sees; `None` while that cannot be read.
+pub async fn length(client: &Client) -> Option<u64> {
+    let head = client.get("/v1/streams/Payment-1/head").await;
+    head.status.is_success().then(|| head.json()["version"].as_u64().unwrap())
 }
 
 /// A line for each event that an SQLite file holds, in the order of the log.
