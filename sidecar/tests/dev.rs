@@ -187,7 +187,7 @@ fn what_it_cannot_do_is_refused_before_anything_is_made() {
         )
     ));
     let automatic = with_strategy("{type: Priority, failover: {mode: Automatic}}");
-    let of_three = with_strategy("{type: Priority, failover: {mode: Automatic}}");
+    let of_three = with_strategy("{type: BestEffort}");
     let sources = ["a", "b"].map(|name| {
         format!(
             "    - {{name: {name}, connection: {{url: 'postgres://{name}/x'}}, postgres: {{schema: x}}}}\n"
@@ -202,7 +202,7 @@ fn what_it_cannot_do_is_refused_before_anything_is_made() {
         (&typo, &[][..], 2, "sorces"),
         (&searching, &[], 2, "search"),
         (&automatic, &[], 2, "spec.failover.mode: Automatic needs 3 voters"),
-        (&of_three, &[], 2, "EventStore shop/payments needs a second copy"),
+        (&of_three, &[], 2, "no BestEffort for a store with several voters"),
         (&best_effort, &[], 2, "store.yaml:19: ReplicationStrategy shop/s: spec.type"),
         (&empty, &[], 2, "no EventStore"),
         (&good, &["--default-store", "none"], 2, "none"),

@@ -143,7 +143,9 @@ async fn another_stores_database_is_refused() {
     let empty = SERVER.create_database();
     refused(folder_of_mine.path(), &at(&SERVER.url(&empty)), 1, &["wrong_store", "holds no log"]);
     assert_eq!(SERVER.execute(&empty, "SELECT count(*) FROM pg_namespace WHERE nspname = 'payments'"), "0");
-    // two stores of one process in one schema
+    // two stores of one process in one schema: the second has written nothing
+    let configs = || SERVER.execute(&mine, "SELECT count(*) FROM payments.polylog_configs");
+    let before = configs();
     let second =
         STORE.replace("payments, namespace", "refunds, namespace").replace("name: ledger,", "name: book,");
     let both = folder(&format!("{STORE}---{second}"));
@@ -151,6 +153,7 @@ async fn another_stores_database_is_refused() {
     let output = two.args(["--source", &format!("book={}", SERVER.url(&mine))]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && text.contains("the same log"), "{text}");
+    assert_eq!(configs(), before);
 }
 
 #[tokio::test]

@@ -178,6 +178,10 @@ async fn a_log_that_was_begun_in_one_file_grows_into_three() {
     first.stop();
     let switched = three.replace("  strategyRef:", "  primary: spare\n  strategyRef:");
     std::fs::write(folder.path().join("store.yaml"), switched).unwrap();
+    // a copy of the database is no second one, and would be counted as such
+    std::fs::copy(file(folder.path(), "ledger"), file(folder.path(), "mirror")).unwrap();
+    refused(folder.path(), 1, &["mirror", "give each source its own"]);
+    std::fs::remove_file(file(folder.path(), "mirror")).unwrap();
     let second = Dev::of(dev(folder.path()));
     append(&second.client, 21).await.ok();
     let grown = until(&second.client, "all vote", |status| {

@@ -95,10 +95,13 @@ impl Shared {
             let head = caught(self.reader.head()).await??;
             self.heads.publish(&head, asked);
             let tail = head.tail.position;
-            if tail >= wanted {
+            let is_late = Instant::now() >= deadline;
+            if tail >= wanted && !is_late {
+                // it came meanwhile, or who was asked has forgotten it
+                tokio::time::sleep(ASK_EVERY).await;
                 continue;
             }
-            if Instant::now() >= deadline {
+            if is_late {
                 // With one voter a token names what that voter had: it has it no more, and may number others so.
                 let had_it =
                     matches!(self.writer, Writer::One(_)) && head.is_primary() && head.is_sole_voter();

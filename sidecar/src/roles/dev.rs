@@ -106,12 +106,7 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
     let mut logs = BTreeMap::new();
     let opening = Opening { args: &args, data, declared: &declared, metrics: &metrics };
     for store in &declared.stores {
-        let one = opening.open(store).await?;
-        let name = one.hosted.name.clone();
-        if let Some(other) = logs.insert(one.hosted.store.identity().log, name.clone()) {
-            return Err(DevError::SameLog(other, name));
-        }
-        opened.push(one);
+        opened.push(opening.open(store, &mut logs).await?);
     }
     let mut hosted = Vec::new();
     let mut kept = Vec::new();

@@ -62,7 +62,7 @@ async fn again(
     if known.is_empty() {
         adopt(&places, log, approval, &mut known).await?;
     }
-    let mut several = Vec::new();
+    let mut several: Vec<Several> = Vec::new();
     for place in places {
         let (identity, limits, opened, waiting) = match known.get(&place.source) {
             Some(Remembered { database, incarnation, limits }) => {
@@ -78,6 +78,7 @@ async fn again(
                 (identity, limits, Ok(source), waiting)
             }
         };
+        own_database(&place, identity, several.iter().map(|one| (&one.place, one.identity)))?;
         let source = Arc::new(LateSource::new(place.clone(), limits, opened));
         several.push(Several { place, source, identity, waiting });
     }
@@ -174,10 +175,7 @@ async fn first(
     let mut opened: Vec<(StorePlace, Identity, OpenSource, Plan)> = Vec::new();
     for place in places {
         let (identity, source, waiting) = added(&place, approval, log).await?;
-        if let Some((other, ..)) = opened.iter().find(|(_, of, ..)| of.database == identity.database) {
-            let found = format!("it is the database of source {}: give each source its own", other.source);
-            return Err(place.failed(Failure::WrongStore(found)));
-        }
+        own_database(&place, identity, opened.iter().map(|(other, of, ..)| (other, *of)))?;
         opened.push((place, identity, source, waiting));
     }
     let entry = |(place, identity, source, _): &(StorePlace, Identity, OpenSource, Plan)| {
@@ -193,6 +191,21 @@ async fn first(
         Several { place, source, identity, waiting }
     });
     Ok(several.collect())
+}
+
+/// One database that counted twice would be a copy that is not there.
+fn own_database<'a>(
+    place: &StorePlace,
+    identity: Identity,
+    mut others: impl Iterator<Item = (&'a StorePlace, Identity)>,
+) -> Result<(), SourceError> {
+    match others.find(|(_, of)| of.database == identity.database) {
+        Some((other, _)) => {
+            let found = format!("it is the database of source {}: give each source its own", other.source);
+            Err(place.failed(Failure::WrongStore(found)))
+        }
+        None => Ok(()),
+    }
 }
 
 fn remembered(folder: &Path) -> Result<All, SourceError> {

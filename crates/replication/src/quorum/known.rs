@@ -98,17 +98,21 @@ impl Sources {
     /// Takes a head that answers a request; `floor` is the revision that had been seen when it was sent.
     pub(crate) fn answered(&mut self, name: &SourceName, now: Instant, floor: u64, head: &Head) {
         let Some(known) = self.known.get_mut(name) else { return };
-        (known.failing_since, known.rests_until) = (None, None);
+        known.rests_until = None;
         known.backoff.succeeded();
+        // what is another database, or has forgotten, answers and yet is as good as silent: nothing waits for it
         if head.identity != known.identity || known.went_back {
+            known.failing_since.get_or_insert(now);
             known.head = None;
             return;
         }
         if head.revision < floor {
+            known.failing_since.get_or_insert(now);
             (known.went_back, known.head) = (true, None);
             self.moves += 1;
             return;
         }
+        known.failing_since = None;
         // an answer that was long on its way tells nothing new
         if known.head.as_ref().is_none_or(|held| head.revision > held.revision) {
             known.head = Some(head.clone());

@@ -9,11 +9,15 @@ use polylog_log::{
     CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity, LogPage, Point, Position,
     ReadCategory, ReadLog, ReadStream, Source, SourceName, StreamPage, Version,
 };
+use tokio::time::timeout;
 
 use crate::{
     caught::caught,
     replicated::{Handle, Place, Replica, View},
 };
+
+/// How long a source may take to answer a read before the next one is asked.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Events of a stream that are looked at in one step for its last one below the cap.
 const BACK: usize = 64;
@@ -186,10 +190,18 @@ impl Capped {
         let view = self.handle.view();
         let place = view.place.as_ref().ok_or_else(unknown)?;
         let mut failure = unknown();
-        for (name, cap) in candidates(&view, place, only) {
+        let mut candidates = candidates(&view, place, only).into_iter().peekable();
+        while let Some((name, cap)) = candidates.next() {
+            let is_last = candidates.peek().is_none();
             let Some((source, identity)) = self.sources.get(&name).cloned() else { continue };
             let from = From { source, identity, place: place.clone(), cap, number: view.number };
-            match caught(read(from)).await {
+            let answering = caught(read(from));
+            // the last has all the time that it takes
+            let answered = match is_last {
+                true => answering.await,
+                false => timeout(PATIENCE, answering).await.unwrap_or(Err(Failure::Timeout(PATIENCE))),
+            };
+            match answered {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failed)) | Err(failed) => failure = failed,
             }
@@ -198,16 +210,21 @@ impl Capped {
     }
 }
 
-/// Who may be asked, and how far each may be shown.
+/// Who may be asked, and how far each may be shown: those that did not answer last time come last.
 fn candidates(view: &View, place: &Place, only: Option<&SourceName>) -> Vec<(SourceName, Point)> {
     let holders = place.holders.iter().filter(|name| only.is_none_or(|only| only == *name));
-    let holders: Vec<_> = holders.map(|name| (name.clone(), place.cap)).collect();
+    let mut holders: Vec<_> = holders.map(|name| (name.clone(), place.cap)).collect();
+    holders.sort_by_key(|(name, _)| is_failing(view, name));
     let Some(only) = only.filter(|_| holders.is_empty()) else { return holders };
     let seen = view.sources.iter().find(|source| source.seen.name == *only);
     let held = seen.and_then(|source| source.seen.held);
     held.map(|held| (only.clone(), if held.position < place.cap.position { held } else { place.cap }))
         .into_iter()
         .collect()
+}
+
+fn is_failing(view: &View, name: &SourceName) -> bool {
+    view.sources.iter().any(|source| source.seen.name == *name && source.seen.failing_since.is_some())
 }
 
 /// The last version of a stream that may be shown; zero = none.

@@ -240,7 +240,9 @@ fn place(seen: &Seen, before: Option<&Place>) -> Option<Place> {
     let is_lossy = config.is_lossy();
     let cap = if is_lossy { lead.acked } else { lead.committed };
     let cap = match (cap, before) {
-        (Some(cap), Some(before)) if !is_lossy && cap.position < before.cap.position => before.cap,
+        (Some(cap), Some(before)) if !is_lossy && !before.is_lossy && cap.position < before.cap.position => {
+            before.cap
+        }
         (Some(cap), _) => cap,
         // not counted under this term yet
         (None, before) => return before.cloned(),

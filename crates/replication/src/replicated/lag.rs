@@ -5,13 +5,15 @@ use std::{
 
 use polylog_log::Position;
 
-/// Most moments that are remembered.
-const MOST: usize = 512;
+/// Most moments that are remembered before they are thinned out.
+const MOST: usize = 1_024;
+/// Neighbours are joined when what they cover together is so many times shorter than it is old.
+const COARSER: u32 = 16;
 
 /// When the log came how far, so that a source's position says for how long it lacks what it lacks.
 ///
-/// Memory is bounded however long a source is away: every second moment is forgotten when there are too many, but the
-/// oldest stays.
+/// Memory is bounded however long a source is away: the older a moment, the coarser it is kept. A source is then said to be
+/// behind for up to a fifteenth longer than it is, never shorter.
 #[derive(Debug, Default)]
 pub(super) struct Progress(VecDeque<(Position, Instant)>);
 
@@ -26,11 +28,19 @@ impl Progress {
         }
         self.0.push_back((tail, now));
         if self.0.len() > MOST {
-            let mut index = 0;
-            self.0.retain(|_| {
-                index += 1;
-                index % 2 == 1 || index > MOST
-            });
+            self.thin_out(now);
+        }
+    }
+
+    /// Joins neighbours that are old enough: together they came to the later end at the earlier time.
+    fn thin_out(&mut self, now: Instant) {
+        let all: Vec<_> = self.0.drain(..).collect();
+        for (index, (end, at)) in all.iter().enumerate() {
+            let until = all.get(index + 1).map_or(now, |(_, next)| *next);
+            match self.0.back_mut() {
+                Some((last, since)) if until - *since <= (now - *since) / COARSER => *last = *end,
+                Some(_) | None => self.0.push_back((*end, *at)),
+            }
         }
     }
 
@@ -61,12 +71,18 @@ mod tests {
             progress.came_to(Position::new(second * 10), at(second));
         }
         let behind = |position| progress.behind(Position::new(position), at(10_000)).as_secs();
-        assert!(progress.0.len() <= MOST + 1);
+        assert!(progress.0.len() <= MOST);
         assert_eq!(behind(100_000), 0, "level");
         assert_eq!(behind(99_999), 0, "it came just now");
         assert_eq!(behind(0), 9_999, "since the first");
-        let roughly = behind(50_000);
-        assert!((4_000..=5_000).contains(&roughly), "{roughly}");
+        for position in [1_000, 10_000, 50_000, 90_000, 99_000] {
+            let since = 10_000 - (position / 10 + 1);
+            let roughly = behind(position);
+            assert!(
+                (since..=since + since / 15 + 1).contains(&roughly),
+                "{position}: {roughly}, not {since}"
+            );
+        }
         progress.all_have(Position::new(99_995));
         assert!(progress.0.len() <= 3);
         progress.came_to(Position::new(5), at(10_001));

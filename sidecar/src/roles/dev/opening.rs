@@ -1,9 +1,9 @@
 //! How `polylog dev` opens a store: in one database, or in several.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use polylog_crds::resolve::{ResolvedSource, ResolvedStore};
-use polylog_log::{Approval, Failure, Identity, Plan, Source, SourceName, StepClass};
+use polylog_log::{Approval, Failure, Identity, LogId, Plan, Source, SourceName, StepClass};
 use polylog_replication::{OpenError, Replica, Store, StoreOptions};
 
 use super::DevError;
@@ -78,7 +78,12 @@ pub(super) struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    pub(super) async fn open(&self, store: &ResolvedStore) -> Result<Opened, DevError> {
+    /// `logs` are those of the stores that were opened before, by whose name.
+    pub(super) async fn open(
+        &self,
+        store: &ResolvedStore,
+        logs: &mut BTreeMap<LogId, String>,
+    ) -> Result<Opened, DevError> {
         let name = store.name.to_string();
         let Self { args, data, declared, metrics } = self;
         let places =
@@ -86,6 +91,12 @@ impl Opening<'_> {
         let folder = places.first().map(|place| place.folder.clone()).unwrap_or_default();
         let folder = StoreFolder::claim(folder)?;
         let sources = self.provisioned(&name, &folder, places).await?;
+        // before anything is written into it
+        if let Some(first) = sources.first()
+            && let Some(other) = logs.insert(first.identity.log, name.clone())
+        {
+            return Err(DevError::SameLog(other, name));
+        }
         let failed = |error| DevError::Open { store: name.clone(), error };
         last_seen(&folder, &sources).await.map_err(|error| failed(OpenError::Source(error)))?;
         let mut remarks = Vec::new();
@@ -165,7 +176,8 @@ impl Opening<'_> {
 fn fewer_sources(begun: &[SourceName], declared: &[SourceName]) -> OpenError {
     let names = |names: &[SourceName]| names.iter().map(SourceName::as_str).collect::<Vec<_>>().join(", ");
     let reason = format!(
-        "the log is kept in {}, the manifest has {}: this version removes no source from a log",
+        "the log is kept in {} (as the store's folder remembers it, in sources.json), the manifest has {}: this version \
+         removes no source from a log",
         names(begun),
         names(declared)
     );

@@ -48,6 +48,8 @@ impl<T> Peer<T> {
             }
             Some(lead) if lead.evidence.term() == head.term => self.rival = true,
             Some(lead) if lead.evidence.term() > head.term => {}
+            // a primary of the past: the log went on without it
+            _ if self.sources.heads().any(|(_, other)| other.tail.term > head.term) => {}
             _ => {
                 let evidence = Evidence::new(source.clone(), head, self.options.rules);
                 self.lead = Some(Lead { evidence, copies: BTreeMap::new() });

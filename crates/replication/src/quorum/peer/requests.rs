@@ -85,6 +85,8 @@ impl<T> Peer<T> {
         let (source, term) = (evidence.primary().clone(), evidence.term());
         let config = evidence.config().config.version;
         let append = Append { term, config, batch: Arc::from([]), watermarks };
+        // one that is refused is not sent again at once
+        self.appended_at = Some(now);
         requests.extend(self.request(source, Purpose::Publish, Operation::Append(append)));
     }
 
@@ -92,8 +94,10 @@ impl<T> Peer<T> {
     pub(super) fn step_looks(&mut self, now: Instant, requests: &mut Vec<Request>) {
         let is_due = |name: &SourceName| {
             let looked = self.looked_at.get(name);
-            looked.is_none_or(|at| now.saturating_duration_since(*at) >= LOOK_EVERY)
-                || self.barriers.iter().any(|barrier| barrier.wants(name, self.lead.as_ref()))
+            let was_before = |long| looked.is_none_or(|at| now.saturating_duration_since(*at) >= long);
+            let is_wanted = || self.barriers.iter().any(|barrier| barrier.wants(name, self.lead.as_ref()));
+            // without a primary a strong read cannot be in a hurry
+            was_before(LOOK_EVERY) || (self.lead.is_some() || was_before(PUBLISH_AFTER)) && is_wanted()
         };
         let is_free = |name: &SourceName| {
             let is_busy = self.is_under_way(|one| one.purpose == Purpose::Look && one.source == *name);
