@@ -76,7 +76,8 @@ gateway=$(shop get service polylog-invoices --output 'jsonpath={.spec.clusterIP}
 shop get configmap polylog-invoices --output 'jsonpath={.data.gateway-ca\.crt}' >"$work/gateway-ca.crt"
 # the one in a pod of the application, as it was mounted there
 pod=$(shop get pods --selector app=forward --output 'jsonpath={.items[0].metadata.name}')
-projected=$(inside cat "/proc/$(process "$pod" initContainerStatuses polylog)/root/var/run/polylog/token")
+sidecar=/proc/$(process "$pod" initContainerStatuses polylog)/root # its files, as it sees them
+projected=$(inside cat "$sidecar/var/run/polylog/token")
 stream=/v1/streams/Invoice-granted
 is 200 answered "$projected" $stream || fail "a projected token: $(cat "$work/answer")"
 is 200 answered "$(token reports granted polylog)" $stream || fail "a token of one who is granted it: $(cat "$work/answer")"
