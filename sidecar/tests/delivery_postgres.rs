@@ -10,19 +10,13 @@ use polylog_api::{
     grpc::detail_of,
     proto::polylog::{admin::v1 as admin, v1},
 };
-use polylog_log::{
-    Approval, DatabaseId, Desired, Identity, Incarnation, IndexOptions, LogId, SourceName, StepClass,
-};
-use polylog_source_postgres::{
-    Address, PostgresConfig, SchemaName,
-    provision::{self, Place},
-};
 use polylog_test_bed::PostgresServer;
 use serde_json::{Value, json};
 use support::{
     Client,
     mounted::{Process, STORE, Serving, Volume, Writers, append, until},
     remote::commit,
+    server::{LogServer, provision},
     tokens::{ISSUER, Key, claims, published},
     way::Way,
 };
@@ -30,23 +24,6 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 static SERVER: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::start);
-
-/// Makes the schema of a store, as its operator would.
-async fn provision(url: &str) {
-    let schema = SchemaName::parse("payments").unwrap();
-    let config = PostgresConfig::new(Address::parse(url).unwrap(), schema.clone());
-    let place = Place { schema, create_schema: true, role: None };
-    let identity = Identity {
-        log: LogId::new(Uuid::new_v4()),
-        database: DatabaseId::new(Uuid::new_v4()),
-        incarnation: Incarnation::new(Uuid::new_v4()),
-    };
-    let actual = provision::inspect(&config, &place).await.unwrap();
-    let desired =
-        Desired { identity, source: SourceName::recorded("ledger"), indexes: IndexOptions::default() };
-    let plan = provision::plan(&desired, &place, &actual).unwrap();
-    provision::apply(&config, &place, &plan, &Approval::up_to(StepClass::Slow)).await.unwrap();
-}
 
 const SPEC: &str = "spec:
   delivery: Gateway
@@ -77,12 +54,12 @@ struct Bed {
 
 impl Bed {
     async fn start() -> Self {
-        let url = SERVER.url(&SERVER.create_database());
-        provision(&url).await;
+        let place = SERVER.new_place();
+        provision(&*SERVER, &place).await;
         let key = Key::es256();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let (authority, private) = (made.cert.pem(), made.signing_key.serialize_pem());
-        let mut volume = Volume::of(&manifest(), &url);
+        let mut volume = Volume::of(&manifest(), &SERVER.admin_url(&place));
         volume.set(&[
             ("store/issuer", ISSUER),
             ("store/jwks.json", &published(&[("a", &key)])),

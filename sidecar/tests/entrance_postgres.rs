@@ -10,42 +10,18 @@ use polylog_api::{
     grpc::detail_of,
     proto::polylog::{admin::v1 as admin, v1},
 };
-use polylog_log::{
-    Approval, DatabaseId, Desired, Identity, Incarnation, IndexOptions, LogId, SourceName, StepClass,
-};
-use polylog_source_postgres::{
-    Address, PostgresConfig, SchemaName,
-    provision::{self, Place},
-};
 use polylog_test_bed::PostgresServer;
 use serde_json::{Value, json};
 use support::{
     Client, Remote,
     mounted::{Process, STORE, Serving, Volume, append, token_of, until},
     remote::commit,
+    server::{LogServer, provision},
     tokens::{ISSUER, Key, bearing, claims, now, published},
 };
 use tempfile::TempDir;
-use uuid::Uuid;
 
 static SERVER: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::start);
-
-/// Makes the schema of a store, as its operator would.
-async fn provision(url: &str) {
-    let schema = SchemaName::parse("payments").unwrap();
-    let config = PostgresConfig::new(Address::parse(url).unwrap(), schema.clone());
-    let place = Place { schema, create_schema: true, role: None };
-    let identity = Identity {
-        log: LogId::new(Uuid::new_v4()),
-        database: DatabaseId::new(Uuid::new_v4()),
-        incarnation: Incarnation::new(Uuid::new_v4()),
-    };
-    let actual = provision::inspect(&config, &place).await.unwrap();
-    let desired =
-        Desired { identity, source: SourceName::recorded("ledger"), indexes: IndexOptions::default() };
-    let plan = provision::plan(&desired, &place, &actual).unwrap();
-    provision::apply(&config, &place, &plan, &Approval::up_to(StepClass::Slow)).await.unwrap();
-}
 
 /// Who may do what.
 const ACCESS: &str = "spec:
@@ -174,10 +150,10 @@ async fn over_grpc(remote: &Remote, token: &str) -> BTreeMap<&'static str, Strin
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn access_is_the_same_in_both_roles_and_over_both_protocols() {
-    let url = SERVER.url(&SERVER.create_database());
-    provision(&url).await;
+    let place = SERVER.new_place();
+    provision(&*SERVER, &place).await;
     let key = Key::es256();
-    let mut volume = Volume::of(&STORE.replace("spec:", ACCESS), &url);
+    let mut volume = Volume::of(&STORE.replace("spec:", ACCESS), &SERVER.admin_url(&place));
     volume.set(&[("store/issuer", ISSUER), ("store/jwks.json", &published(&[("a", &key)]))]);
     let gateway = Serving::start("gateway", &volume).await;
     let port = gateway.pods_port.unwrap();
