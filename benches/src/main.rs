@@ -9,6 +9,7 @@ mod observed;
 mod peers;
 mod process;
 mod read;
+mod replicated;
 mod sqlite;
 
 use clap::{Parser, Subcommand};
@@ -26,12 +27,15 @@ struct Cli {
 enum Command {
     /// On a private PostgreSQL: over gRPC and HTTP, against raw inserts, message-db and UmaDB
     Peers(peers::Args),
+    /// One log over PostgreSQL, MariaDB and PostgreSQL: failover, latency, lag, catching up
+    Replicated(replicated::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     let Cli { command, sqlite } = Cli::parse();
     match command {
         Some(Command::Peers(args)) => peers::run(&args),
+        Some(Command::Replicated(args)) => replicated::run(&args),
         None => sqlite::run(&sqlite),
     }
 }

@@ -33,6 +33,7 @@ def event(row):
         "type": "FlightCancelled" if data["dep_time"] is None else "FlightDeparted",
         "data": data,
         "time": data["time_hour"],
+        "metadata": {"carrier": data["carrier"], "origin": data["origin"]},
     }
 
 

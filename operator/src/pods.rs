@@ -1,6 +1,9 @@
 //! Pods with a sidecar, counted from their metadata alone.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod as KubePod;
@@ -16,7 +19,10 @@ use polylog_injection::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::fresh_pods::{FreshPod, FreshPods};
+use crate::{
+    fresh_pods::{FreshPod, FreshPods},
+    scope::Scope,
+};
 
 /// The pods of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +37,8 @@ pub(crate) struct PodCounts {
     pub(crate) restart_needed: u32,
     /// The oldest sidecar's version.
     pub(crate) oldest_version: Option<String>,
+    /// Not every pod was seen yet: there may be more of each.
+    pub(crate) is_partial: bool,
 }
 
 /// What a pod's annotations say.
@@ -43,7 +51,7 @@ struct Pod {
 }
 
 /// Every pod that wants a sidecar, as little of it as counting needs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pods {
     /// Those that nobody looked at yet.
     pub(crate) fresh: FreshPods,
@@ -57,6 +65,8 @@ struct Index {
     stores: HashMap<(String, String), HashMap<String, Pod>>,
     /// The store, by namespace and the pod's name.
     pods: HashMap<(String, String), String>,
+    /// Where not every pod was seen yet, or not since it was listed again.
+    unseen: HashSet<Scope>,
 }
 
 impl Index {
@@ -82,21 +92,49 @@ impl Index {
     }
 }
 
+impl Index {
+    /// The pods of a scope are listed anew.
+    fn forget(&mut self, scope: &Scope) {
+        match scope {
+            Scope::Cluster => {
+                self.stores.clear();
+                self.pods.clear();
+            }
+            Scope::Namespace(name) => {
+                self.stores.retain(|(namespace, _), _| namespace != name.as_str());
+                self.pods.retain(|(namespace, _), _| namespace != name.as_str());
+            }
+        }
+        self.unseen.insert(scope.clone());
+    }
+}
+
 impl Pods {
-    /// Follows the pods that `api` gives until `stop` is cancelled.
-    pub(crate) async fn follow(&self, api: Api<PartialObjectMeta<KubePod>>, stop: CancellationToken) {
+    /// Those of these scopes, each of which is to be followed; none was seen yet.
+    pub(crate) fn of(scopes: &[Scope]) -> Self {
+        let index = Index { unseen: scopes.iter().cloned().collect(), ..Index::default() };
+        Self { fresh: FreshPods::default(), index: RwLock::new(index) }
+    }
+
+    /// Follows the pods of a scope, which `api` gives, until `stop` is cancelled.
+    pub(crate) async fn follow(
+        &self,
+        scope: &Scope,
+        api: Api<PartialObjectMeta<KubePod>>,
+        stop: CancellationToken,
+    ) {
         let config = watcher::Config::default().labels(STORE_LABEL);
         let mut events = watcher(api, config).default_backoff().take_until(stop.cancelled_owned()).boxed();
         loop {
             match events.try_next().await {
-                Ok(Some(event)) => self.take(event),
+                Ok(Some(event)) => self.take(scope, event),
                 Ok(None) => return,
                 Err(error) => tracing::debug!(%error, "pods cannot be watched for the moment"),
             }
         }
     }
 
-    fn take(&self, event: watcher::Event<PartialObjectMeta<KubePod>>) {
+    fn take(&self, scope: &Scope, event: watcher::Event<PartialObjectMeta<KubePod>>) {
         let mut index = self.index.write();
         match event {
             watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => {
@@ -122,8 +160,10 @@ impl Pods {
                 index.remove(&pod.namespace().unwrap_or_default(), &pod.name_any());
             }
             // those that vanished while nobody watched would stay otherwise
-            watcher::Event::Init => *index = Index::default(),
-            watcher::Event::InitDone => {}
+            watcher::Event::Init => index.forget(scope),
+            watcher::Event::InitDone => {
+                index.unseen.remove(scope);
+            }
         }
     }
 
@@ -141,7 +181,7 @@ impl Pods {
         wanted: impl Fn(Option<&str>) -> Option<Mark>,
     ) -> PodCounts {
         let index = self.index.read();
-        let mut counts = PodCounts::default();
+        let mut counts = PodCounts { is_partial: !index.unseen.is_empty(), ..PodCounts::default() };
         let mut oldest: Option<Vec<u64>> = None;
         // most pods of a store ask for the same
         let mut known: HashMap<Option<&str>, Option<Mark>> = HashMap::new();
@@ -192,12 +232,14 @@ mod tests {
 
     #[test]
     fn pods_are_counted_until_they_are_gone() {
-        let pods = Pods::default();
+        let pods = Pods::of(&[Scope::Cluster]);
+        assert!(pods.count("shop", "payments", |_| None).is_partial);
+        pods.take(&Scope::Cluster, watcher::Event::InitDone);
         let (now, before) = ("00000000000000aa", "00000000000000bb");
         let current = format!("{}/{now}", Settings::VERSION);
         let (ten, nine) = (format!("0.0.10/{now}"), format!("0.0.9/{before}"));
         for (name, mark) in [("a", None), ("b", Some(&*ten)), ("c", Some(&*nine)), ("d", Some(&*current))] {
-            pods.take(watcher::Event::Apply(pod(name, mark)));
+            pods.take(&Scope::Cluster, watcher::Event::Apply(pod(name, mark)));
         }
         let wanted = |_: Option<&str>| Some(current.parse::<Mark>().expect("a mark"));
         let count = |store| pods.count("shop", store, wanted);
@@ -206,14 +248,43 @@ mod tests {
         assert_eq!(counts.restart_needed, 1, "one lacks something");
         assert_eq!(counts.oldest_version.as_deref(), Some("0.0.9"), "as numbers, not as text");
         assert_eq!(count("other"), PodCounts::default());
-        pods.take(watcher::Event::Delete(pod("c", None)));
+        pods.take(&Scope::Cluster, watcher::Event::Delete(pod("c", None)));
         assert_eq!(count("payments").oldest_version.as_deref(), Some("0.0.10"));
         let mut moved = pod("b", None);
         moved.labels_mut().insert(STORE_LABEL.into(), "other".into());
-        pods.take(watcher::Event::Apply(moved));
+        pods.take(&Scope::Cluster, watcher::Event::Apply(moved));
         assert_eq!((count("payments").selected, count("other").selected), (2, 1));
-        pods.take(watcher::Event::Init);
-        pods.take(watcher::Event::InitApply(pod("a", Some(&current))));
+        pods.take(&Scope::Cluster, watcher::Event::Init);
+        pods.take(&Scope::Cluster, watcher::Event::InitApply(pod("a", Some(&current))));
         assert_eq!(count("payments").selected, 1, "nothing is left of what vanished unseen");
+    }
+    #[test]
+    fn a_namespace_whose_pods_are_listed_again_says_nothing_of_another() {
+        let scope = |name: &str| Scope::Namespace(name.parse().expect("a name"));
+        let (shop, billing) = (scope("shop"), scope("billing"));
+        let pods = Pods::of(&[shop.clone(), billing.clone()]);
+        let count = |namespace| {
+            let counts = pods.count(namespace, "payments", |_| None);
+            (counts.selected, counts.is_partial)
+        };
+        let listed = |scope: &Scope| {
+            let mut there = pod("a", None);
+            there.metadata.namespace = Some(if *scope == shop { "shop" } else { "billing" }.into());
+            pods.take(scope, watcher::Event::Init);
+            pods.take(scope, watcher::Event::InitApply(there));
+            pods.take(scope, watcher::Event::InitDone);
+        };
+        listed(&shop);
+        assert_eq!(
+            count("shop"),
+            (1, true),
+            "a store's pods may be anywhere, and one namespace was not seen"
+        );
+        listed(&billing);
+        assert_eq!((count("shop"), count("billing")), ((1, false), (1, false)));
+        pods.take(&billing, watcher::Event::Init);
+        assert_eq!((count("shop"), count("billing")), ((1, true), (0, true)));
+        pods.take(&billing, watcher::Event::InitDone);
+        assert_eq!((count("shop"), count("billing")), ((1, false), (0, false)));
     }
 }

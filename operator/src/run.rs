@@ -164,7 +164,7 @@ fn control(
         objects: Objects::default(),
         entrance,
         pairs: entrance::Pairs::default(),
-        pods: Pods::default(),
+        pods: Pods::of(&Scope::of(&args.watch_namespaces)),
         recorder: Recorder::new(client.clone(), reporter),
         stores: RwLock::default(),
     });
@@ -196,8 +196,8 @@ fn control(
         .collect();
     for (scope, stores, reconciling) in controllers {
         let (pods, watched) = (context.clone(), scope.api(&client));
-        let until = stop.clone();
-        tasks.spawn(async move { pods.pods.follow(watched, until).await });
+        let (until, of) = (stop.clone(), scope.clone());
+        tasks.spawn(async move { pods.pods.follow(&of, watched, until).await });
         tasks.spawn(reconciling);
         tasks.spawn(strategy::control(context.clone(), scope.clone(), stores, stop.clone()));
         tasks.spawn(projection::control(context.clone(), scope, stop.clone()));

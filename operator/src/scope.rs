@@ -2,7 +2,7 @@ use kube::{Api, Client, Resource, core::NamespaceResourceScope};
 use polylog_crds::values::NamespaceName;
 
 /// Where objects are watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Scope {
     /// Everywhere.
     Cluster,

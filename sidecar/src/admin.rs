@@ -35,7 +35,7 @@ async fn ready(State(server): State<Arc<Server>>) -> Response {
 async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     let format = TextFormat::of(&headers);
     for hosted in server.open_stores() {
-        server.metrics.observe(&hosted.name, &hosted.store.status().await);
+        server.metrics.observe(&hosted.name, &hosted.store.status().await, &hosted.sources);
     }
     let mounted = server.configurations.in_force().into_iter().map(|(store, is_in_force)| {
         let is_open = server.hosted(&store).is_some();

@@ -62,6 +62,8 @@ pub struct DeclaredSource {
     pub unprovisioned: Option<String>,
     /// What whoever looks at it should know.
     pub remark: Option<String>,
+    /// Whether somebody works on it, as the manifest says.
+    pub is_in_maintenance: bool,
 }
 
 /// A store that is configured and not open yet.
@@ -123,6 +125,11 @@ impl Hosted {
     /// The token of an entry's end.
     pub fn token_at(&self, point: Point) -> Token {
         Token::at(self.store.identity().log, point)
+    }
+
+    /// The token of where a search ends.
+    pub(crate) fn token_of_search(&self, end: TokenPoint) -> Token {
+        Token::of_parts(end.log, end.position, end.term, end.chain)
     }
 
     /// The token of an event.

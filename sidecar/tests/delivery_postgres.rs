@@ -126,7 +126,8 @@ async fn the_interface_is_the_same_and_access_too() {
     client.post("/v1/streams/Order-1", body.replace("1,", "\"any\",")).await.problem("access_denied");
     client.post("/v1/streams/Payment-1", "{").await.problem("invalid_request");
     client.get("/v1/streams/Payment-1?nonsense=1").await.problem("invalid_request");
-    client.get("/v1/search").await.problem("not_supported");
+    client.get("/v1/models").await.problem("not_supported");
+    client.get("/v1/search").await.problem("access_denied");
     let evil = [("origin", "https://evil.example")];
     client.send(http::Method::GET, "/v1/events", &evil, "").await.problem("forbidden_origin");
     let lines = client.get_as("/v1/events", "application/x-ndjson").await.ok().text();

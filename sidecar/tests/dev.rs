@@ -187,7 +187,8 @@ fn what_it_cannot_do_is_refused_before_anything_is_made() {
         )
     ));
     let automatic = with_strategy("{type: Priority, failover: {mode: Automatic}}");
-    let of_three = with_strategy("{type: BestEffort}");
+    let of_three =
+        with_strategy("{type: EventTypePartitioning, routes: [{types: [A], source: a}], defaultRoute: b}");
     let sources = ["a", "b"].map(|name| {
         format!(
             "    - {{name: {name}, connection: {{url: 'postgres://{name}/x'}}, postgres: {{schema: x}}}}\n"
@@ -202,11 +203,11 @@ fn what_it_cannot_do_is_refused_before_anything_is_made() {
         (&typo, &[][..], 2, "sorces"),
         (&searching, &[], 2, "search"),
         (&automatic, &[], 2, "spec.failover.mode: Automatic needs 3 voters"),
-        (&of_three, &[], 2, "no BestEffort for a store with several voters"),
+        (&of_three, &[], 2, "cannot partition by event type"),
         (&best_effort, &[], 2, "store.yaml:19: ReplicationStrategy shop/s: spec.type"),
         (&empty, &[], 2, "no EventStore"),
         (&good, &["--default-store", "none"], 2, "none"),
-        (&good, &["--source", "ledger=mongodb://localhost/x"], 2, "EngineNotSupported"),
+        (&good, &["--source", "ledger=https://localhost/x"], 2, "EngineNotSupported"),
         (&good, &["--source", "ledger=postgres://localhost"], 2, "it names no database"),
         (&good, &["--source", "none=sqlite:x.db"], 2, "none"),
         (&good, &["--source", "ledger"], 2, "<name>=<url>"),

@@ -161,7 +161,7 @@ async fn later_operations_say_so() {
     let requests = futures::stream::iter([v1::ConsumeRequest::default()]);
     let refused = sidecar.remote.consumers().consume(requests).await;
     failed(refused, Code::Unimplemented, "not_supported");
-    let refused = sidecar.remote.queries().search(v1::SearchRequest::default()).await;
+    let refused = sidecar.remote.queries().list_models(v1::ListModelsRequest::default()).await;
     failed(refused, Code::Unimplemented, "not_supported");
     let refused = sidecar.remote.admin().plan(admin::PlanRequest::default()).await;
     failed(refused, Code::Unimplemented, "not_supported");

@@ -57,8 +57,8 @@ async fn unknown_paths_and_methods_have_codes() {
         answer.problem("method_not_allowed");
     }
     for (method, path) in [
-        (Method::GET, "/v1/search?q=x"),
-        (Method::GET, "/v1/stores/payments/statistics"),
+        (Method::GET, "/v1/models?q=x"),
+        (Method::GET, "/v1/stores/payments/groups"),
         (Method::GET, "/v1/models/m/k"),
         (Method::PUT, "/v1/groups/g"),
         (Method::POST, "/v1/groups/g/pull"),

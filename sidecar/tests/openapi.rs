@@ -38,7 +38,11 @@ async fn answers_are_as_described() {
         ("/v1/streams/{stream}/head", "get", get("/v1/streams/Payment-1/head").await),
         ("/v1/stores", "get", get("/v1/stores").await),
         ("/v1/stores/{store}", "get", get("/v1/stores/payments").await),
-        ("/v1/search", "get", get("/v1/search").await),
+        ("/v1/search", "get", get("/v1/search?limit=1&q=1").await),
+        ("/v1/search", "get", get("/v1/search?sort=name").await),
+        ("/v1/statistics", "get", get("/v1/statistics?interval=day&groupBy=type,metadata.x").await),
+        ("/v1/trends", "get", get("/v1/trends").await),
+        ("/v1/models", "get", get("/v1/models").await),
         (
             "/v1/streams/{stream}",
             "post",

@@ -15,6 +15,7 @@ use support::{
         append, append_until_acknowledged, manifests, numbers, rows_of_file, source, status, until,
         until_level,
     },
+    searching,
 };
 
 const MAJORITY: &str = "{type: Priority, acks: Majority, failover: {mode: Automatic, after: 500ms}}";
@@ -29,6 +30,16 @@ fn dev(folder: &Path) -> Command {
 
 fn file(folder: &Path, source: &str) -> PathBuf {
     folder.join(format!(".polylog/shop.payments/{source}.db"))
+}
+
+/// A search sees what was just acknowledged, though only a majority of the files need hold it.
+#[tokio::test]
+async fn searches_see_what_a_majority_holds() {
+    let folder = folder(&manifests(MAJORITY));
+    let dev = Dev::of(dev(folder.path()));
+    searching::what_was_just_appended_is_found(&dev.client).await;
+    let counts = dev.client.get("/v1/statistics?groupBy=category&consistency=strong").await.ok().json();
+    assert_eq!(counts["total"], 4, "{counts}");
 }
 
 /// Checks that all three files hold the same events; says how many.
@@ -136,31 +147,80 @@ async fn a_lost_primary_is_replaced_and_catches_up_when_its_file_is_back() {
 
 #[tokio::test]
 async fn what_this_version_cannot_keep_is_refused() {
-    // BestEffort may open a minority, and replays what lost: neither is built
-    let best_effort = folder(&manifests("{type: BestEffort}"));
-    refused(best_effort.path(), 2, &["BestEffort", "NotSupported"]);
     let routes = "routes: [{types: [Paid], source: mirror}], defaultRoute: ledger";
     let partitioned = folder(&manifests(&format!("{{type: EventTypePartitioning, {routes}}}")));
     refused(partitioned.path(), 2, &["NotSupported"]);
-    // a log that was begun in three keeps three
+    // of three sources two cannot simply be missing
     let three = folder(&manifests(MAJORITY));
     let served = Dev::of(dev(three.path()));
     append(&served.client, 1).await.ok();
     served.stop();
-    let whole = manifests(MAJORITY);
-    let fewer: String =
-        whole.lines().filter(|line| !line.contains("name: spare")).collect::<Vec<_>>().join("\n");
-    let fewer = fewer.replace("mode: Automatic, after: 500ms", "mode: Manual");
-    std::fs::write(three.path().join("store.yaml"), fewer).unwrap();
-    refused(three.path(), 1, &["removes no source"]);
-    let alone: String = whole
-        .lines()
-        .filter(|line| !line.contains("name: spare") && !line.contains("name: mirror"))
-        .collect::<Vec<_>>()
-        .join("\n");
-    let alone = alone.replace("acks: Majority, failover: {mode: Automatic, after: 500ms}", "acks: \"1\"");
-    std::fs::write(three.path().join("store.yaml"), alone).unwrap();
-    refused(three.path(), 1, &["removes no source"]);
+    std::fs::write(three.path().join("store.yaml"), without(MAJORITY, &["mirror", "spare"], "acks: \"1\""))
+        .unwrap();
+    refused(three.path(), 1, &["ledger, mirror, spare", "Draining"]);
+    let nobody = manifests(MAJORITY).replace("- {name:", "- {state: Draining, name:");
+    std::fs::write(three.path().join("store.yaml"), nobody).unwrap();
+    refused(three.path(), 2, &["every voter is Draining"]);
+}
+
+/// The manifests without some of their sources.
+fn without(strategy: &str, sources: &[&str], acks: &str) -> String {
+    let all = manifests(strategy);
+    let kept =
+        all.lines().filter(|line| sources.iter().all(|name| !line.contains(&format!("name: {name},"))));
+    let kept = kept.collect::<Vec<_>>().join("\n");
+    kept.replace("acks: Majority, failover: {mode: Automatic, after: 500ms}", acks)
+}
+
+#[tokio::test]
+async fn sources_leave_and_are_replaced_with_a_start() {
+    let folder = folder(&manifests(MAJORITY));
+    let write = |manifest: String| std::fs::write(folder.path().join("store.yaml"), manifest).unwrap();
+    let first = Dev::of(dev(folder.path()));
+    append(&first.client, 1).await.ok();
+    until_level(&first.client).await;
+    first.stop();
+
+    // under maintenance it follows and votes, and is not the primary
+    write(manifests(MAJORITY).replace("- {name: ledger", "- {state: Maintenance, name: ledger"));
+    let second = Dev::of(dev(folder.path()));
+    let away = until(&second.client, "another leads", |status| {
+        status["primary"] != "ledger" && !status["primary"].is_null()
+    })
+    .await;
+    assert_eq!(source(&away, "ledger")["state"], "Maintenance", "{away}");
+    assert_eq!(source(&away, "ledger")["role"], "Voter", "{away}");
+    append(&second.client, 2).await.ok();
+    second.stop();
+
+    // a file that is lost makes room for another source
+    write(manifests(MAJORITY).replace("name: ledger,", "name: anew,"));
+    let third = Dev::of(dev(folder.path()));
+    append_until_acknowledged(&third.client, 3).await;
+    until(&third.client, "the new one votes", |status| source(status, "anew")["role"] == "Voter").await;
+    until_level(&third.client).await;
+    third.stop();
+
+    // two of three leave, one after the other is a step of its own
+    let draining = manifests(MAJORITY)
+        .replace("name: ledger,", "name: anew,")
+        .replace("- {name: mirror", "- {state: Draining, name: mirror")
+        .replace("- {name: spare", "- {state: Draining, name: spare")
+        .replace("acks: Majority, failover: {mode: Automatic, after: 500ms}", "acks: \"1\"");
+    write(draining);
+    let fourth = Dev::of(dev(folder.path()));
+    until(&fourth.client, "they vote no more", |status| {
+        status["primary"] == "anew"
+            && ["mirror", "spare"].iter().all(|name| source(status, name)["role"] == "Learner")
+    })
+    .await;
+    append(&fourth.client, 4).await.ok();
+    fourth.stop();
+    write(without(MAJORITY, &["mirror", "spare"], "acks: \"1\"").replace("name: ledger,", "name: anew,"));
+    let alone = Dev::of(dev(folder.path()));
+    append(&alone.client, 5).await.ok();
+    assert_eq!(numbers(&alone.client).await, [1, 2, 3, 4, 5]);
+    alone.stop();
 }
 
 #[tokio::test]

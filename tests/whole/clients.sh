@@ -24,6 +24,6 @@ client python-http "$client_python/bin/python" "$clients/python/payments.py"
 PYTHONPATH=$work client python-grpc "$client_python/bin/python" "$clients/python/payments_grpc.py"
 client node-http node "$clients/node/payments.mjs"
 POLYLOG_PROTOS=$PWD/crates/api/proto client node-grpc node "$client_node/payments-grpc.mjs"
-client rust "$POLYLOG_TARGET/release/examples/payments"
+client rust "$POLYLOG_TARGET/debug/examples/payments"
 client go "$client_go"
 client java java -cp "$client_java" Payments

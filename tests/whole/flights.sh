@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A real data set goes in through the sidecar and comes out the same, event by event, on every engine.
+# A real data set goes in through the sidecar and comes out the same, event by event, on every engine; searches and counts
+# of it are those of the file.
 set -euo pipefail
 . tests/lib/tools.sh
 . tests/lib/sidecar.sh
@@ -18,6 +19,7 @@ if [ $# = 2 ]; then
   polylog import "$work/flights.ndjson"
   polylog export > "$work/exported-$engine.ndjson"
   python3 examples/flights/compare.py "$work/flights.ndjson" "$work/exported-$engine.ndjson"
+  python3 examples/flights/count.py "$work/flights.ndjson" "$POLYLOG_URL"
   exit
 fi
 

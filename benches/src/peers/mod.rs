@@ -12,7 +12,7 @@ mod piece;
 mod reads;
 mod results;
 mod rounds;
-mod servers;
+pub(crate) mod servers;
 mod slow_disk;
 mod together;
 mod umadb;

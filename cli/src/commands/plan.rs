@@ -89,7 +89,7 @@ async fn planned(
         })?;
         let (file, database) = match place.database {
             Database::Sqlite(path) => (Some(path), None),
-            database @ (Database::Postgres(_) | Database::Mariadb(_)) => (None, Some(database.to_string())),
+            database @ Database::Server(_) => (None, Some(database.to_string())),
         };
         plans.push(Planned {
             store: name.clone(),

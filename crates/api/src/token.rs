@@ -48,6 +48,11 @@ impl Token {
         Self::new(log, point.position, point.term, point.chain)
     }
 
+    /// The same from what is kept of log and chain.
+    pub fn of_parts(log: [u8; 4], position: Position, term: Term, chain: [u8; 8]) -> Self {
+        Self { log, position, term, chain }
+    }
+
     /// The position that was seen; zero = nothing yet.
     pub fn position(self) -> Position {
         self.position

@@ -24,6 +24,7 @@ mod numbers;
 mod preflight;
 mod provision;
 mod rules;
+mod search;
 mod seen;
 mod sequence;
 mod source;
@@ -46,12 +47,16 @@ pub use numbers::{NumberError, Position, Term, Version};
 pub use preflight::{Check, CheckOutcome, CheckTopic, Credential, GrantStage, Preflight, RoleGrants};
 pub use provision::{Applied, Approval, Desired, IndexOptions, Plan, Step, StepClass};
 pub use rules::{Rule, Rules};
+pub use search::{
+    InvalidWords, LONGEST_TEXT, LONGEST_WORD, MOST_WORDS, Narrow, Select, Selected, Tallied, Tallies, Tally,
+    TallyRow, Words, metadata_values, search_text,
+};
 pub use seen::{Continuity, Seen};
 pub use sequence::{Facts, StreamHead, Verdict, VersionConflict, Wanted};
 pub use source::{
     Append, Appended, Apply, CategoryPage, Digests, Failure, FoundEvent, LogPage, Open, OperationError,
-    Quarantined, ReadCategory, ReadLog, ReadStream, RecordedEvent, RefusedReason, Source, StreamPage,
-    Truncate,
+    QuarantinePlace, Quarantined, ReadCategory, ReadLog, ReadStream, RecordedEvent, RefusedReason, Source,
+    StreamPage, Truncate,
 };
 pub use system::{CONFIG, POLICY, TERM, TermOpened};
 pub use time::Timestamp;

@@ -21,6 +21,12 @@ pub enum Mutant {
     StaleConflict,
     /// A stream is read from a page that was kept for a while, and the database is not asked.
     StaleRead,
+    /// An append is answered once the primary alone holds it, whatever the ack level.
+    EarlyAck,
+    /// What the primary alone holds is shown to readers.
+    UnsettledRead,
+    /// A new primary is opened with the log that it has, not with the best one.
+    NotLevelled,
 }
 
 /// The fault of this process.
@@ -31,6 +37,9 @@ pub fn active() -> Option<Mutant> {
             "early-answer" => Some(Mutant::EarlyAnswer),
             "stale-conflict" => Some(Mutant::StaleConflict),
             "stale-read" => Some(Mutant::StaleRead),
+            "early-ack" => Some(Mutant::EarlyAck),
+            "unsettled-read" => Some(Mutant::UnsettledRead),
+            "not-levelled" => Some(Mutant::NotLevelled),
             other => panic!("there is no mutant {other:?}"),
         });
     *ACTIVE

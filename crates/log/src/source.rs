@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use crate::{
     Category, Commit, ConfigVersion, Cut, Digest, Entry, Event, EventId, Head, Identity, LeaseAnswer,
-    LeaseSwap, Limits, Nonce, Point, Position, Refusal, SourceName, StreamHead, StreamName, Term, Verdict,
-    Version, Watermarks,
+    LeaseSwap, Limits, Nonce, Point, Position, Refusal, Select, Selected, SourceName, StreamHead, StreamName,
+    Tallied, Tally, Term, Verdict, Version, Watermarks, search,
 };
 
 /// One database that holds a copy of the log.
@@ -46,11 +46,23 @@ pub trait Source: Send + Sync + 'static {
     /// The event with this id, with the head of the same snapshot.
     async fn find(&self, id: EventId) -> Result<FoundEvent, Failure>;
 
+    /// Events of a range of positions that are what is asked for, by position, with the head of the same snapshot. For
+    /// searches: unlike [`Self::read_log`] it need not give whole entries. An engine without a way of its own reads the log.
+    async fn select(&self, select: Select) -> Result<Selected, Failure> {
+        search::select_by_reading(self, select).await
+    }
+
+    /// How many events of a range are alike, with the head of the same snapshot. An engine without a way of its own
+    /// selects them.
+    async fn tally(&self, tally: Tally) -> Result<Tallied, Failure> {
+        search::tally_by_selecting(self, tally).await
+    }
+
     /// Count and combined digest of the rows in a range, and the chain at its end.
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure>;
 
-    /// Entries that truncations removed, oldest first; at most `limit` entries after the cut number `after`.
-    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure>;
+    /// Entries that truncations removed, oldest first; at most `limit` of those after this place.
+    async fn quarantine(&self, after: QuarantinePlace, limit: usize) -> Result<Vec<Quarantined>, Failure>;
 
     /// Returns when there may be events after `after`, or when `at_most` has passed. A hint, never the truth.
     async fn wait(&self, after: Position, at_most: Duration);
@@ -230,6 +242,26 @@ pub struct Digests {
     pub chain: Option<crate::Chain>,
 }
 
+/// A place among the entries that truncations removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuarantinePlace {
+    /// Number of the truncation.
+    pub cut: u64,
+    /// The position that its entry ended at.
+    pub position: Position,
+}
+
+impl QuarantinePlace {
+    /// Before every one.
+    pub const START: Self = Self::end_of(0);
+
+    /// Behind everything that this truncation removed.
+    pub const fn end_of(cut: u64) -> Self {
+        // the highest that every engine can store
+        Self { cut, position: Position::new(i64::MAX as u64) }
+    }
+}
+
 /// An entry that a truncation removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
@@ -237,6 +269,13 @@ pub struct Quarantined {
     pub cut: Cut,
     /// The entry, as it stood.
     pub entry: Entry,
+}
+
+impl Quarantined {
+    /// Where it stands among all that were removed.
+    pub fn place(&self) -> QuarantinePlace {
+        QuarantinePlace { cut: self.cut.number, position: self.entry.last() }
+    }
 }
 
 /// Why a source's operation did not answer with success.

@@ -103,10 +103,14 @@ impl Election {
                 let message = format!("the log's only voter is {}, another database", voter.name);
                 Some(Failure::WrongStore(message).into())
             }
-            voters => Some(AppendError::NotSupported(format!(
-                "the log has {} voters, this version works with one",
-                voters.len()
-            ))),
+            voters => {
+                let names: Vec<&str> = voters.iter().map(|voter| voter.name.as_str()).collect();
+                Some(AppendError::NotSupported(format!(
+                    "the log's voters are {}, and this process knows one source: put the others back with state: Draining, \
+                     and remove them once they vote no more",
+                    names.join(", ")
+                )))
+            }
         }
     }
 

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use polylog_log::{
-    Acks, CONFIG, Commit, Config, ConfigVersion, Divergence, Expected, Failover, Failure, Head, Member,
-    POLICY, Point, ReadStream, SourceName, StreamName, Version, VersionConflict,
+    Acks, CONFIG, Commit, Config, ConfigVersion, Expected, Failover, Failure, Head, Member, POLICY, Point,
+    ReadStream, SourceName, StreamName, Version, VersionConflict,
 };
 
 use crate::{
@@ -45,18 +45,17 @@ impl DesiredConfig {
             let reason = format!("{} needs more voters than the log's {voters}", self.min_in_sync);
             return refuse("minInSync", reason);
         }
-        if self.failover == Failover::Automatic && voters < 3 {
+        // below a majority, processes may be told to open the log with whatever voters answer
+        let waits_for_majority = self.acks.required(voters) >= Acks::Majority.required(voters);
+        if self.failover == Failover::Automatic && voters < 3 && waits_for_majority {
             return refuse("failover", format!("Automatic needs three voters, the log has {voters}"));
-        }
-        if self.divergence == Divergence::ReplayIfClean && voters > 1 {
-            return refuse("divergence", "ReplayIfClean is not in this version: take Quarantine".into());
         }
         Ok(())
     }
 
-    /// The first configuration of a log with these voters.
-    pub(crate) fn first(&self, voters: Vec<Member>) -> Config {
-        self.of(ConfigVersion(1), voters, Vec::new())
+    /// The first configuration of a log with these members.
+    pub(crate) fn first(&self, voters: Vec<Member>, learners: Vec<Member>) -> Config {
+        self.of(ConfigVersion(1), voters, learners)
     }
 
     fn of(&self, version: ConfigVersion, voters: Vec<Member>, learners: Vec<Member>) -> Config {
@@ -79,7 +78,8 @@ impl DesiredConfig {
     /// The configuration that follows the one in the log, or `None` if that is what is desired.
     pub(crate) fn after(&self, head: &Head, voters: &[Member]) -> Option<Config> {
         let current = &head.config.config;
-        let desired = self.of(current.version, voters.to_vec(), current.learners.clone());
+        // one that holds the log alone has nobody who follows: what is left of sources that went goes with this
+        let desired = self.of(current.version, voters.to_vec(), Vec::new());
         let is_first = current.version.0 == 0;
         (is_first || desired != **current)
             .then(|| Config { version: ConfigVersion(current.version.0 + 1), ..desired })
@@ -147,7 +147,7 @@ impl Shared {
         let current = head.config.config.version;
         let after = match self.writer {
             Writer::One(_) => desired.after(&head, &self.voters),
-            Writer::Many(_) => Some(desired.of(current, self.voters.clone(), Vec::new())),
+            Writer::Many(_) => Some(desired.of(current, self.voters.clone(), self.learners.clone())),
         };
         let Some(config) = after else { return Ok(Put::InForce(current)) };
         if let Some(expected) = expected.filter(|expected| *expected != current) {

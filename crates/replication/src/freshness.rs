@@ -31,9 +31,14 @@ impl Shared {
         if let Some(token) = options.token {
             self.check_token(token, options.wait).await?;
         }
-        let acknowledged = match options.consistency {
-            Consistency::Strong | Consistency::Session => self.acknowledged(),
-            Consistency::Bounded | Consistency::Eventual => Position::ZERO,
+        let acknowledged = match (options.consistency, &self.writer) {
+            (Consistency::Strong | Consistency::Session, Writer::One(_)) => self.acknowledged(),
+            // What is acknowledged is shown before its caller learns of it. Below a majority a failover may take it back: a
+            // read that waited for it would wait for ever.
+            (Consistency::Strong | Consistency::Session, Writer::Many(handle)) => {
+                self.acknowledged().min(handle.view().cap())
+            }
+            (Consistency::Bounded | Consistency::Eventual, _) => Position::ZERO,
         };
         let proven = match (options.consistency, &self.writer) {
             (Consistency::Strong, Writer::Many(handle)) => {
@@ -73,7 +78,24 @@ impl Shared {
         }
         let end = self.heads.newest().tail.position.max(tail);
         let lag_events = end.get() - tail.get();
+        if options.consistency == Consistency::Bounded && !self.is_near(&source, lag_events, options) {
+            return Err(ReadError::NotCaughtUp { wanted: end, tail });
+        }
         Ok(Served { source, position: tail, head: end, lag_events, point })
+    }
+
+    /// Whether a source that is so far behind is near enough for a bounded read, as far as this process knows.
+    fn is_near(&self, source: &SourceName, lag_events: u64, options: &ReadOptions) -> bool {
+        let lag = || match &self.writer {
+            Writer::One(_) => Some(Duration::ZERO),
+            Writer::Many(_) if lag_events == 0 => Some(Duration::ZERO),
+            Writer::Many(handle) => {
+                let view = handle.view();
+                view.sources.iter().find(|other| other.seen.name == *source)?.lag
+            }
+        };
+        options.max_lag_events.is_none_or(|most| lag_events <= most)
+            && options.max_lag.is_none_or(|most| lag().is_some_and(|lag| lag <= most))
     }
 
     pub(crate) async fn check_token(&self, token: TokenPoint, wait: Duration) -> Result<(), ReadError> {

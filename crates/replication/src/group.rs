@@ -231,6 +231,16 @@ impl<T> Group<T> {
         self.phase == Phase::Finding
     }
 
+    /// Whether an attempt of the batch that was taken may have been written, and what became of it is not known.
+    pub(crate) fn may_be_written(&self) -> bool {
+        self.taken.as_ref().is_some_and(|taken| taken.may_be_written)
+    }
+
+    /// Nothing is sent until a primary is found again.
+    pub(crate) fn lose_primary(&mut self) {
+        self.primary = None;
+    }
+
     /// Those whose commits are in the batch that was taken, without those that were told something already.
     pub(crate) fn taken(&mut self) -> impl Iterator<Item = &mut T> {
         let callers = self.taken.iter_mut().flat_map(|taken| &mut taken.callers);

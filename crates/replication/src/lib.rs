@@ -26,6 +26,7 @@ mod reader;
 mod reads;
 mod recent;
 mod replicated;
+mod search;
 mod shared;
 mod status;
 mod store;
@@ -40,11 +41,12 @@ pub use error::{AppendError, FollowError, InvalidCommit, OpenError, ReadError};
 pub use export::LogReader;
 pub use follow::{FollowOptions, FollowStep, Follower, Mark, PageLimits, Start};
 pub use group::Sent;
-pub use options::{DesiredConfig, QueueBounds, StoreOptions};
+pub use options::{DesiredConfig, PrimaryWish, QueueBounds, StoreOptions};
 pub use reads::{
     Consistency, EventRead, LogQuery, LogRead, ReadOptions, Served, StreamHeadRead, StreamQuery, StreamRead,
 };
-pub use replicated::Replica;
+pub use replicated::{Duties, Replica};
+pub use search::Search;
 pub use status::{Role, SourceState, SourceStatus, StoreStatus};
 pub use store::{Acknowledged, Store};
 pub use token::TokenPoint;

@@ -96,7 +96,7 @@ impl Shared {
         wanted: Wanted,
     ) -> Result<LogRead, ReadError> {
         let asked = self.heads.ask();
-        let head = caught(self.reader.head()).await??;
+        let head = caught(self.reader.head_of(options.source.as_ref())).await??;
         self.heads.publish(&head, asked);
         let served = self.served(&head, options, wanted)?;
         let lowest = query.to.unwrap_or(Position::FIRST).max(Position::FIRST);

@@ -6,12 +6,12 @@ use polylog_log::{Failure, Head, Point};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    OpenError, Replica, StoreOptions,
+    OpenError, StoreOptions,
     appender::{Appender, Queue},
     bootstrap::{Election, open_log},
     heads::Heads,
     reader::{Capped, Reader},
-    replicated::{Driver, DriverOptions, View, begin, check_members, heads_of},
+    replicated::{Driver, DriverOptions, View, begin, check_members, heads_of, replay, share_duties},
     shared::Shared,
     writer::Writer,
 };
@@ -37,8 +37,8 @@ pub(crate) async fn opened_many(options: &StoreOptions, tasks: &TaskTracker) -> 
         Some(head) if head.config.config.version.0 > 0 => check_members(&head.config.config, &replicas)?,
         // a log that somebody else begins is as good as begun by this process
         _ if options.may_open => {
-            let members = replicas.iter().map(Replica::member).collect();
-            begin(&replicas, &options.config.first(members)).await?;
+            let (voters, learners) = options.members();
+            begin(&replicas, &options.config.first(voters, learners)).await?;
             let written = heads_of(&replicas).await;
             if let Some(head) = newest(&written) {
                 check_members(&head.config.config, &replicas)?;
@@ -56,21 +56,32 @@ pub(crate) async fn opened_many(options: &StoreOptions, tasks: &TaskTracker) -> 
             name: options.name.clone(),
             log: options.identity.log,
             replicas: replicas.clone(),
-            has_duties: options.may_open,
+            has_duties: options.has_duties(),
             failover_after: options.failover_after,
+            opens_minority: options.opens_minority,
             primary: options.primary.clone(),
             queue: options.queue,
         },
         heads.clone(),
     );
-    tasks.spawn(driver.run());
-    // the driver ends with its handles
+    // it ends with its handles: reads go on when the store has drained
+    tokio::spawn(driver.run());
     let mut views = handle.views();
-    let longest = options.ack_timeout + options.failover_after * 2;
+    // a minority waits twice as long before it opens, and each wait is longer by up to a half
+    let longest = options.ack_timeout + options.failover_after * if options.opens_minority { 4 } else { 2 };
     let is_known = tokio::time::timeout(longest, views.wait_for(|view| view.place.is_some())).await;
     if !matches!(is_known, Ok(Ok(_))) {
         return Err(no_primary(&handle.view()));
     }
+    tasks.spawn(replay(options.name.clone(), handle.clone(), replicas.clone()));
+    let has_duties = options.has_duties();
+    tasks.spawn(share_duties(
+        options.duties,
+        has_duties,
+        options.name.clone(),
+        handle.clone(),
+        replicas.clone(),
+    ));
     let reader = Reader::Many(Arc::new(Capped::new(handle.clone(), replicas)));
     Ok(shared(options, reader, Writer::Many(handle), heads))
 }
@@ -78,7 +89,7 @@ pub(crate) async fn opened_many(options: &StoreOptions, tasks: &TaskTracker) -> 
 fn shared(options: &StoreOptions, reader: Reader, writer: Writer, heads: Arc<Heads>) -> Shared {
     let replicas = options.replicas();
     let limits = replicas.iter().fold(options.limits, |limits, one| limits.intersect(one.source.limits()));
-    let voters = replicas.iter().map(Replica::member).collect();
+    let (voters, learners) = options.members();
     let StoreOptions { name, source_name, identity, recent_bytes, .. } = options;
     Shared::new(
         name.clone(),
@@ -86,6 +97,7 @@ fn shared(options: &StoreOptions, reader: Reader, writer: Writer, heads: Arc<Hea
         reader,
         *identity,
         voters,
+        learners,
         limits,
         writer,
         heads,

@@ -1,9 +1,9 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use polylog_log::{Acks, Divergence, Failover, Identity, Limits, Source, SourceName};
+use polylog_log::{Acks, Divergence, Failover, Identity, Limits, Member, Source, SourceName};
 
-use crate::Replica;
+use crate::{Duties, Replica};
 
 /// What a [`Store`](crate::Store) is opened with.
 #[derive(Clone)]
@@ -16,12 +16,22 @@ pub struct StoreOptions {
     pub source: Arc<dyn Source>,
     /// The log, database and incarnation that were provisioned there.
     pub identity: Identity,
-    /// The other sources that hold the log, all of them voters; empty = the one above holds it alone.
+    /// The other sources that hold the log; empty = the one above holds it alone.
     pub others: Vec<Replica>,
+    /// Those among all of them that do not vote yet: they are filled, and nobody waits for them.
+    pub learners: Vec<SourceName>,
+    /// With several sources: who elects, and copies to those that fell behind.
+    pub duties: Duties,
+    /// With [`Duties::OnceFree`]: has them at once, since nobody was seen to have them for as long.
+    pub has_waited: bool,
     /// With several sources: without a sign of life of the primary for this long, another becomes it.
     pub failover_after: Duration,
-    /// With several sources: the one that should be primary whenever it can. Nothing is lost by such a switch.
-    pub primary: Option<SourceName>,
+    /// With several sources: where no majority of the voters answers for twice as long, the log is opened with those that
+    /// do, down to one. Only under a configuration with Automatic failover and an ack level below a majority. Processes on
+    /// two sides of a cut may then both write; the tail that loses ends in quarantine, or is replayed.
+    pub opens_minority: bool,
+    /// With several sources: the one that should be primary whenever it can, and those that should not.
+    pub primary: PrimaryWish,
     /// What the manifests say.
     pub config: DesiredConfig,
     /// Access, schemas and the like as opaque bytes, appended if they differ from the log's; `None` = leave as it is.
@@ -46,6 +56,28 @@ impl StoreOptions {
         std::iter::once(first).chain(others.iter().cloned()).collect()
     }
 
+    /// Whether the process begins with the duties of several sources.
+    pub(crate) fn has_duties(&self) -> bool {
+        match self.duties {
+            Duties::Own | Duties::Shown(_) => self.may_open,
+            Duties::OnceFree(_) => self.has_waited,
+        }
+    }
+
+    /// Voters and learners.
+    pub(crate) fn members(&self) -> (Vec<Member>, Vec<Member>) {
+        let members = self.replicas().iter().map(Replica::member).collect::<Vec<_>>();
+        members.into_iter().partition(|member| !self.learners.contains(&member.name))
+    }
+
+    /// How long a step of opening may take. One that waits for all sources waits until one that is away counts no more.
+    pub(crate) fn longest_opening(&self) -> Duration {
+        match self.config.acks {
+            Acks::All if !self.others.is_empty() => self.ack_timeout + self.failover_after * 2,
+            _ => self.ack_timeout,
+        }
+    }
+
     /// Options with the defaults: 5 s for an append, 4 MiB of recent events, opens terms.
     pub fn new(
         name: impl Into<String>,
@@ -59,8 +91,12 @@ impl StoreOptions {
             source,
             identity,
             others: Vec::new(),
+            learners: Vec::new(),
+            duties: Duties::Own,
+            has_waited: false,
             failover_after: Duration::from_secs(2),
-            primary: None,
+            opens_minority: false,
+            primary: PrimaryWish::default(),
             config: DesiredConfig::default(),
             policy: None,
             limits: Limits::default(),
@@ -70,6 +106,15 @@ impl StoreOptions {
             recent_bytes: 4 << 20,
         }
     }
+}
+
+/// Which source should be primary. Nothing is lost by a switch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrimaryWish {
+    /// This one, whenever it can; `None` = any.
+    pub wanted: Option<SourceName>,
+    /// Not these, as long as another voter can: they are under maintenance, or about to leave.
+    pub avoided: BTreeSet<SourceName>,
 }
 
 /// The replication configuration that the manifests ask for.

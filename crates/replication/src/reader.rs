@@ -6,7 +6,7 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use polylog_log::{
     CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity, LogPage, Position, ReadCategory,
-    ReadLog, ReadStream, Source, SourceName, StreamPage,
+    ReadLog, ReadStream, Select, Selected, Source, SourceName, StreamPage, Tallied, Tally,
 };
 
 pub(crate) use capped::Capped;
@@ -23,6 +23,14 @@ impl Reader {
         match self {
             Reader::One(source) => source.head().await,
             Reader::Many(capped) => capped.head(),
+        }
+    }
+
+    /// The head as this source alone would show it; `None` = any.
+    pub(crate) async fn head_of(&self, only: Option<&SourceName>) -> Result<Head, Failure> {
+        match self {
+            Reader::One(source) => source.head().await,
+            Reader::Many(capped) => capped.head_of(only),
         }
     }
 
@@ -56,6 +64,24 @@ impl Reader {
         match self {
             Reader::One(source) => source.read_category(read).await,
             Reader::Many(capped) => capped.read_category(only, read).await,
+        }
+    }
+
+    pub(crate) async fn select(
+        &self,
+        only: Option<&SourceName>,
+        select: Select,
+    ) -> Result<Selected, Failure> {
+        match self {
+            Reader::One(source) => source.select(select).await,
+            Reader::Many(capped) => capped.select(only, select).await,
+        }
+    }
+
+    pub(crate) async fn tally(&self, only: Option<&SourceName>, tally: Tally) -> Result<Tallied, Failure> {
+        match self {
+            Reader::One(source) => source.tally(tally).await,
+            Reader::Many(capped) => capped.tally(only, tally).await,
         }
     }
 

@@ -26,8 +26,10 @@ pub(crate) struct Shared {
     pub(crate) source_name: SourceName,
     pub(crate) reader: Reader,
     pub(crate) identity: Identity,
-    /// The voters of the log: the sources of the manifest.
+    /// The voters of the log, as the manifest says.
     pub(crate) voters: Vec<Member>,
+    /// Those that only follow.
+    pub(crate) learners: Vec<Member>,
     pub(crate) limits: Limits,
     pub(crate) writer: Writer,
     pub(crate) heads: Arc<Heads>,
@@ -52,6 +54,7 @@ impl Shared {
         reader: Reader,
         identity: Identity,
         voters: Vec<Member>,
+        learners: Vec<Member>,
         limits: Limits,
         writer: Writer,
         heads: Arc<Heads>,
@@ -63,6 +66,7 @@ impl Shared {
             reader,
             identity,
             voters,
+            learners,
             limits,
             writer,
             heads,

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use polylog_log::{Config, Failure, Head, Identity, Point, Position, SourceName, Term};
+use polylog_log::{Config, Failure, Head, Identity, Member, Point, Position, SourceName, Term};
 
 use crate::{
     Sent,
@@ -109,7 +109,12 @@ impl Shared {
             let Replicated { seen, failure, lag } = replicated;
             let position = seen.head.as_ref().map_or(Position::ZERO, |head| head.tail.position);
             let is_primary = primary.as_ref() == Some(&seen.name);
-            let is_voter = head.config.config.voters.iter().any(|voter| voter.name == seen.name);
+            // of this name the log may count another database
+            let is_this = |voter: &Member| {
+                let of = (voter.database, voter.incarnation);
+                voter.name == seen.name && of == (seen.identity.database, seen.identity.incarnation)
+            };
+            let is_voter = head.config.config.voters.iter().any(is_this);
             let state = match failure {
                 _ if seen.went_back => {
                     let told = "it went back: a backup was put back, or writes were lost; it does not count any more";

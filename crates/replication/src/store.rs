@@ -18,12 +18,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     AppendError, DesiredConfig, EventRead, FollowOptions, Follower, InvalidCommit, LogQuery, LogRead,
-    LogReader, OpenError, ReadError, ReadOptions, Start, StoreOptions, StoreStatus, StreamHeadRead,
-    StreamQuery, StreamRead,
+    LogReader, OpenError, PrimaryWish, ReadError, ReadOptions, Search, Start, StoreOptions, StoreStatus,
+    StreamHeadRead, StreamQuery, StreamRead, TokenPoint,
     configure::Put,
     opening::{opened_many, opened_one},
     shared::Shared,
     tail,
+    writer::Writer,
 };
 
 /// An hour in microseconds: far beyond what a caller waits, and safe to add to any time.
@@ -66,7 +67,7 @@ impl Store {
     /// Opens a provisioned log: follows the term that is open, or opens one if it may, and brings `$config` and
     /// `$policy` to what the options say. A source that does not answer is an error, not a wait: try again.
     pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
-        options.config.check(1 + options.others.len())?;
+        options.config.check(options.members().0.len())?;
         let tasks = TaskTracker::new();
         let opened = match options.others.is_empty() {
             true => opened_one(&options, &tasks).await?,
@@ -77,12 +78,14 @@ impl Store {
         // From here on an early return ends the tasks.
         let inner = Inner { shared, ack_timeout: AtomicU64::new(micros(options.ack_timeout)), tasks };
         let store = Self { inner: Arc::new(inner) };
+        let longest = options.longest_opening();
+        let deadline = || tokio::time::Instant::now().into_std() + longest;
         if options.may_open {
-            store.set_config(&options.config).await?;
+            store.inner.shared.set_config(&options.config, deadline()).await?;
         }
         let failed = |error| OpenError::Configure { what: "$policy", error: Box::new(error) };
         match options.policy.filter(|_| options.may_open) {
-            Some(policy) => store.set_policy(policy).await.map_err(failed)?,
+            Some(policy) => store.inner.shared.set_policy(policy, deadline()).await.map_err(failed)?,
             None => {
                 let (version, policy) = store.inner.shared.read_policy().await?;
                 store.inner.shared.publish_policy(version, policy);
@@ -135,6 +138,21 @@ impl Store {
     /// From now on no append takes longer than this, whatever its caller's deadline; an hour at most.
     pub fn set_ack_timeout(&self, longest: Duration) {
         self.inner.ack_timeout.store(micros(longest), Ordering::Relaxed);
+    }
+
+    /// With several sources: which one should be primary, if this process has duties.
+    pub async fn want_primary(&self, wish: PrimaryWish) {
+        if let Writer::Many(handle) = &self.inner.shared.writer {
+            handle.want_primary(wish).await;
+        }
+    }
+
+    /// With several sources: from now on another primary is elected after this long without a sign of life, and, if
+    /// `opens_minority`, the log opened with whatever voters answer (see [`StoreOptions::opens_minority`]).
+    pub async fn set_failover(&self, after: Duration, opens_minority: bool) {
+        if let Writer::Many(handle) = &self.inner.shared.writer {
+            handle.set_failover(after, opens_minority).await;
+        }
     }
 
     /// The version of the configuration in force, and whether it is `config`.
@@ -241,6 +259,11 @@ impl Store {
         LogReader::new(self.inner.shared.clone(), query, options).await
     }
 
+    /// Begins a search of the log as far as it may be shown now, or up to `to`, where an earlier page of the search ended.
+    pub async fn search(&self, to: Option<TokenPoint>, options: &ReadOptions) -> Result<Search, ReadError> {
+        Search::new(self.inner.shared.clone(), to, options).await
+    }
+
     /// A follower of the log. It ends with the store.
     pub async fn follow(&self, start: Start, options: FollowOptions) -> Result<Follower, ReadError> {
         Follower::new(self.inner.shared.clone(), start, options).await
@@ -255,6 +278,7 @@ impl Store {
     pub async fn drain(&self) {
         self.inner.shared.writer.drain();
         self.inner.shared.stop.cancel();
+        self.inner.shared.writer.drained().await;
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
     }

@@ -19,6 +19,14 @@ impl Writer {
         }
     }
 
+    /// Returns once everything that was taken is answered. With one source its task ends then.
+    pub(crate) async fn drained(&self) {
+        match self {
+            Writer::One(_) => {}
+            Writer::Many(handle) => handle.drained().await,
+        }
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         match self {
             Writer::One(queue) => queue.is_draining(),

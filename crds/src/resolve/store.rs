@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Access, EventSchemas, ResolvedLimits, ResolvedStrategy, ResolvedValidation};
 use crate::event_store::{
     Adopt, ApprovedClass, Connection, Engine, EnrichWith, EventIndex, EventStore, EventStoreSpec, LogLevel,
-    Mysql, Postgres, ProvisioningMode, Source, SourceRole, SourceState,
+    Mongodb, Mysql, Postgres, ProvisioningMode, Source, SourceRole, SourceState,
 };
 use crate::manifests::{Manifests, ObjectKey};
 use crate::values::{Duration, JsonPointer, NamespaceName, ObjectName, Region, SourceName};
@@ -59,6 +59,9 @@ pub struct ResolvedSource {
     pub postgres: Option<Postgres>,
     /// What MariaDB needs to know, if that is its engine.
     pub mysql: Option<Mysql>,
+    /// What MongoDB needs to know, if that is its engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mongodb: Option<Mongodb>,
     /// Whether it is a part of the log. False: it is shown as Unprovisioned, because this version keeps fewer copies.
     pub provisioned: bool,
 }
@@ -151,6 +154,7 @@ impl ResolvedStore {
                 provisioning_connection: source.provisioning_connection.clone(),
                 postgres: source.postgres.clone(),
                 mysql: source.mysql.clone(),
+                mongodb: source.mongodb.clone(),
                 provisioned: provisioned.contains(&source.name),
             })
         });
@@ -191,13 +195,18 @@ impl ResolvedStore {
         }
     }
 
-    /// The source that becomes the first primary: the first voter in the order of the strategy.
+    /// The source that becomes the first primary: the first voter in the order of the strategy that takes part in
+    /// everything, else the first one that stays.
     pub fn first_primary(&self) -> Option<&ResolvedSource> {
         let voter = |name: &SourceName| {
             let source = self.sources.iter().find(|source| source.name == *name);
             source.filter(|source| source.role == SourceRole::Voter && source.provisioned)
         };
-        self.strategy.order.iter().find_map(voter)
+        let voters = || self.strategy.order.iter().filter_map(voter);
+        let in_state = |state| voters().find(|source| source.state == state);
+        in_state(SourceState::Active)
+            .or_else(|| in_state(SourceState::Maintenance))
+            .or_else(|| voters().next())
     }
 }
 
@@ -212,9 +221,12 @@ pub(crate) fn source_names(spec: &EventStoreSpec) -> Vec<SourceName> {
     spec.sources.iter().map(|source| source.name.clone()).collect()
 }
 
-/// How many voters a store declares.
+/// How many voters a store declares, without those that are about to be removed.
 pub(crate) fn voter_count(spec: &EventStoreSpec) -> usize {
-    spec.sources.iter().filter(|source| source.effective_role() == SourceRole::Voter).count()
+    let stays = |source: &&Source| {
+        source.effective_role() == SourceRole::Voter && source.state != Some(SourceState::Draining)
+    };
+    spec.sources.iter().filter(stays).count()
 }
 
 /// The sources that are part of the log when it keeps at most `voters` copies: the first voters in `order`.

@@ -31,6 +31,17 @@ impl TargetEngine {
             _ => None,
         }
     }
+
+    /// The engine of a server; none for a file.
+    pub fn of_server(self) -> Option<Engine> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(Engine::Postgres),
+            Self::Mysql => Some(Engine::Mysql),
+            Self::Mongodb => Some(Engine::Mongodb),
+            Self::Elasticsearch => Some(Engine::Elasticsearch),
+        }
+    }
 }
 
 impl From<Engine> for TargetEngine {
@@ -141,7 +152,7 @@ impl Capabilities {
     /// What `polylog dev` of this version can do.
     pub const DEV: Self = Self {
         program: "polylog dev",
-        engines: &[TargetEngine::Sqlite, TargetEngine::Postgres, TargetEngine::Mysql],
+        engines: &[TargetEngine::Sqlite, TargetEngine::Postgres, TargetEngine::Mysql, TargetEngine::Mongodb],
         default_engine: Some(TargetEngine::Sqlite),
         voters: 9,
         lanes: 1,
@@ -154,6 +165,7 @@ impl Capabilities {
                 Feature::ApproveSlowSteps,
                 Support::NoEffect("polylog dev carries out Slow steps too without asking"),
             ),
+            (Feature::BestEffort, Support::Works),
             (Feature::DeleteData, Support::NoEffect("polylog dev deletes no data; remove its folder")),
             (
                 Feature::GatewayDelivery,
@@ -164,6 +176,7 @@ impl Capabilities {
             (Feature::PodEnrichment, Support::NoEffect("there is no pod in polylog dev; nothing is added")),
             (Feature::PlannedSwitch, Support::Works),
             (Feature::ReadLocally, Support::NoEffect("reads go to the primary while it answers")),
+            (Feature::ReplayIfClean, Support::Works),
             (
                 Feature::SidecarSettings,
                 Support::NoEffect(
@@ -171,6 +184,7 @@ impl Capabilities {
                      drains for up to 9s",
                 ),
             ),
+            (Feature::SourceStates, Support::Works),
             (
                 Feature::UnreplicatedBytes,
                 Support::NoEffect("this version counts events, and not their bytes"),
@@ -195,9 +209,9 @@ impl Capabilities {
     /// What the operator of this version can do, for the gateway that it starts too.
     pub const OPERATOR: Self = Self {
         program: "the operator",
-        engines: &[TargetEngine::Postgres, TargetEngine::Mysql],
+        engines: &[TargetEngine::Postgres, TargetEngine::Mysql, TargetEngine::Mongodb],
         default_engine: None,
-        voters: 1,
+        voters: 9,
         lanes: 1,
         features: &[IN_A_CLUSTER, &[(Feature::DeleteData, Support::Works)]],
     };
@@ -217,12 +231,16 @@ const IN_A_CLUSTER: Features = &[
     (Feature::AdoptNever, Support::Works),
     (Feature::ApproveEveryStep, Support::Works),
     (Feature::ApproveSlowSteps, Support::Works),
+    (Feature::BestEffort, Support::Works),
     (Feature::GatewayDelivery, Support::Works),
     (Feature::GatewayTls, Support::Works),
     (Feature::PlanWithoutApplying, Support::Works),
     (Feature::PodEnrichment, Support::Works),
-    (Feature::ReadLocally, Support::NoEffect("there is one source to read from")),
+    (Feature::PlannedSwitch, Support::Works),
+    (Feature::ReadLocally, Support::NoEffect("reads go to the primary while it answers")),
+    (Feature::ReplayIfClean, Support::Works),
     (Feature::SidecarSettings, Support::Works),
+    (Feature::SourceStates, Support::Works),
     (Feature::Suspend, Support::Works),
-    (Feature::UnreplicatedBytes, Support::NoEffect("with one copy nothing waits for replication")),
+    (Feature::UnreplicatedBytes, Support::NoEffect("this version counts events, and not their bytes")),
 ];

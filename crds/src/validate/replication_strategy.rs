@@ -4,7 +4,7 @@ use super::at;
 use super::capabilities::{Capabilities, Feature, Support};
 use super::expressions;
 use super::finding::{About, Finding, FindingCode, Kind};
-use crate::event_store::EventStoreSpec;
+use crate::event_store::{EventStoreSpec, SourceRole, SourceState};
 use crate::manifests::{Manifests, ObjectKey};
 use crate::replication_strategy::{
     Divergence, FailoverMode, ReadPreference, ReplicationStrategySpec, StrategyType,
@@ -115,6 +115,17 @@ fn check_placement(
     about: &mut About<'_>,
 ) {
     let provisioned = provisioned(&store.sources, &strategy.order, capabilities.voters);
+    let has_voters = store.sources.iter().any(|source| source.effective_role() == SourceRole::Voter);
+    if has_voters && voter_count(store) == 0 {
+        let message = "every voter is Draining: nobody would keep the log; let one be Active";
+        about.refuse(at(["sources"]), FindingCode::InvalidValue, message);
+    }
+    let wanted = store.sources.iter().find(|source| Some(&source.name) == store.primary.as_ref());
+    if let Some(state) = wanted.and_then(|source| source.state).filter(|state| *state != SourceState::Active)
+    {
+        let message = format!("its state is {state:?}: it cannot be the primary; name another, or none");
+        about.refuse(at(["primary"]), FindingCode::InvalidValue, message);
+    }
     for (index, source) in store.sources.iter().enumerate() {
         if !provisioned.contains(&source.name) {
             let path = at(["sources"]).item(index);

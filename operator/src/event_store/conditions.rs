@@ -4,7 +4,9 @@ use polylog_crds::{Condition, ConditionStatus, event_store::ProvisioningMode};
 
 use super::{
     gateway::Seen,
-    provision::Progress,
+    membership::{Follows, Membership},
+    provision::{Progress, SourceProgress},
+    refusal::Refusal,
     status::{Facts, Judged, approval_message, mode},
     validate::shortened,
 };
@@ -30,20 +32,22 @@ fn told(
 const TRUE: ConditionStatus = ConditionStatus::True;
 const FALSE: ConditionStatus = ConditionStatus::False;
 const UNKNOWN: ConditionStatus = ConditionStatus::Unknown;
+const JOINING: &str = "SourcesJoining";
 const NOT_IN_THIS_VERSION: &str = "NotInThisVersion";
 
 /// All conditions, each with the time since when its status holds.
 pub(crate) fn conditions(facts: &Facts<'_>, previous: Vec<Condition>) -> Vec<Condition> {
     let (valid, provisioned, credentials) = (valid(facts), provisioned(facts, &previous), credentials(facts));
     let (approval, available) = (approval(facts), available(facts));
-    let ready = ready(facts, &[&valid, &provisioned, &approval], &available);
+    let replicating = replicating(facts);
+    let ready = ready(facts, &[&valid, &provisioned, &approval, &replicating], &available);
     let told = [
         ready,
         available,
         valid,
         provisioned,
-        told("Replicating", UNKNOWN, NOT_IN_THIS_VERSION, "this version keeps one copy"),
-        told("Consistent", UNKNOWN, NOT_IN_THIS_VERSION, "with one copy there is nothing to compare"),
+        replicating,
+        told("Consistent", UNKNOWN, NOT_IN_THIS_VERSION, "this version compares no copies"),
         approval,
         sidecars(facts),
         credentials,
@@ -96,7 +100,15 @@ fn provisioned(facts: &Facts<'_>, previous: &[Condition]) -> Told {
             let message = "somebody else provisions, and the operator may not read the credentials";
             told(TYPE, UNKNOWN, "External", message)
         }
-        Judged::Looked(_, progress) if progress.waiting.is_empty() => told(TYPE, TRUE, "UpToDate", ""),
+        Judged::Looked(_, progress) if progress.waiting.is_empty() => {
+            // one that does not answer comes back by itself
+            let needs_somebody = |one: &SourceProgress| one.failure.as_ref().is_some_and(Refusal::is_invalid);
+            let told_of = progress.sources.iter().find(|one| needs_somebody(one) || is_new(facts, one));
+            match told_of.and_then(|one| one.failure.as_ref()) {
+                Some(failure) => told(TYPE, FALSE, failure.reason.to_string(), failure.message.as_str()),
+                None => told(TYPE, TRUE, "UpToDate", ""),
+            }
+        }
         Judged::Looked(_, progress) => match mode(facts) {
             Some(ProvisioningMode::External) => {
                 let message = format!("somebody else provisions; {}", missing(facts, progress));
@@ -139,14 +151,80 @@ fn available(facts: &Facts<'_>) -> Told {
     const TYPE: &str = "Available";
     match facts.gateway {
         Seen::Nothing(why) => told(TYPE, UNKNOWN, "GatewayUnreachable", why.as_str()),
-        Seen::Answered { is_open: true, sources, .. } if sources.values().all(|is_up| *is_up) => {
-            told(TYPE, TRUE, "Serving", "")
-        }
-        Seen::Answered { is_open: true, .. } => {
-            told(TYPE, FALSE, "SourceDown", "the gateway gets no answer from the primary")
+        Seen::Answered { is_open: true, sources, .. } => {
+            let votes = |name: &str| {
+                let members = facts.known().map(|known| known.members.as_slice()).unwrap_or_default();
+                members.iter().all(|member| member.source != name || member.follows.is_none())
+            };
+            // the log says it, where somebody has read it
+            let voters =
+                || sources.iter().filter(|(name, source)| source.votes.unwrap_or_else(|| votes(name)));
+            let up = voters().filter(|(_, source)| source.is_up).count();
+            match (voters().count(), up) {
+                // what was not measured yet is not down
+                (0, _) => told(TYPE, TRUE, "Serving", ""),
+                (all, up) if up * 2 > all => told(TYPE, TRUE, "Serving", ""),
+                (1, _) => told(TYPE, FALSE, "SourceDown", "the gateway gets no answer from the primary"),
+                _ => told(
+                    TYPE,
+                    FALSE,
+                    "SourceDown",
+                    "the gateway gets no answer from a majority of the voters",
+                ),
+            }
         }
         Seen::Answered { is_open: false, .. } => {
             told(TYPE, FALSE, "NotOpen", "the gateway has not opened the log; its log says why")
+        }
+    }
+}
+
+/// Whether a database was never seen to hold the log.
+fn is_new(facts: &Facts<'_>, source: &SourceProgress) -> bool {
+    let before = facts.previous.and_then(|previous| previous.sources.as_ref());
+    let mut before = before.into_iter().flatten();
+    let was_there =
+        before.any(|before| before.name.as_str() == source.source && before.database_id.is_some());
+    source.identity.is_none() && (source.failure.is_none() || !was_there)
+}
+
+/// Whether every source that the manifest names has what the log has.
+fn replicating(facts: &Facts<'_>) -> Told {
+    const TYPE: &str = "Replicating";
+    let Some(known) = facts.known() else { return told(TYPE, UNKNOWN, "NotTried", "") };
+    if known.members.is_empty() {
+        return told(TYPE, UNKNOWN, "OneSource", "one source holds the log alone");
+    }
+    let names = |is: &dyn Fn(&Membership) -> bool| {
+        let members = known.members.iter().filter(|member| is(member));
+        members.map(|member| member.source.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let following = names(&|member| member.follows == Some(Follows::NotYet));
+    if !following.is_empty() {
+        let pods = facts.pods;
+        let behind = pods.restart_needed.max(pods.outdated);
+        let message = format!("{following}: filled, and votes once {behind} older pods were restarted");
+        return told(TYPE, FALSE, JOINING, message);
+    }
+    let looked = facts.progress().map(|progress| progress.sources.as_slice()).unwrap_or_default();
+    let missing = names(&|member| looked.iter().any(|one| one.source == member.source && is_new(facts, one)));
+    if !missing.is_empty() {
+        return told(TYPE, FALSE, JOINING, format!("{missing}: not provisioned yet"));
+    }
+    match facts.gateway {
+        Seen::Nothing(why) => told(TYPE, UNKNOWN, "GatewayUnreachable", why.as_str()),
+        Seen::Answered { is_open: false, .. } => {
+            told(TYPE, FALSE, "NotOpen", "the gateway has not opened the log")
+        }
+        Seen::Answered { .. } => {
+            let seen = |member: &Membership| facts.gateway.source(&member.source);
+            let down = names(&|member| seen(member).is_some_and(|source| !source.is_up));
+            let behind = names(&|member| seen(member).is_none_or(|source| source.lag_events != Some(0)));
+            match (down.is_empty(), behind.is_empty()) {
+                (false, _) => told(TYPE, FALSE, "SourceDown", format!("{down}: no answer")),
+                (true, false) => told(TYPE, TRUE, "Lagging", format!("{behind}: behind")),
+                (true, true) => told(TYPE, TRUE, "InSync", ""),
+            }
         }
     }
 }
@@ -156,6 +234,8 @@ fn ready(facts: &Facts<'_>, before: &[&Told], available: &Told) -> Told {
     const TYPE: &str = "Ready";
     let obstacle = before.iter().find(|condition| match condition.type_ {
         "ApprovalRequired" => condition.status == TRUE,
+        // the others go on without one that is away
+        "Replicating" => condition.reason == JOINING,
         _ => condition.status == FALSE,
     });
     if let Some(obstacle) = obstacle {

@@ -17,6 +17,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// More is no answer of a gateway.
 const MOST_BYTES: usize = 1024 * 1024;
 
+/// What it sees of a source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SeenSource {
+    /// Whether it answers.
+    pub(crate) is_up: bool,
+    /// Events and seconds that it is behind, where there are several.
+    pub(crate) lag_events: Option<u64>,
+    pub(crate) lag_seconds: Option<u64>,
+    /// Whether the log counts it as a voter, where there are several.
+    pub(crate) votes: Option<bool>,
+}
+
 /// What was seen of a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
@@ -28,8 +40,9 @@ pub(crate) enum Seen {
         is_open: bool,
         /// End of the log.
         position: Option<u64>,
-        /// Whether each source answers.
-        sources: BTreeMap<String, bool>,
+        sources: BTreeMap<String, SeenSource>,
+        /// The source that is primary, where there are several.
+        primary: Option<String>,
     },
 }
 
@@ -41,7 +54,7 @@ impl Seen {
         }
     }
 
-    pub(crate) fn is_up(&self, source: &str) -> Option<bool> {
+    pub(crate) fn source(&self, source: &str) -> Option<SeenSource> {
         match self {
             Seen::Nothing(_) => None,
             Seen::Answered { sources, .. } => sources.get(source).copied(),
@@ -94,7 +107,8 @@ impl Gateways {
 /// The lines about this store.
 fn read(text: &str, store: &str) -> Seen {
     let label = format!("store=\"{store}\"");
-    let (mut is_open, mut position, mut sources) = (false, None, BTreeMap::new());
+    let (mut is_open, mut position, mut primary) = (false, None, None);
+    let mut sources: BTreeMap<String, SeenSource> = BTreeMap::new();
     for line in text.lines() {
         let Some((name, rest)) = line.split_once('{') else { continue };
         let Some((labels, value)) = rest.split_once("} ") else { continue };
@@ -104,16 +118,23 @@ fn read(text: &str, store: &str) -> Seen {
         match name {
             "polylog_store_open" => is_open = value.trim() == "1",
             "polylog_position" => position = value.trim().parse().ok(),
-            "polylog_source_up" => {
-                let source = labels.split(',').find_map(|label| label.strip_prefix("source=\""));
-                if let Some(source) = source.and_then(|source| source.strip_suffix('"')) {
-                    sources.insert(source.to_owned(), value.trim() == "1");
-                }
-            }
+            _ => {}
+        }
+        let source = labels.split(',').find_map(|label| label.strip_prefix("source=\""));
+        let Some(source) = source.and_then(|source| source.strip_suffix('"')) else { continue };
+        let mut seen =
+            |change: &dyn Fn(&mut SeenSource)| change(sources.entry(source.to_owned()).or_default());
+        let seconds = |value: &str| value.trim().parse::<f64>().ok().map(|seconds| seconds as u64);
+        match name {
+            "polylog_source_up" => seen(&|seen| seen.is_up = value.trim() == "1"),
+            "polylog_source_primary" if value.trim() == "1" => primary = Some(source.to_owned()),
+            "polylog_source_votes" => seen(&|seen| seen.votes = Some(value.trim() == "1")),
+            "polylog_replication_lag_events" => seen(&|seen| seen.lag_events = value.trim().parse().ok()),
+            "polylog_replication_lag_seconds" => seen(&|seen| seen.lag_seconds = seconds(value)),
             _ => {}
         }
     }
-    Seen::Answered { is_open, position, sources }
+    Seen::Answered { is_open, position, sources, primary }
 }
 
 #[cfg(test)]
@@ -127,11 +148,24 @@ mod tests {
                     polylog_position{store=\"payments\"} 184211\n\
                     polylog_source_up{store=\"payments\",source=\"ledger\"} 0\n\
                     polylog_build_info{version=\"1\"} 1\n";
-        let sources = BTreeMap::from([("ledger".to_owned(), false)]);
-        let expected = Seen::Answered { is_open: true, position: Some(184_211), sources };
+        let sources = BTreeMap::from([("ledger".to_owned(), SeenSource::default())]);
+        let expected = Seen::Answered { is_open: true, position: Some(184_211), sources, primary: None };
         assert_eq!(read(text, "payments"), expected);
-        assert_eq!(expected.is_up("ledger"), Some(false));
-        let nothing = Seen::Answered { is_open: false, position: None, sources: BTreeMap::new() };
+        let text = format!(
+            "{text}polylog_source_up{{store=\"payments\",source=\"mirror\"}} 1\n\
+             polylog_replication_lag_events{{store=\"payments\",source=\"mirror\"}} 12\n\
+             polylog_replication_lag_seconds{{store=\"payments\",source=\"mirror\"}} 3.7\n\
+             polylog_source_primary{{store=\"payments\",source=\"ledger\"}} 0\n\
+             polylog_source_primary{{store=\"payments\",source=\"mirror\"}} 1\n\
+             polylog_source_votes{{store=\"payments\",source=\"mirror\"}} 0\n"
+        );
+        let seen = read(&text, "payments");
+        let mirror =
+            SeenSource { is_up: true, lag_events: Some(12), lag_seconds: Some(3), votes: Some(false) };
+        assert_eq!(seen.source("mirror"), Some(mirror));
+        assert!(matches!(seen, Seen::Answered { primary: Some(primary), .. } if primary == "mirror"));
+        let nothing =
+            Seen::Answered { is_open: false, position: None, sources: BTreeMap::new(), primary: None };
         assert_eq!(read("", "payments"), nothing);
     }
 }

@@ -1,15 +1,20 @@
 //! One whole look at a store: what it refers to, whether it can be, what its databases hold, and what it needs.
 
+use std::collections::BTreeMap;
+
 use kube::{Resource, runtime::reflector::Store};
 use polylog_crds::{EventStore, ReplicationStrategy, manifests::ObjectKey};
-use polylog_log::LogId;
+use polylog_log::{Identity, LogId};
 
 use super::{
     EventStores, Guarded,
     build::{Built, Kind, Owner, Wanted, build, plan_map},
     dereference::{DereferenceError, Reader},
-    finalizer, namespaced,
-    provision::{Approvals, Provisioning, new_log},
+    finalizer,
+    joining::{Newcomers, new_log},
+    membership::{Before, check_kept, memberships},
+    namespaced,
+    provision::{Approvals, Provisioning},
     reconcile::ReconcileError,
     refusal::Refusal,
     status::{Judged, Known},
@@ -42,6 +47,9 @@ impl EventStores {
         key: &ObjectKey,
         store: &EventStore,
         known: Option<LogId>,
+        before: &Before,
+        newcomers: &Newcomers,
+        seen: &mut BTreeMap<String, Identity>,
     ) -> Result<Look, ReconcileError> {
         let strategy = self.strategy(key, store).await?;
         let strategy_generation = strategy.as_ref().and_then(|strategy| strategy.metadata.generation);
@@ -55,6 +63,9 @@ impl EventStores {
             Ok(validated) => validated,
             Err(refusal) => return Ok(Look::refused(refusal)),
         };
+        if let Err(refusal) = check_kept(&resolved, before) {
+            return Ok(Look::refused(refusal));
+        }
         if finalizer::is_wanted(store) {
             // before anything of it is written that would be left behind
             self.finalize(key, store.meta(), true).await?;
@@ -76,6 +87,8 @@ impl EventStores {
                 manifests: &found.manifests,
                 store: &resolved,
                 known,
+                provisioned: &before.provisioned,
+                newcomers,
                 approvals,
                 unsafe_durability: self.context.args.unsafe_durability,
                 others: &others,
@@ -83,6 +96,11 @@ impl EventStores {
             };
             provisioning.run().await.map(Some)
         };
+        if let Ok(Some(progress)) = &progress {
+            let there = progress.sources.iter();
+            seen.extend(there.filter_map(|one| Some((one.source.clone(), one.identity?))));
+        }
+        let members = memberships(&resolved, before, &self.pods_of(key), seen);
         let owner = Owner { key: key.clone(), uid };
         let (entrance, is_incomplete) = self.entrance(&owner, &store.spec, &found).await?;
         let strategy = strategy.as_ref().zip(store.spec.strategy_ref.as_ref());
@@ -92,6 +110,7 @@ impl EventStores {
             strategy: strategy.map(|(strategy, reference)| (&reference.name, &strategy.spec)),
             store: &resolved,
             log,
+            members: &members,
             schemas: found.schemas.as_ref().map(|(name, keys)| (name, keys.as_slice())),
             entrance: entrance.clone(),
             image: &self.context.args.sidecar_image,
@@ -111,7 +130,8 @@ impl EventStores {
                 let has_no_plan = plan.is_none();
                 objects.extend(plan);
                 let authorities = entrance.authorities.clone();
-                let known = Known { store: resolved, warnings, strategy_generation, authorities };
+                let members = members.clone();
+                let known = Known { store: resolved, warnings, strategy_generation, authorities, members };
                 let judged = match progress {
                     Some(progress) => Judged::Looked(known, progress),
                     None => Judged::Blind(known),

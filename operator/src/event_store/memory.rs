@@ -1,13 +1,16 @@
 //! What this process remembers of each store, so that a look at an unchanged one asks nobody anything.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 use polylog_crds::{event_store::EventStoreStatus, manifests::ObjectKey};
-use polylog_log::LogId;
+use polylog_log::{Identity, LogId};
 
-use super::{gateway::Seen, status::Judged};
+use super::{gateway::Seen, joining::Newcomers, status::Judged};
 
 /// How often a store is looked at.
 pub(crate) const EVERY: Duration = Duration::from_secs(30);
@@ -25,6 +28,8 @@ pub(crate) struct Inputs {
     pub(crate) uid: String,
     pub(crate) generation: Option<i64>,
     pub(crate) approval: Option<String>,
+    /// Whether sources that come may vote; only where they wait for it.
+    pub(crate) may_vote: bool,
 }
 
 /// What is remembered of a store.
@@ -43,6 +48,10 @@ pub(crate) struct Remembered {
     pub(crate) status: Option<(Instant, EventStoreStatus)>,
     /// The log that was found in a database.
     pub(crate) log: Option<LogId>,
+    /// What each database held when it was looked at last.
+    pub(crate) identities: BTreeMap<String, Identity>,
+    /// What databases become that come to the log.
+    pub(crate) newcomers: Arc<Newcomers>,
     /// It is to be asked whatever it said before.
     pub(crate) should_ask: bool,
     /// The plan whose waiting was told.
@@ -182,12 +191,14 @@ mod tests {
             waits.push(remembered.gateway_wait().as_secs());
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
-        let closed = Seen::Answered { is_open: false, position: None, sources: Default::default() };
+        let closed =
+            Seen::Answered { is_open: false, position: None, sources: Default::default(), primary: None };
         remembered.gateway_said(now, closed);
         assert_eq!(remembered.gateway_wait(), EVERY, "it answers, and has not opened the log");
         remembered.unopened = 0;
         assert_eq!(remembered.gateway_wait(), SHORTEST);
-        let open = Seen::Answered { is_open: true, position: None, sources: Default::default() };
+        let open =
+            Seen::Answered { is_open: true, position: None, sources: Default::default(), primary: None };
         remembered.gateway_said(now, open);
         assert_eq!((remembered.gateway_wait(), remembered.unopened), (EVERY, 0));
         assert!(!remembered.should_ask_gateway());
@@ -218,7 +229,12 @@ mod tests {
     #[test]
     fn a_look_is_due_when_something_changed_or_its_time_has_come() {
         let now = Instant::now();
-        let inputs = |generation| Inputs { uid: "1".into(), generation: Some(generation), approval: None };
+        let inputs = |generation| Inputs {
+            uid: "1".into(),
+            generation: Some(generation),
+            approval: None,
+            may_vote: false,
+        };
         let refusal = super::super::refusal::Refusal::new(super::super::refusal::Reason::Unreachable, "");
         let remembered = Remembered {
             inputs: Some(inputs(1)),

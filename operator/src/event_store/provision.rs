@@ -1,19 +1,23 @@
 //! Databases as the manifest says: look, plan, and carry out what is approved.
 
+use std::collections::BTreeSet;
+
 use polylog_crds::{
     event_store::{Adopt, ApprovedClass, ProvisioningMode},
     manifests::{Manifests, ObjectKey},
     resolve::{ResolvedSource, ResolvedStore},
 };
-use polylog_log::{Approval, DatabaseId, Identity, Incarnation, LogId, Plan, SourceName, Step, StepClass};
+use polylog_log::{Approval, Identity, LogId, Plan, SourceName, Step, StepClass};
 use polylog_sidecar::{
     config::declared_database,
     sources::{Planned, Provisioner, index_options},
 };
 use ring::digest::{Context, SHA256};
-use uuid::Uuid;
 
-use super::refusal::{Reason, Refusal};
+use super::{
+    joining::{Newcomers, first, new_log},
+    refusal::{Reason, Refusal},
+};
 
 /// What is to be done for one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,13 +91,23 @@ impl Approvals {
     }
 }
 
+/// How far a database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SourceProgress {
+    pub(crate) source: String,
+    /// What it holds, once it is there.
+    pub(crate) identity: Option<Identity>,
+    /// Why it cannot be used; only where others can.
+    pub(crate) failure: Option<Refusal>,
+}
+
 /// How far the databases of a store are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Progress {
     /// The log, once it is in a database.
     pub(crate) log: Option<LogId>,
-    /// The sources that were looked at, with the database's id, once it is there.
-    pub(crate) sources: Vec<(String, Option<DatabaseId>)>,
+    /// The sources of the log; those that could not be looked at come last.
+    pub(crate) sources: Vec<SourceProgress>,
     /// Steps that wait, with the plan's hash.
     pub(crate) waiting: StorePlan,
     /// How many steps were carried out just now.
@@ -109,6 +123,10 @@ pub(crate) struct Provisioning<'a> {
     pub(crate) store: &'a ResolvedStore,
     /// What `status` says, or what was found before.
     pub(crate) known: Option<LogId>,
+    /// Sources that hold the log, as `status` says.
+    pub(crate) provisioned: &'a BTreeSet<String>,
+    /// What databases become that come to it.
+    pub(crate) newcomers: &'a Newcomers,
     pub(crate) approvals: Approvals,
     pub(crate) unsafe_durability: bool,
     /// Logs of other stores, with their names.
@@ -117,48 +135,63 @@ pub(crate) struct Provisioning<'a> {
     pub(crate) may_write: &'a (dyn Fn() -> bool + Send + Sync),
 }
 
-/// The log that a new EventStore begins. Always the same for the same object: a process that ends in the middle is
-/// followed by one that makes the same plan, with the same hash.
-pub(crate) fn new_log(uid: &str) -> LogId {
-    LogId::new(derived(&["log", uid]))
+/// A database that answered.
+struct Found<'a> {
+    source: &'a ResolvedSource,
+    provisioner: Provisioner,
+    planned: Planned,
+    /// It held the log, and holds nothing now.
+    lost: Option<Refusal>,
 }
 
-fn fresh(uid: &str, source: &str) -> Identity {
-    Identity {
-        log: new_log(uid),
-        database: DatabaseId::new(derived(&["database", uid, source])),
-        incarnation: Incarnation::new(derived(&["incarnation", uid, source])),
-    }
-}
-
-fn derived(parts: &[&str]) -> Uuid {
-    let name: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
-    Uuid::new_v5(&Uuid::new_v5(&Uuid::NAMESPACE_DNS, b"polylog.dev"), name.as_bytes())
-}
+/// A source that could not be looked at, and why.
+type Failed<'a> = (&'a ResolvedSource, Refusal);
 
 impl Provisioning<'_> {
-    /// Looks at each database that belongs to the log, and carries out what is approved.
+    /// Looks at each database that belongs to the log, and carries out what is approved. Of several, those that cannot be
+    /// used hold up none of the others.
     pub(crate) async fn run(&self) -> Result<Progress, Refusal> {
-        let mut found = Vec::new();
-        for source in self.store.sources.iter().filter(|source| source.provisioned) {
+        let (mut found, mut failed): (Vec<Found<'_>>, Vec<Failed<'_>>) = (Vec::new(), Vec::new());
+        let sources: Vec<_> = self.store.sources.iter().filter(|source| source.provisioned).collect();
+        for source in &sources {
             let provisioner = self.provisioner(source)?;
-            let planned = self.look(&provisioner).await?;
-            found.push((source.name.as_str().to_owned(), provisioner, planned));
+            match self.look(&provisioner, self.known_in(source.name.as_str(), sources.len())).await {
+                Ok(planned) => found.push(Found { source, provisioner, planned, lost: None }),
+                Err(refusal) => failed.push((source, refusal)),
+            }
         }
-        let log = self.agreed(&found)?;
+        let log = self.agreed(&mut found, &mut failed)?;
+        if let (true, Some((_, refusal))) = (found.is_empty(), failed.first()) {
+            return Err(refusal.clone());
+        }
+        let is_held = found.iter().any(|one| one.planned.is_there);
+        // a log that is still to begin begins with all of its sources
+        let unusable = failed.iter().find(|(_, refusal)| refusal.is_invalid());
+        if let (None, false, Some((_, refusal))) = (self.known, is_held, unusable) {
+            return Err(refusal.clone());
+        }
+        // one that is away may hold the log
+        if is_held || !failed.is_empty() || self.known.is_some() {
+            self.join(log.unwrap_or_else(|| new_log(self.uid)), &mut found).await?;
+        }
+        if let Some(log) = log.filter(|_| is_held) {
+            self.join_anew(log, &mut found, &mut failed).await;
+        }
         let mut progress =
             Progress { log, sources: Vec::new(), waiting: StorePlan::default(), done: 0, approved: None };
         let plan = StorePlan {
             sources: found
                 .iter()
-                .map(|(source, provisioner, planned)| SourcePlan {
-                    source: source.clone(),
+                .map(|Found { source, provisioner, planned, .. }| SourcePlan {
+                    source: source.name.as_str().to_owned(),
                     place: provisioner.to_string(),
                     plan: planned.plan.clone(),
                 })
                 .collect(),
         };
-        for ((source, provisioner, planned), of_source) in found.into_iter().zip(&plan.sources) {
+        for (Found { source, provisioner, planned, lost }, of_source) in found.into_iter().zip(&plan.sources)
+        {
+            let source = source.name.as_str().to_owned();
             let approval = self.approvals.of(&plan, &planned.plan);
             let hash = planned.plan.hash();
             let is_approved = planned.plan.steps.iter().any(|step| approval.allows(step, &hash));
@@ -173,62 +206,136 @@ impl Provisioning<'_> {
                     while_applying: true,
                     ..Refusal::of_source(&provisioner.to_string(), &failure)
                 };
+                self.newcomers.used(&source);
                 let applied = provisioner.apply(&planned.plan, &approval).await.map_err(failed)?;
                 progress.done += applied.done.len();
                 progress.approved = self.approvals.hash.clone().filter(|hash| *hash == plan.hash());
                 // what is there is asked, not concluded
-                planned = self.look(&provisioner).await?;
+                planned = self.look(&provisioner, self.known_in(&source, sources.len())).await?;
                 waiting.plan = planned.plan.clone();
             }
-            let id = planned.is_there.then_some(planned.identity.database);
+            let identity = planned.is_there.then_some(planned.identity);
             progress.log = progress.log.or(planned.is_there.then_some(planned.identity.log));
-            progress.sources.push((source, id));
+            let failure = lost.filter(|_| !planned.is_there);
+            progress.sources.push(SourceProgress { source, identity, failure });
             progress.waiting.sources.push(waiting);
         }
+        let failed = failed.into_iter();
+        progress.sources.extend(failed.map(|(source, failure)| SourceProgress {
+            source: source.name.as_str().to_owned(),
+            identity: None,
+            failure: Some(failure),
+        }));
         Ok(progress)
     }
 
+    /// The log that a source must hold. One that comes to a log of several holds nothing yet.
+    fn known_in(&self, source: &str, sources: usize) -> Option<LogId> {
+        self.known.filter(|_| sources == 1 || self.provisioned.contains(source))
+    }
+
     pub(super) fn provisioner(&self, source: &ResolvedSource) -> Result<Provisioner, Refusal> {
+        let log = self.known.unwrap_or_else(|| new_log(self.uid));
+        self.provisioner_of(source, first(self.uid, source.name.as_str(), log))
+    }
+
+    /// The same where it is said what a database becomes that holds nothing.
+    fn provisioner_of(&self, source: &ResolvedSource, fresh: Identity) -> Result<Provisioner, Refusal> {
         let invalid = |error: polylog_sidecar::config::ConfigError| {
             Refusal::new(Reason::InvalidConnection, error.to_string())
         };
         let database = declared_database(self.manifests, self.store, source).map_err(invalid)?;
         let name = SourceName::recorded(source.name.as_str());
-        let fresh = fresh(self.uid, source.name.as_str());
         let indexes = index_options(self.store);
         Provisioner::new(&database, name, indexes, fresh, self.unsafe_durability).map_err(invalid)
     }
 
-    async fn look(&self, provisioner: &Provisioner) -> Result<Planned, Refusal> {
-        let planned = provisioner.plan(self.known).await;
+    /// What holds nothing, beside others that hold the log or may, comes to it as something that never was.
+    async fn join(&self, log: LogId, found: &mut [Found<'_>]) -> Result<(), Refusal> {
+        for one in found.iter_mut().filter(|one| !one.planned.is_there) {
+            let identity = self.newcomers.identity(one.source.name.as_str(), log);
+            one.provisioner = self.provisioner_of(one.source, identity)?;
+            one.planned = self.look(&one.provisioner, None).await?;
+        }
+        Ok(())
+    }
+
+    /// A source that held the log, and whose database is empty now, may join it anew, while others hold it: somebody has to
+    /// approve that, since the database may only be the wrong one.
+    async fn join_anew<'a>(&self, log: LogId, found: &mut Vec<Found<'a>>, failed: &mut Vec<Failed<'a>>) {
+        for (source, refusal) in std::mem::take(failed) {
+            let name = source.name.as_str();
+            let is_lost = refusal.reason == Reason::IdentityConflict && self.provisioned.contains(name);
+            let provisioner = self.provisioner_of(source, self.newcomers.identity(name, log)).ok();
+            let Some(provisioner) = provisioner.filter(|_| is_lost) else {
+                failed.push((source, refusal));
+                continue;
+            };
+            match self.look(&provisioner, None).await {
+                Ok(mut planned) if !planned.is_there => {
+                    for step in &mut planned.plan.steps {
+                        step.class = StepClass::Destructive;
+                    }
+                    let message = format!(
+                        "{provisioner} holds no log, and source {name} held one: have the database restored, or approve the                          plan that waits, by which it joins the log anew and is filled by the others"
+                    );
+                    let lost = Some(Refusal::new(Reason::IdentityConflict, message));
+                    found.push(Found { source, provisioner, planned, lost });
+                }
+                Ok(_) | Err(_) => failed.push((source, refusal)),
+            }
+        }
+    }
+
+    async fn look(&self, provisioner: &Provisioner, known: Option<LogId>) -> Result<Planned, Refusal> {
+        let planned = provisioner.plan(known).await;
         planned.map_err(|failure| Refusal::of_source(&provisioner.to_string(), &failure))
     }
 
-    /// The one log that all databases hold which hold any.
-    fn agreed(&self, found: &[(String, Provisioner, Planned)]) -> Result<Option<LogId>, Refusal> {
+    /// The one log that all databases hold which hold any. One that holds another than the one that is known has failed;
+    /// as long as none is known, nobody can tell which is the right one.
+    fn agreed<'a>(
+        &self,
+        found: &mut Vec<Found<'a>>,
+        failed: &mut Vec<Failed<'a>>,
+    ) -> Result<Option<LogId>, Refusal> {
         let mut log = self.known;
-        for (source, provisioner, planned) in found.iter().filter(|(_, _, planned)| planned.is_there) {
-            let there = planned.identity.log;
-            let conflict = |message: String| Err(Refusal::new(Reason::IdentityConflict, message));
-            if let Some(other) = (self.others)(there) {
-                return conflict(format!(
-                    "{provisioner} holds the log of EventStore {other}; nothing was changed: give each store a schema of \
-                     its own"
-                ));
+        for one in std::mem::take(found) {
+            match self.conflict(&one, log) {
+                Some(refusal) if self.known.is_some() => failed.push((one.source, refusal)),
+                Some(refusal) => return Err(refusal),
+                None => {
+                    log = log.or(one.planned.is_there.then_some(one.planned.identity.log));
+                    found.push(one);
+                }
             }
-            if log.is_some_and(|log| log != there) {
-                return conflict(format!("source {source} holds log {there}, and another one holds another"));
-            }
-            let is_adopted = self.known.is_none() && there != new_log(self.uid);
-            if is_adopted && self.store.adopt == Adopt::Never {
-                return conflict(format!(
-                    "{provisioner} holds log {there} already, and adopt is Never; nothing was changed: give an empty \
-                     schema, or adopt: IfIdentical"
-                ));
-            }
-            log = Some(there);
         }
         Ok(log)
+    }
+
+    /// Why a database cannot hold the store's log, as far as that is known.
+    fn conflict(&self, one: &Found<'_>, log: Option<LogId>) -> Option<Refusal> {
+        let Found { source, provisioner, planned, .. } = one;
+        let there = planned.identity.log;
+        let conflict = |message: String| Some(Refusal::new(Reason::IdentityConflict, message));
+        if !planned.is_there {
+            return None;
+        }
+        if let Some(other) = (self.others)(there) {
+            return conflict(format!(
+                "{provisioner} holds the log of EventStore {other}; nothing was changed: give each store a schema of its own"
+            ));
+        }
+        if let Some(log) = log.filter(|log| *log != there) {
+            return conflict(format!("source {} holds log {there}, and the store's is {log}", source.name));
+        }
+        let is_adopted = self.known.is_none() && there != new_log(self.uid);
+        if is_adopted && self.store.adopt == Adopt::Never {
+            return conflict(format!(
+                "{provisioner} holds log {there} already, and adopt is Never; nothing was changed: give an empty schema, or                  adopt: IfIdentical"
+            ));
+        }
+        None
     }
 }
 
@@ -288,14 +395,5 @@ mod tests {
         assert_ne!(both(&one, &other), both(&other, &one));
         assert_ne!(both(&one, &other), both(&one, &one));
         assert!(StorePlan { sources: vec![of("x", Plan::default())] }.is_empty());
-    }
-
-    #[test]
-    fn the_identity_of_a_new_store_is_always_the_same_and_another_for_each() {
-        assert_eq!(fresh("1", "ledger"), fresh("1", "ledger"));
-        assert_ne!(fresh("1", "ledger").database, fresh("1", "copy").database);
-        assert_eq!(fresh("1", "ledger").log, fresh("1", "copy").log);
-        assert_ne!(new_log("1"), new_log("2"));
-        assert_ne!(derived(&["ab", "c"]), derived(&["a", "bc"]));
     }
 }

@@ -13,6 +13,7 @@ use super::{
     key,
     look::approval,
     made,
+    membership::{Before, may_vote},
     memory::{EVERY, Inputs, Remembered, back_off, spread},
     refusal::{Reason, Refusal},
     status::Judged,
@@ -68,6 +69,9 @@ pub(super) async fn reconcile(
         uid: store.metadata.uid.clone().unwrap_or_default(),
         generation: store.metadata.generation,
         approval: approval(store),
+        // looked at again at once when the last of the pods that it waits for is gone
+        may_vote: remembered.judged.as_ref().is_some_and(Judged::has_followers)
+            && may_vote(&stores.pods_of(&key)),
     };
     if remembered.inputs.as_ref().is_some_and(|before| before.uid != inputs.uid) {
         // another object of the same name
@@ -101,8 +105,10 @@ impl EventStores {
         remembered: &mut Remembered,
     ) -> Result<(), ReconcileError> {
         let known = remembered.log.or_else(|| told_log(store));
-        let look = self.look(key, store, known).await?;
         let status = remembered.status.as_ref().map(|(_, status)| status).or(store.status.as_ref());
+        let before = Before::of(status);
+        let newcomers = remembered.newcomers.clone();
+        let look = self.look(key, store, known, &before, &newcomers, &mut remembered.identities).await?;
         let had_plan = status.and_then(|status| status.plan.as_ref()).is_some_and(|plan| plan.hash.is_some());
         self.apply(key, &look, had_plan).await?;
         let share = rand::random();

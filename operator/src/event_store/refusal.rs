@@ -108,11 +108,11 @@ impl Reason {
     fn next_step(self) -> &'static str {
         match self {
             Reason::IdentityConflict => {
-                "nothing was changed; give the store a schema of its own (in MariaDB a database or a tablePrefix), or the \
+                "nothing was changed; give the store a schema of its own (elsewhere a database or a prefix), or the \
                  database that holds its log"
             }
             Reason::ForeignTable => {
-                "nothing was changed; give the log a schema of its own (in MariaDB a database or a tablePrefix)"
+                "nothing was changed; give the log a schema of its own (elsewhere a database or a prefix)"
             }
             Reason::Unauthorized => "correct the user or the password in the Secret",
             Reason::InsufficientRights => {

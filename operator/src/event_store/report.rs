@@ -118,7 +118,7 @@ impl EventStores {
     }
 
     /// The pods of a store. What would be mounted into one of them now is what the webhook would say.
-    fn pods_of(&self, key: &ObjectKey) -> PodCounts {
+    pub(super) fn pods_of(&self, key: &ObjectKey) -> PodCounts {
         let stores = OnceCell::new();
         let wanted = |more: Option<&str>| {
             let stores = stores.get_or_init(|| self.stores_of(key));

@@ -4,20 +4,30 @@ use jiff::Timestamp;
 use polylog_crds::{
     ObjectRef,
     event_store::{
-        EventStoreStatus, PlanPhase, PlanStatus, PlanStep, PodsStatus, ProvisioningMode, SourceStatus,
-        SourceSyncState, StatusSummary, StepClass, StrategyStatus,
+        EventStoreStatus, PlanPhase, PlanStatus, PlanStep, PodsStatus, ProvisioningMode, SourceRole,
+        SourceState, SourceStatus, SourceSyncState, StatusSummary, StepClass, StrategyStatus,
     },
-    resolve::ResolvedStore,
+    resolve::{ResolvedSource, ResolvedStore},
+    values::SourceName,
 };
 use polylog_log::StepClass as LogStepClass;
 
-use super::{conditions, gateway::Seen, provision::Progress, refusal::Refusal, validate::shortened};
+use super::{
+    conditions,
+    gateway::{Seen, SeenSource},
+    membership::{Follows, Membership},
+    provision::Progress,
+    refusal::Refusal,
+    validate::shortened,
+};
 use crate::{names, pods::PodCounts};
 
 /// Steps that a status shows.
 const MOST_STEPS: usize = 20;
 /// Characters of a step that a status shows.
 const LONGEST_STEP: usize = 256;
+/// Characters of what is said of a source.
+const LONGEST_MESSAGE: usize = 1024;
 
 /// What came of the last look at a store.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +48,20 @@ pub(crate) struct Known {
     pub(crate) store: ResolvedStore,
     pub(crate) warnings: Vec<String>,
     pub(crate) strategy_generation: Option<i64>,
+    /// What sidecars and gateway are told of its sources, where there are several.
+    pub(crate) members: Vec<Membership>,
+}
+
+impl Judged {
+    /// Whether sources wait until they may vote.
+    pub(crate) fn has_followers(&self) -> bool {
+        match self {
+            Judged::Refused(_) => false,
+            Judged::Blind(known) | Judged::Looked(known, _) => {
+                known.members.iter().any(|member| member.follows == Some(Follows::NotYet))
+            }
+        }
+    }
 }
 
 /// Everything that a status is made of.
@@ -102,11 +126,14 @@ pub(crate) fn status(facts: &Facts<'_>) -> EventStoreStatus {
     }
 }
 
-/// With one copy it is the first voter, once the gateway has opened the log there.
-fn primary(facts: &Facts<'_>) -> Option<polylog_crds::values::SourceName> {
+/// With one copy it is the first voter, once the gateway has opened the log there; with several the gateway says it.
+fn primary(facts: &Facts<'_>) -> Option<SourceName> {
     let known = facts.known()?;
-    let is_open = matches!(facts.gateway, Seen::Answered { is_open: true, .. });
-    is_open.then(|| known.store.first_primary().map(|source| source.name.clone())).flatten()
+    let Seen::Answered { is_open: true, primary, .. } = facts.gateway else { return None };
+    match known.members.is_empty() {
+        true => known.store.first_primary().map(|source| source.name.clone()),
+        false => primary.as_ref()?.parse().ok(),
+    }
 }
 
 fn strategy(known: &Known) -> StrategyStatus {
@@ -121,46 +148,91 @@ fn strategy(known: &Known) -> StrategyStatus {
 }
 
 fn sources(facts: &Facts<'_>, known: &Known) -> Vec<SourceStatus> {
-    let source = |source: &polylog_crds::resolve::ResolvedSource| {
-        let name = source.name.as_str();
-        let looked = facts.progress().and_then(|progress| {
-            progress.sources.iter().find(|(looked, _)| looked == name).map(|(_, database)| *database)
-        });
-        let (state, message) = match (source.provisioned, looked, facts.gateway.is_up(name)) {
-            (false, ..) => {
-                (SourceSyncState::Unprovisioned, Some("replication: not in this version".to_owned()))
-            }
-            (true, _, Some(false)) => {
-                (SourceSyncState::Unreachable, Some("the gateway gets no answer".to_owned()))
-            }
-            (true, Some(None), _) => (SourceSyncState::Unprovisioned, None),
-            // the only copy has everything
-            (true, ..) => (SourceSyncState::InSync, None),
-        };
-        let position = facts.gateway.position().filter(|_| state == SourceSyncState::InSync);
-        SourceStatus {
-            name: source.name.clone(),
-            role: source.role,
-            state,
-            position,
-            lag_events: None,
-            lag_seconds: None,
-            database_id: looked.flatten().map(|database| database.to_string()),
-            format_version: looked.flatten().map(|_| polylog_log::FORMAT),
-            stalled: None,
-            quarantined: None,
-            message,
+    known.store.sources.iter().map(|source| self::source(facts, known, source)).collect()
+}
+
+fn source(facts: &Facts<'_>, known: &Known, source: &ResolvedSource) -> SourceStatus {
+    let name = source.name.as_str();
+    let looked = facts.progress().and_then(|progress| progress.sources.iter().find(|one| one.source == name));
+    let before = facts.previous.and_then(|previous| previous.sources.as_ref());
+    let before = before.and_then(|before| before.iter().find(|before| before.name == source.name));
+    let follows = known.members.iter().find(|member| member.source == name).and_then(|member| member.follows);
+    let seen = facts.gateway.source(name);
+    // the log says who votes, once there is somebody who has read it
+    let votes = seen.and_then(|seen| seen.votes).unwrap_or(match follows {
+        None => true,
+        Some(Follows::NotYet) => false,
+        Some(Follows::Draining) => before.is_none_or(|before| before.role == SourceRole::Voter),
+    });
+    let in_maintenance = source.state == SourceState::Maintenance;
+    let is_missing = looked.is_some_and(|one| one.identity.is_none() && one.failure.is_none());
+    let (state, message) = match seen {
+        _ if !source.provisioned => {
+            (SourceSyncState::Unprovisioned, Some("sources that do not vote: not in this version".to_owned()))
         }
+        Some(SeenSource { is_up: false, .. }) if !in_maintenance => {
+            (SourceSyncState::Unreachable, Some("the gateway gets no answer".to_owned()))
+        }
+        _ if is_missing => (SourceSyncState::Unprovisioned, None),
+        _ if in_maintenance => (SourceSyncState::Maintenance, None),
+        // the only copy has everything
+        _ if known.members.is_empty() => (SourceSyncState::InSync, None),
+        Some(SeenSource { lag_events: Some(0), .. }) => (SourceSyncState::InSync, None),
+        Some(_) if follows == Some(Follows::NotYet) => (SourceSyncState::Syncing, None),
+        Some(_) => (SourceSyncState::Lagging, None),
+        // nobody says how far it is
+        None => (before.map_or(SourceSyncState::Syncing, |before| before.state), None),
     };
-    known.store.sources.iter().map(source).collect()
+    let failure = looked.and_then(|one| one.failure.as_ref());
+    let said = |failure: &Refusal| failure.message.chars().take(LONGEST_MESSAGE).collect();
+    // what somebody has to do is said first
+    let unusable = failure.filter(|failure| failure.is_invalid()).map(said);
+    let waits = match (follows, votes) {
+        (Some(Follows::NotYet), _) => {
+            Some("it follows, and votes once every pod was restarted that cannot reach it".to_owned())
+        }
+        (Some(Follows::Draining), true) => Some("it is about to be removed, and votes still".to_owned()),
+        (Some(Follows::Draining), false) => Some("it votes no more, and may be removed".to_owned()),
+        (None, _) => None,
+    };
+    let lag_events = seen.and_then(|seen| seen.lag_events);
+    let end = facts.gateway.position();
+    let position = match state {
+        SourceSyncState::InSync => end,
+        SourceSyncState::Lagging | SourceSyncState::Syncing => {
+            end.zip(lag_events).map(|(end, lag)| end.saturating_sub(lag))
+        }
+        _ => None,
+    };
+    // what was seen of its database stays true while it does not answer
+    let database_id = looked.and_then(|one| one.identity).map(|identity| identity.database.to_string());
+    let is_silent = looked.is_none_or(|one| one.failure.is_some());
+    let before = before.filter(|_| is_silent && source.provisioned);
+    SourceStatus {
+        name: source.name.clone(),
+        role: if votes { source.role } else { SourceRole::Learner },
+        state,
+        position,
+        lag_events,
+        lag_seconds: seen.and_then(|seen| seen.lag_seconds),
+        format_version: match &database_id {
+            Some(_) => Some(polylog_log::FORMAT),
+            None => before.and_then(|before| before.format_version),
+        },
+        database_id: database_id.or_else(|| before.and_then(|before| before.database_id.clone())),
+        stalled: None,
+        quarantined: None,
+        message: unusable.or(message).or(waits).or(failure.map(said)),
+    }
 }
 
 /// What nobody measured is left empty.
 fn summary(sources: &[SourceStatus], pods: &PodCounts) -> StatusSummary {
     let in_sync = sources.iter().filter(|source| source.state == SourceSyncState::InSync).count();
+    let lag = sources.iter().filter_map(|source| source.lag_events).max();
     StatusSummary {
         sources: format!("{in_sync}/{}", sources.len()),
-        lag: String::new(),
+        lag: lag.map(|lag| lag.to_string()).unwrap_or_default(),
         consistent: String::new(),
         pods: format!("{}/{}", pods.injected.saturating_sub(pods.outdated), pods.selected),
     }

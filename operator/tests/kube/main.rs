@@ -13,4 +13,5 @@ mod plans;
 mod pods;
 mod refusals;
 mod rights;
+mod several;
 mod stores;

@@ -56,7 +56,7 @@ macro_rules! alerts {
 
 alerts! {
     "PolylogSourceDown", Critical, "30s", "0.1.0",
-        "min by (namespace, store, source) (polylog_source_up) == 0",
+        "min by (namespace, store, source) (polylog_source_up) == 0 unless max by (namespace, store, source) (polylog_source_maintenance) == 1",
         "source {{ $labels.source }} of {{ $labels.namespace }}/{{ $labels.store }} does not answer at least one process",
         "Look at the database, and at the network between it and the pods; `polylog check` names what is wrong";
     "PolylogAppendsFail", Critical, "2m", "0.1.0",

@@ -78,6 +78,11 @@ log_events! {
         "Correct the Secret, or the database";
     "connections_left", Warn, [], "0.1.0",
         "The process stopped before every session with a database was closed", "Nothing: the database closes them";
+    "duties_given_up", Info, ["store"], "0.1.0",
+        "A sidecar no longer elects and copies to sources that fell behind: a gateway is back, or another sidecar does", "Nothing";
+    "duties_taken", Warn, ["store"], "0.1.0",
+        "No gateway showed itself for 30 s: this sidecar elects, and copies to sources that fell behind",
+        "Look why the store's gateway does not run";
     "election_step_unknown", Warn, ["failure"], "0.1.0",
         "The source did not answer while a term was promised or opened; it is asked again",
         "Look at the source if it comes often";
@@ -151,6 +156,9 @@ log_events! {
     "primary_obeyed", Info, ["store", "term", "primary", "tail"], "0.1.0",
         "A source of a log with several leads a term: appends go there from now on",
         "If it is another than before, look at what happened to that one";
+    "quarantine_replayed", Warn, ["store", "source", "replayed", "present", "kept"], "0.1.0",
+        "So many commits of a tail that lost were appended again, were in the log already, or stay in quarantine because their streams went on without them",
+        "Look into quarantine if `kept` is not 0";
     "read_cut_off", Warn, ["problem"], "0.1.0",
         "A streamed read failed after its answer had begun; the client sees that it ends early",
         "Look at the source if it comes often";
@@ -178,6 +186,10 @@ log_events! {
     "source_not_open", Warn, ["source", "error"], "0.1.0",
         "A source of a log with several cannot be used when the process begins; it is tried again once a second",
         "Look at the database, and at its connection";
+    "source_open", Info, ["store", "source"], "0.1.0",
+        "A source that did not answer, or was not mounted, when its store was opened is reached now", "Nothing";
+    "sources_changed", Info, ["store", "sources", "voters"], "0.1.0",
+        "Other sources are mounted for a store than before; the log's members follow one by one", "Nothing";
     "status_unwritten", Warn, ["error"], "0.1.0",
         "The status of a ReplicationStrategy or Projection could not be written; it is tried again",
         "Look at the operator's rights if it comes often";

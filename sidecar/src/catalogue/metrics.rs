@@ -120,6 +120,12 @@ metrics! {
         "End of the log, system events included";
     SOURCE_UP = "polylog_source_up", Gauge, ["store", "source"], "0.1.0",
         "1 where the source answers, asked when the metrics are read; 0 where it does not";
+    SOURCE_PRIMARY = "polylog_source_primary", Gauge, ["store", "source"], "0.1.0",
+        "1 where the source is the primary that is obeyed; only of stores with several sources";
+    SOURCE_VOTES = "polylog_source_votes", Gauge, ["store", "source"], "0.1.0",
+        "1 where the source counts in acks and elections, 0 where it only follows; only of stores with several sources";
+    SOURCE_MAINTENANCE = "polylog_source_maintenance", Gauge, ["store", "source"], "0.1.0",
+        "1 where somebody works on the source, as its manifest says: it raises no alert";
     SOURCE_OPERATIONS = "polylog_source_operations", Counter, ["store", "source", "operation", "code"], "0.1.0",
         "Operations on the source: ok, refused (its head stood against it), abandoned (nobody waited any longer), or the code of the failure";
     SOURCE_SECONDS = "polylog_source_operation_duration_seconds", Histogram in Seconds, ["store", "source", "operation"], "0.1.0",

@@ -29,10 +29,8 @@ pub struct SourceAt {
 pub enum At {
     /// An SQLite file.
     File(PathBuf),
-    /// A PostgreSQL database.
-    Postgres(Box<DeclaredDatabase>),
-    /// A MariaDB database.
-    Mariadb(Box<DeclaredDatabase>),
+    /// A database of a server.
+    Server(Box<DeclaredDatabase>),
     /// An engine that is not in this version.
     NotSupported(TargetEngine),
 }
@@ -61,15 +59,10 @@ pub fn declared_sources(path: &Path, placements: &[SourcePlacement]) -> Result<V
                 Target::Address(engine, _) => *engine,
                 Target::Declared => source.engine.into(),
             };
-            let at = match (target, engine) {
-                (Target::File(path), _) => At::File(path.clone()),
-                (_, TargetEngine::Postgres) => {
-                    At::Postgres(Box::new(databases::of_source(&manifests, store, source, target)?))
-                }
-                (_, TargetEngine::Mysql) => {
-                    At::Mariadb(Box::new(databases::of_source(&manifests, store, source, target)?))
-                }
-                (_, engine) => At::NotSupported(engine),
+            let at = match target {
+                Target::File(path) => At::File(path.clone()),
+                _ if !capabilities.engines.contains(&engine) => At::NotSupported(engine),
+                _ => At::Server(Box::new(databases::of_source(&manifests, store, source, target)?)),
             };
             found.push(SourceAt {
                 namespace: store.namespace.to_string(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod apart;
 mod args;
+mod connection;
 mod databases;
 mod declared;
 mod manifests;
@@ -14,9 +15,12 @@ pub const MANIFEST_FORMAT: &str = if polylog_log::IS_RAISED { "2" } else { "1" }
 
 pub(crate) use apart::load_apart;
 pub use args::{DevArgs, InvalidPlacement, PlacementParser, SourcePlacement, Target};
-pub use databases::{DatabaseConnection, DeclaredDatabase, ServerEngine, declared_database};
-pub(crate) use databases::{mysql_table_prefix, mysql_tables};
+pub use connection::DatabaseConnection;
+pub(crate) use databases::mysql_tables;
+pub use databases::{DeclaredDatabase, declared_database};
 pub use declared::{At, SourceAt, declared_sources};
 pub(crate) use manifests::check;
 pub use manifests::{ConfigError, Declared, load};
-pub(crate) use settings::{desired_config, policy_document, read_defaults};
+pub(crate) use settings::{
+    desired_config, draining, opens_minority, policy_document, primary_wish, read_defaults,
+};

@@ -1,10 +1,11 @@
 use polylog_crds::{
-    replication_strategy::{Consistency as DeclaredConsistency, Divergence, FailoverMode},
-    resolve::{MaxUnreplicatedAction, ResolvedStore},
+    event_store::SourceState,
+    replication_strategy::{Consistency as DeclaredConsistency, Divergence, FailoverMode, StrategyType},
+    resolve::{MaxUnreplicatedAction, ResolvedStore, ResolvedStrategy},
     values::AckLevel,
 };
 use polylog_log::{Acks, Limits, SourceName};
-use polylog_replication::{Consistency, DesiredConfig};
+use polylog_replication::{Consistency, DesiredConfig, PrimaryWish};
 
 use crate::hosted::ReadDefaults;
 use crate::policy::{AccessRule, Account, PolicyDocument, Validation};
@@ -48,9 +49,6 @@ pub(crate) fn policy_document(store: &ResolvedStore) -> PolicyDocument {
 pub(crate) fn desired_config(store: &ResolvedStore) -> DesiredConfig {
     let strategy = &store.strategy;
     let unreplicated = &strategy.failover.max_unreplicated;
-    let is_in_log = |name: &&polylog_crds::values::SourceName| {
-        store.sources.iter().any(|source| source.name == **name && source.provisioned)
-    };
     DesiredConfig {
         acks: match strategy.acks {
             AckLevel::Count(count) => Acks::Count(count.get()),
@@ -68,15 +66,40 @@ pub(crate) fn desired_config(store: &ResolvedStore) -> DesiredConfig {
             Divergence::Quarantine => polylog_log::Divergence::Quarantine,
             Divergence::ReplayIfClean => polylog_log::Divergence::ReplayIfClean,
         },
-        order: strategy
-            .order
-            .iter()
-            .filter(is_in_log)
-            .map(|name| SourceName::recorded(name.as_str()))
-            .collect(),
+        order: order(store),
         max_unreplicated_events: (unreplicated.action == MaxUnreplicatedAction::Refuse)
             .then_some(unreplicated.events),
     }
+}
+
+/// Whether a store's log is opened with whatever voters answer.
+pub(crate) fn opens_minority(strategy: &ResolvedStrategy) -> bool {
+    strategy.type_ == StrategyType::BestEffort && strategy.failover.mode == FailoverMode::Automatic
+}
+
+/// The source that should be primary, where the manifest names one, and those that should not.
+pub(crate) fn primary_wish(store: &ResolvedStore) -> PrimaryWish {
+    let avoided = store.sources.iter().filter(|source| source.state != SourceState::Active);
+    PrimaryWish {
+        wanted: store.primary.as_ref().map(|name| SourceName::recorded(name.as_str())),
+        avoided: avoided.map(|source| SourceName::recorded(source.name.as_str())).collect(),
+    }
+}
+
+/// The sources that are about to be removed: they vote no more.
+pub(crate) fn draining(store: &ResolvedStore) -> Vec<SourceName> {
+    let drains = store.sources.iter().filter(|source| source.state == SourceState::Draining);
+    drains.map(|source| SourceName::recorded(source.name.as_str())).collect()
+}
+
+/// The sources of the log as they are preferred as primary: those that are under maintenance, or about to leave, last.
+fn order(store: &ResolvedStore) -> Vec<SourceName> {
+    let of_log = |name: &polylog_crds::values::SourceName| {
+        store.sources.iter().find(|source| source.name == *name && source.provisioned)
+    };
+    let mut sources: Vec<_> = store.strategy.order.iter().filter_map(of_log).collect();
+    sources.sort_by_key(|source| source.state != SourceState::Active);
+    sources.into_iter().map(|source| SourceName::recorded(source.name.as_str())).collect()
 }
 
 /// What a store's strategy says of reads that do not say it themselves.

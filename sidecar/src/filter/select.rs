@@ -1,5 +1,5 @@
 use polylog_api::{Code, Problem};
-use polylog_log::{Category, Event, EventType, StreamName, Timestamp};
+use polylog_log::{Category, Event, EventType, Narrow, StreamName, Timestamp};
 
 use super::When;
 use crate::{
@@ -70,20 +70,42 @@ impl Filter {
 
     /// Whether an event of another kind than data and metadata says is shown.
     pub(crate) fn holds(&self, event: &Event) -> bool {
-        let any = |is_empty: bool, holds: bool| is_empty || holds;
-        any(self.types.is_empty(), self.types.contains(&event.event_type))
-            && any(
-                self.type_prefixes.is_empty(),
-                self.type_prefixes.iter().any(|prefix| event.event_type.as_str().starts_with(prefix)),
-            )
-            && any(
-                self.categories.is_empty(),
-                self.categories.iter().any(|glob| glob.matches(event.category.as_str())),
-            )
-            && any(self.streams.is_empty(), self.streams.contains(&event.stream))
+        self.holds_kind(&event.event_type, &event.category)
+            && (self.streams.is_empty() || self.streams.contains(&event.stream))
             && self.correlation_id.as_ref().is_none_or(|id| event.correlation_id.as_ref() == Some(id))
             && self.since.is_none_or(|since| event.time >= since)
             && self.until.is_none_or(|until| event.time < until)
+    }
+
+    /// Whether events of this type and category may be shown.
+    pub(crate) fn holds_kind(&self, event_type: &EventType, category: &Category) -> bool {
+        let any = |is_empty: bool, holds: bool| is_empty || holds;
+        any(self.types.is_empty(), self.types.contains(event_type))
+            && any(
+                self.type_prefixes.is_empty(),
+                self.type_prefixes.iter().any(|prefix| event_type.as_str().starts_with(prefix)),
+            )
+            && any(
+                self.categories.is_empty(),
+                self.categories.iter().any(|glob| glob.matches(category.as_str())),
+            )
+    }
+
+    /// Whether type, category and time say all of whether an event is shown.
+    pub(crate) fn looks_only_at_kinds(&self) -> bool {
+        self.streams.is_empty() && self.correlation_id.is_none() && self.when.is_none()
+    }
+
+    /// What a source may leave out; never what would be shown.
+    pub(crate) fn narrow(&self) -> Narrow {
+        let literals: Option<Vec<Category>> =
+            self.categories.iter().map(|glob| glob.literal().map(Category::recorded)).collect();
+        Narrow {
+            types: self.types.clone(),
+            categories: literals.unwrap_or_default(),
+            since: self.since,
+            until: self.until,
+        }
     }
 
     /// The expression, which looks at what the caller may see, so after redaction.

@@ -8,6 +8,8 @@ pub(super) enum Method {
     GetStreamHead,
     LocateEvent,
     Subscribe,
+    Search,
+    Statistics,
     ListStores,
     GetStore,
     WatchStore,
@@ -31,8 +33,6 @@ const LATER: &[&str] = &[
     "/polylog.v1.Consumers/ListParked",
     "/polylog.v1.Consumers/ReplayParked",
     "/polylog.v1.Consumers/DiscardParked",
-    "/polylog.v1.Queries/Search",
-    "/polylog.v1.Queries/Statistics",
     "/polylog.v1.Queries/ListModels",
     "/polylog.v1.Queries/GetModelRow",
     "/polylog.v1.Queries/QueryModel",
@@ -50,6 +50,8 @@ impl Method {
             "/polylog.v1.Events/GetStreamHead" => Self::GetStreamHead,
             "/polylog.v1.Events/LocateEvent" => Self::LocateEvent,
             "/polylog.v1.Events/Subscribe" => Self::Subscribe,
+            "/polylog.v1.Queries/Search" => Self::Search,
+            "/polylog.v1.Queries/Statistics" => Self::Statistics,
             "/polylog.v1.Stores/ListStores" => Self::ListStores,
             "/polylog.v1.Stores/GetStore" => Self::GetStore,
             "/polylog.v1.Stores/WatchStore" => Self::WatchStore,
@@ -74,6 +76,8 @@ impl Method {
             | Self::GetStreamHead
             | Self::LocateEvent
             | Self::Subscribe
+            | Self::Search
+            | Self::Statistics
             | Self::GetStatus
             | Self::PutConfig
             | Self::PutPolicy => true,
@@ -93,6 +97,8 @@ impl Method {
             Self::GetStreamHead => "stream_head",
             Self::LocateEvent => "locations",
             Self::Subscribe => "subscribe",
+            Self::Search => "search",
+            Self::Statistics => "statistics",
             Self::ListStores => "stores",
             Self::GetStore => "store",
             Self::WatchStore => "watch_store",

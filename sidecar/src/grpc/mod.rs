@@ -14,6 +14,7 @@ mod message;
 mod method;
 mod read;
 mod reflection;
+mod search;
 mod store;
 mod subscribe;
 
@@ -95,6 +96,8 @@ async fn dispatch(server: Arc<Server>, request: Request<Body>) -> (&'static str,
         Method::GetStreamHead => event::stream_head(call).boxed(),
         Method::LocateEvent => event::locate(call).boxed(),
         Method::Subscribe => subscribe::subscribe(call).boxed(),
+        Method::Search => search::search(call).boxed(),
+        Method::Statistics => search::statistics(call).boxed(),
         Method::ListStores => store::list(call).boxed(),
         Method::GetStore => store::get(call).boxed(),
         Method::WatchStore => store::watch(call).boxed(),

@@ -11,7 +11,7 @@ use super::{
     events, follow, forward, read, respond,
     respond::{Answer, Refused},
     route::{self, Resource, StoreResource},
-    stores,
+    search, stores,
 };
 use crate::{entrance::admit, identity::Peer, operations::errors, server::Server, traces::RequestSpan};
 
@@ -95,6 +95,9 @@ async fn to(server: Arc<Server>, peer: Arc<Peer>, resource: Resource, request: R
         StoreResource::Event(id) => events::by_id(context, id).boxed(),
         StoreResource::Locations(id) => events::locations(context, id).boxed(),
         StoreResource::Subscribe => follow::subscribe(context).boxed(),
+        StoreResource::Search => search::search(context).boxed(),
+        StoreResource::Statistics => search::statistics(context).boxed(),
+        StoreResource::Trends => search::trends(context).boxed(),
         StoreResource::Later(what) => return Err(later(what)),
     };
     answering.await
@@ -121,6 +124,9 @@ impl Resource {
                 StoreResource::Event(_) => "event",
                 StoreResource::Locations(_) => "locations",
                 StoreResource::Subscribe => "subscribe",
+                StoreResource::Search => "search",
+                StoreResource::Statistics => "statistics",
+                StoreResource::Trends => "trends",
                 StoreResource::Later(_) => "later",
             },
         }

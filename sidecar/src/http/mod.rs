@@ -20,6 +20,7 @@ mod read;
 mod respond;
 mod room;
 mod route;
+mod search;
 mod server_sent;
 mod stores;
 

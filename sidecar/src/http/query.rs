@@ -82,6 +82,24 @@ impl Query {
         Ok(self.with(name, read)?.unwrap_or(false))
     }
 
+    /// Takes all parameters whose names begin so, by the rest of their names.
+    pub(crate) fn with_prefix(&mut self, prefix: &str) -> Vec<(String, String)> {
+        let is_taken =
+            |parameter: &Parameter| parameter.name.len() > prefix.len() && parameter.name.starts_with(prefix);
+        let (taken, left) = std::mem::take(&mut self.parameters).into_iter().partition::<Vec<_>, _>(is_taken);
+        self.parameters = left;
+        taken.into_iter().map(|taken| (taken.name[prefix.len()..].to_owned(), taken.value)).collect()
+    }
+
+    /// What is asked for, but for these names, in an order and a form of its own.
+    pub(crate) fn canonical(&self, without: &[&str]) -> String {
+        let asked = self.parameters.iter().filter(|parameter| !without.contains(&parameter.name.as_str()));
+        let mut parts: Vec<String> =
+            asked.map(|asked| format!("{:?}={:?}", asked.name, asked.parts)).collect();
+        parts.sort();
+        parts.join("&")
+    }
+
     /// Takes a list separated by commas; absent = empty. An encoded comma is part of a value.
     pub(crate) fn list<T>(
         &mut self,
@@ -132,6 +150,19 @@ mod tests {
         let mut query = Query::parse(Some("streams=a%2Cb,c%2c+d&filter=x%2Cy,z")).expect("good");
         assert_eq!(query.list("streams", |text| Ok(text.to_owned())).expect("a list"), ["a,b", "c, d"]);
         assert_eq!(query.text("filter").as_deref(), Some("x,y,z"));
+    }
+
+    #[test]
+    fn what_is_asked_for_has_one_form() {
+        let query = |raw| Query::parse(Some(raw)).expect("good");
+        let canonical = |raw| query(raw).canonical(&["page"]);
+        assert_eq!(canonical("a=1&b=x%2Cy&page=9"), canonical("b=x%2cy&a=1"));
+        assert_ne!(canonical("b=x%2Cy"), canonical("b=x,y"), "one value is not two");
+        assert_ne!(canonical("a=1&b=2"), canonical("a=1%22&b=2"));
+        let mut query = query("metadata.a=1&metadata.b.c=2&metadata.=3&q=x");
+        let taken = query.with_prefix("metadata.");
+        assert_eq!(taken, [("a".to_owned(), "1".to_owned()), ("b.c".to_owned(), "2".to_owned())]);
+        assert_eq!(query.finish().expect_err("left").facts["parameter"], "metadata.");
     }
 
     #[test]

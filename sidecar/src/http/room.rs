@@ -23,6 +23,8 @@ impl Default for Bounds {
     }
 }
 
+/// Searches and counts at once: each reads much of a log.
+const MOST_SEARCHES: usize = 8;
 /// Bodies are counted in this unit, since the number of permits is limited.
 const UNIT: usize = 1 << 10;
 
@@ -32,6 +34,7 @@ pub(crate) struct Room {
     requests: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     body_units: Arc<Semaphore>,
+    searches: Arc<Semaphore>,
     bounds: Bounds,
 }
 
@@ -46,6 +49,7 @@ impl Room {
             requests: semaphore(bounds.requests),
             streams: semaphore(bounds.streams),
             body_units: semaphore(bounds.body_bytes.div_ceil(UNIT)),
+            searches: semaphore(MOST_SEARCHES),
             bounds,
         }
     }
@@ -62,6 +66,11 @@ impl Room {
     /// A place for a subscription or a streamed read.
     pub(crate) fn stream(&self) -> Result<Place, Problem> {
         take(&self.streams, 1, "open streams")
+    }
+
+    /// A place for a search or a count.
+    pub(crate) fn search(&self) -> Result<Place, Problem> {
+        take(&self.searches, 1, "searches")
     }
 
     /// A place for a body of up to this size. A body larger than everything there is gets all of it.

@@ -33,6 +33,12 @@ pub(crate) enum StoreResource {
     Locations(String),
     /// `subscribe`
     Subscribe,
+    /// `search`
+    Search,
+    /// `statistics`
+    Statistics,
+    /// `trends`
+    Trends,
     /// An operation of a later version, by its path's pattern.
     Later(&'static str),
 }
@@ -47,9 +53,6 @@ pub(crate) const LATER: &[(&[&str], &[&str])] = &[
     (&["GET"], &["groups", "{group}", "parked"]),
     (&["POST"], &["groups", "{group}", "parked", "replay"]),
     (&["POST"], &["groups", "{group}", "parked", "discard"]),
-    (&["GET"], &["search"]),
-    (&["GET"], &["statistics"]),
-    (&["GET"], &["trends"]),
     (&["GET"], &["models"]),
     (&["GET"], &["models", "{model}"]),
     (&["GET"], &["models", "{model}", "{key}"]),
@@ -96,6 +99,9 @@ fn within(
         ["events", id] => (StoreResource::Event(id.into()), &["GET"]),
         ["events", id, "locations"] => (StoreResource::Locations(id.into()), &["GET"]),
         ["subscribe"] => (StoreResource::Subscribe, &["GET"]),
+        ["search"] => (StoreResource::Search, &["GET"]),
+        ["statistics"] => (StoreResource::Statistics, &["GET"]),
+        ["trends"] => (StoreResource::Trends, &["GET"]),
         _ => {
             let is_named = |pattern: &[&str]| {
                 pattern.len() == parts.len()

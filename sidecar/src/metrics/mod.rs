@@ -9,6 +9,7 @@ mod tests;
 mod text;
 
 use std::{
+    collections::BTreeMap,
     hash::Hash,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -24,7 +25,7 @@ use prometheus_client::{
 };
 
 use self::{labels::*, process::ProcessMetrics, registered::register, source::SourceFamilies};
-use crate::{catalogue, sources::Observed};
+use crate::{catalogue, hosted::DeclaredSource, sources::Observed};
 
 pub(crate) use self::{source::SourceMetrics, text::TextFormat};
 
@@ -43,8 +44,9 @@ pub struct Metrics {
 
 struct Inner {
     registry: Registry,
-    /// Held while something is taken over that was counted elsewhere, so that two readers do not add it twice.
-    taking_over: Mutex<()>,
+    /// Held while something is taken over that was counted elsewhere, so that two readers do not add it twice. The sources of
+    /// each store, as they were shown last.
+    taking_over: Mutex<BTreeMap<String, Vec<OfSource>>>,
     append_seconds: Seconds<Phase>,
     appends: Family<StoreOutcome, Counter>,
     outcome_unknown: Family<OfStore, Counter>,
@@ -54,6 +56,9 @@ struct Inner {
     calls: Family<RemoteCall, Counter>,
     call_seconds: Seconds<Operation>,
     source_up: Family<OfSource, Gauge>,
+    source_primary: Family<OfSource, Gauge>,
+    source_votes: Family<OfSource, Gauge>,
+    source_maintenance: Family<OfSource, Gauge>,
     source: SourceFamilies,
     replication_lag: Family<OfSource, Gauge>,
     replication_lag_seconds: Family<OfSource, Decimal>,
@@ -118,6 +123,9 @@ impl Metrics {
             schema_warnings: register(registry, catalogue::SCHEMA_WARNINGS, Family::default()),
             position: register(registry, catalogue::POSITION, Family::default()),
             source_up: register(registry, catalogue::SOURCE_UP, Family::default()),
+            source_primary: register(registry, catalogue::SOURCE_PRIMARY, Family::default()),
+            source_votes: register(registry, catalogue::SOURCE_VOTES, Family::default()),
+            source_maintenance: register(registry, catalogue::SOURCE_MAINTENANCE, Family::default()),
             replication_lag: register(registry, catalogue::REPLICATION_LAG, Family::default()),
             replication_lag_seconds: register(
                 registry,
@@ -135,7 +143,7 @@ impl Metrics {
             store_open: register(registry, catalogue::STORE_OPEN, Family::default()),
             spans: register(registry, catalogue::TRACE_SPANS, Family::default()),
             process: ProcessMetrics::new(registry),
-            taking_over: Mutex::new(()),
+            taking_over: Mutex::default(),
             registry: {
                 let version = ("version", env!("CARGO_PKG_VERSION"));
                 registered::info(registry, catalogue::BUILD, version);
@@ -219,8 +227,8 @@ impl Metrics {
     }
 
     /// Takes over what is read only when somebody asks for the metrics.
-    pub(crate) fn observe(&self, store: &str, status: &StoreStatus) {
-        let _alone = self.inner.taking_over.lock();
+    pub(crate) fn observe(&self, store: &str, status: &StoreStatus, declared: &[DeclaredSource]) {
+        let mut shown = self.inner.taking_over.lock();
         let of = OfStore { store: store.into() };
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let tail = status.tail.position.get();
@@ -234,13 +242,30 @@ impl Metrics {
         batches.inc_by(status.sent.batches.saturating_sub(batches.get()));
         let events = self.inner.batch_events.get_or_create_owned(&of);
         events.inc_by(status.sent.events.saturating_sub(events.get()));
+        let of_source = |source: &polylog_replication::SourceStatus| OfSource {
+            store: store.into(),
+            source: source.name.to_string(),
+        };
+        let now: Vec<OfSource> = status.sources.iter().map(of_source).collect();
+        if shown.get(store) != Some(&now) {
+            let before = shown.insert(store.into(), now).unwrap_or_default();
+            before.iter().for_each(|gone| self.inner.forget(gone));
+        }
         for source in &status.sources {
+            let in_maintenance =
+                |declared: &DeclaredSource| declared.name == source.name && declared.is_in_maintenance;
+            let in_maintenance = declared.iter().any(in_maintenance);
             let of = OfSource { store: store.into(), source: source.name.to_string() };
             let is_up = !matches!(source.state, SourceState::Failing(_));
             self.inner.source_up.get_or_create(&of).set(i64::from(is_up));
+            self.inner.source_maintenance.get_or_create(&of).set(i64::from(in_maintenance));
             if status.sources.len() > 1 {
+                let votes = source.role == polylog_replication::Role::Voter;
+                self.inner.source_votes.get_or_create(&of).set(i64::from(votes));
                 let behind = i64::try_from(source.lag_events).unwrap_or(i64::MAX);
                 self.inner.replication_lag.get_or_create(&of).set(behind);
+                let is_primary = status.primary.as_ref() == Some(&source.name);
+                self.inner.source_primary.get_or_create(&of).set(i64::from(is_primary));
                 if let Some(lag) = source.lag {
                     self.inner.replication_lag_seconds.get_or_create(&of).set(lag.as_secs_f64());
                 }
@@ -253,5 +278,22 @@ impl Metrics {
         let _alone = self.inner.taking_over.lock();
         self.inner.process.observe();
         format.write(&self.inner.registry)
+    }
+}
+
+impl Inner {
+    /// The source is no part of its log any more, or no longer one of several.
+    fn forget(&self, gone: &OfSource) {
+        let gauges = [
+            &self.source_up,
+            &self.source_primary,
+            &self.source_votes,
+            &self.source_maintenance,
+            &self.replication_lag,
+        ];
+        for gauge in gauges {
+            gauge.remove(gone);
+        }
+        self.replication_lag_seconds.remove(gone);
     }
 }

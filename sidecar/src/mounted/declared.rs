@@ -9,7 +9,7 @@ use polylog_crds::{
     validate::Capabilities,
     values::{DataKey, ObjectName},
 };
-use polylog_log::LogId;
+use polylog_log::{DatabaseId, Incarnation, LogId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -22,6 +22,8 @@ pub(crate) struct Mounted {
     pub(crate) store: ResolvedStore,
     /// The log that was provisioned for it, where `status.storeId` says so.
     pub(crate) log: Option<LogId>,
+    /// What the operator wrote of each source of the log, by its name; empty = the first voter holds it alone.
+    pub(crate) members: BTreeMap<String, Membership>,
     /// Connections of the gateway to each source, where the manifest says so.
     pub(crate) gateway_pool: Option<u32>,
     /// Whether other pods come to the gateway over TLS.
@@ -30,6 +32,15 @@ pub(crate) struct Mounted {
     pub(crate) by_gateway: bool,
     /// What its author should know, one line each.
     pub(crate) warnings: Vec<String>,
+}
+
+/// What the operator wrote of a source that belongs to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Membership {
+    /// Its database, and the adoption of it that counts, once they are known.
+    pub(crate) database: Option<(DatabaseId, Incarnation)>,
+    /// Whether it only follows, until every pod can reach it.
+    pub(crate) follows: bool,
 }
 
 type Asked = BTreeMap<String, (Place, ManifestFiles)>;
@@ -103,12 +114,28 @@ fn read(place: &Place, files: &ManifestFiles, capabilities: &Capabilities) -> Re
     }
     let mut warnings = manifests.notes.clone();
     config::check(&manifests, &[], capabilities, &mut warnings).map_err(|error| error.to_string())?;
-    let store = ResolvedStore::resolve(&manifests, &key, capabilities.voters)
+    let members = members(&manifests, &key)?;
+    // an operator that wrote nothing of them keeps the log in one
+    let voters = if members.is_empty() { 1 } else { capabilities.voters };
+    let mut store = ResolvedStore::resolve(&manifests, &key, voters)
         .ok_or_else(|| format!("{place}/eventstore.yaml holds no EventStore"))?;
+    if !members.is_empty() {
+        for source in &mut store.sources {
+            source.provisioned &= members.contains_key(source.name.as_str());
+        }
+    }
     let gateway_pool = spec.gateway.as_ref().and_then(|gateway: &Gateway| gateway.pool);
     let gateway_tls = spec.gateway.as_ref().is_some_and(|gateway| gateway.tls_secret_ref.is_some());
     let by_gateway = spec.delivery == Some(Delivery::Gateway);
-    Ok(Mounted { log: log(&manifests, &key)?, store, gateway_pool, gateway_tls, by_gateway, warnings })
+    Ok(Mounted {
+        log: log(&manifests, &key)?,
+        members,
+        store,
+        gateway_pool,
+        gateway_tls,
+        by_gateway,
+        warnings,
+    })
 }
 
 /// A newer form may mean something else with the same fields. One without a number is older than the numbers.
@@ -150,6 +177,28 @@ fn log(manifests: &Manifests, key: &ObjectKey) -> Result<Option<LogId>, String> 
         Ok(id) => Ok(Some(LogId::new(id))),
         Err(_) => Err(format!("status.storeId {id:?} is no UUID")),
     }
+}
+
+/// What it wrote of each source, where several hold the log. Fields that a newer operator adds are left out.
+fn members(manifests: &Manifests, key: &ObjectKey) -> Result<BTreeMap<String, Membership>, String> {
+    let none = Vec::new();
+    let written = manifests.stores[key].status().get("sources");
+    let written = written.and_then(serde_json::Value::as_array).unwrap_or(&none);
+    let member = |source: &serde_json::Value| {
+        let name = source["name"].as_str().ok_or("status.sources has one without a name")?;
+        let id = |field: &str| match &source[field] {
+            serde_json::Value::Null => Ok(None),
+            id => match id.as_str().and_then(|id| Uuid::try_parse(id).ok()) {
+                Some(id) => Ok(Some(id)),
+                None => Err(format!("status.sources {name}: {field} {id} is no UUID")),
+            },
+        };
+        let ids = id("databaseId")?.zip(id("incarnation")?);
+        let database =
+            ids.map(|(database, adoption)| (DatabaseId::new(database), Incarnation::new(adoption)));
+        Ok((name.to_owned(), Membership { database, follows: source["role"] == "Learner" }))
+    };
+    written.iter().map(member).collect()
 }
 
 #[cfg(test)]
@@ -216,6 +265,35 @@ spec:
         assert!(field.contains("quota"), "{field}");
     }
 
+    /// The same of a store whose log is in several sources.
+    const SEVERAL: &str = include_str!("../../../tests/formats/eventstore-1-several.yaml");
+
+    #[test]
+    fn sources_belong_to_the_log_as_far_as_the_operator_says_so() {
+        let own = &Place::Own;
+        let in_log = |mounted: &Mounted| {
+            let sources = mounted.store.sources.iter().filter(|source| source.provisioned);
+            sources.map(|source| source.name.to_string()).collect::<Vec<_>>()
+        };
+        let several = read(own, &of(SEVERAL), &Capabilities::SIDECAR).expect("this version's");
+        assert_eq!(in_log(&several), ["ledger", "mirror", "spare"]);
+        let (ledger, spare) = (several.members["ledger"], several.members["spare"]);
+        assert!(ledger.database.is_some() && !ledger.follows && spare.follows);
+        assert_eq!(several.members["mirror"], Membership::default(), "nobody saw its database yet");
+        // an operator of the version before, which kept one copy
+        let (manifest, _) = SEVERAL.split_once("status:").expect("it has one");
+        let alone = read(own, &of(manifest), &Capabilities::SIDECAR).expect("an older one's");
+        assert_eq!((in_log(&alone), alone.members.len()), (vec!["ledger".to_owned()], 0));
+        // a newer one's field
+        let more = SEVERAL.replacen("- databaseId", "- colour: blue\n    databaseId", 1);
+        assert_eq!(
+            read(own, &of(&more), &Capabilities::SIDECAR).expect("a newer one's").members,
+            several.members
+        );
+        let bad = refusal(&of(&SEVERAL.replacen("databaseId: ", "databaseId: x", 1)), own);
+        assert!(bad.contains("databaseId"), "{bad}");
+    }
+
     #[test]
     fn what_cannot_be_served_says_why() {
         let own = &Place::Own;
@@ -223,7 +301,7 @@ spec:
         assert!(refusal(&of(&format!("{STORE}---{STORE}")), own).contains("twice"));
         assert!(refusal(&of(""), own).contains("0 EventStores"));
         assert!(refusal(&of(STORE), &Place::Further("shop.audit".into())).contains("shop/payments"));
-        let elsewhere = STORE.replace("postgres: {schema", "mongodb: {database");
+        let elsewhere = STORE.replace("postgres: {schema: payments}", "role: Voter, elasticsearch: {}");
         assert!(refusal(&of(&elsewhere), own).contains("EngineNotSupported"));
         let tls = STORE.replace("spec:", "spec:\n  gateway: {tlsSecretRef: {name: x}}");
         assert!(read(own, &of(&tls), &Capabilities::GATEWAY).expect("it is right").gateway_tls);

@@ -14,7 +14,7 @@ mod layout;
 mod token;
 mod watch;
 
-pub(crate) use declared::{Mounted, answered, read_all};
+pub(crate) use declared::{Membership, Mounted, answered, read_all};
 pub(crate) use files::Unreadable;
 pub(crate) use layout::{EntranceFiles, GatewayFiles, Layout, ManifestFiles, Place, SourceFiles, StoreFiles};
 pub(crate) use token::{Bound, Caller, InvalidToken, expiry};

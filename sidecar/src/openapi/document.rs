@@ -50,6 +50,7 @@ pub(super) fn document() -> Value {
         "servers": [{"url": "http://localhost:7300"}],
         "tags": [
             {"name": "events", "description": "Append, read, follow"},
+            {"name": "search", "description": "Find and count"},
             {"name": "stores", "description": "What is served here, and how it is"},
             {"name": "head", "description": "What GET says, without the body"},
             {"name": "later", "description": "Not in this version: 501 is the only answer"},

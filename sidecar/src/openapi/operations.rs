@@ -230,6 +230,35 @@ pub(super) fn operations() -> Vec<Operation> {
             &[Code::EventNotFound],
         ),
     ];
+    let sought =
+        ["types", "typePrefix", "categories", "streams", "correlationId", "filter", "since", "until"];
+    let searched = |path, summary, parameters, description, content| Operation {
+        tag: "search",
+        ..read(path, path, summary, parameters, description, content, &[Code::InvalidFilter])
+    };
+    operations.extend([
+        searched(
+            "search",
+            "Find events",
+            with(&["q", "metadata", "sort", "limit", "page"], &[&sought, &freshness]),
+            "A page of hits",
+            json_of("Hits"),
+        ),
+        searched(
+            "statistics",
+            "Count events",
+            with(&["interval", "tz", "groupBy", "top"], &[&sought, &freshness]),
+            "Counts: of all, by interval if asked for, by group",
+            json_of("Statistics"),
+        ),
+        searched(
+            "trends",
+            "Count events by interval",
+            with(&["interval", "tz"], &[&sought, &freshness]),
+            "Counts by interval, a day where nothing is said, without gaps",
+            json_of("Trends"),
+        ),
+    ]);
     operations.push(subscribe(with(
         &["fromStart", "after", "sinceRecorded", "untilRecorded", "startToken", "lastEventId"],
         &[&filter],

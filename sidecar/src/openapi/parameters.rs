@@ -142,6 +142,61 @@ pub(super) fn parameters() -> Value {
         json!({"type": "string", "pattern": TOKEN}),
     );
 
+    put(
+        "q",
+        "q",
+        "query",
+        "Only events that hold all of these words, in data or metadata, in any order and case",
+        json!({"type": "string", "minLength": 1, "maxLength": 1024}),
+    );
+    put(
+        "metadata",
+        "metadata",
+        "query",
+        "metadata.<name>=<value>: only events whose metadata says this under this name",
+        json!({
+            "type": "object", "maxProperties": 16, "additionalProperties": false,
+            "patternProperties": {"^metadata\\..+$": {"type": "string"}},
+        }),
+    );
+    put(
+        "sort",
+        "sort",
+        "query",
+        "The order: what happened last, or first; what fits best; as the log has it, or backward",
+        one_of(&["-time", "time", "score", "position", "-position"]),
+    );
+    put(
+        "page",
+        "page",
+        "query",
+        "What the page before gave as next",
+        json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{96}$"}),
+    );
+    put(
+        "interval",
+        "interval",
+        "query",
+        "Count by these",
+        one_of(&["minute", "hour", "day", "week", "month"]),
+    );
+    put(
+        "tz",
+        "tz",
+        "query",
+        "The IANA time zone in which intervals begin; absent = UTC",
+        json!({"type": "string", "examples": ["Europe/Paris"]}),
+    );
+    let by = json!({"type": "string", "pattern": "^(type|category|metadata\\.[^,]+)$"});
+    put(
+        "groupBy",
+        "groupBy",
+        "query",
+        "Count by each of these: type, category, metadata.<name>",
+        json!({"type": "array", "items": by, "minItems": 1, "maxItems": 8, "uniqueItems": true}),
+    );
+    put("top", "top", "query", "How many of each group are shown, the largest first", number(1, 1_000));
+
     let visible = json!({"type": "string", "pattern": "^[!-~]{1,200}$"});
     put("idempotencyKey", "Idempotency-Key", "header", "Makes a retry without event ids harmless", visible);
     let id = json!({"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]*[!-~])?$"});
@@ -175,7 +230,9 @@ pub(super) fn parameters() -> Value {
         "Go on after this; wins over the query",
         json!({"type": "string", "pattern": TOKEN}),
     );
-    for list in ["types", "typePrefix", "categories", "streams"] {
+    all["metadata"]["style"] = json!("form");
+    all["metadata"]["explode"] = json!(true);
+    for list in ["types", "typePrefix", "categories", "streams", "groupBy"] {
         all[list]["style"] = json!("form");
         all[list]["explode"] = json!(false);
     }

@@ -210,6 +210,41 @@ fn answers() -> Vec<(&'static str, Value)> {
         ),
         ("Problem", problem()),
     ]
+    .into_iter()
+    .chain(searches())
+    .collect()
+}
+
+fn searches() -> Vec<(&'static str, Value)> {
+    let bucket = object(&["key", "count"], json!({"key": text(), "count": number()}));
+    let hit = object(
+        &["event", "score"],
+        json!({"event": reference("Event"), "score": {"type": "number", "minimum": 0}}),
+    );
+    let hits = object(
+        &["hits", "total", "exact", "next", "searchedTo"],
+        json!({"hits": list_of("Hit"), "total": number(), "exact": {"type": "boolean"},
+            "next": {"type": ["string", "null"]}, "searchedTo": number()}),
+    );
+    let statistics = object(
+        &["total", "groups", "other", "searchedTo"],
+        json!({
+            "total": number(), "byInterval": list_of("Bucket"), "searchedTo": number(),
+            "groups": {"type": "object", "additionalProperties": list_of("Bucket")},
+            "other": {"type": "object", "additionalProperties": number()},
+        }),
+    );
+    let trend = object(&["date", "count"], json!({"date": text(), "count": number()}));
+    let trends =
+        object(&["trends", "searchedTo"], json!({"trends": list_of("Trend"), "searchedTo": number()}));
+    vec![
+        ("Bucket", bucket),
+        ("Hit", hit),
+        ("Hits", hits),
+        ("Statistics", statistics),
+        ("Trend", trend),
+        ("Trends", trends),
+    ]
 }
 
 fn problem() -> Value {

@@ -9,6 +9,8 @@ mod events;
 mod options;
 mod pages;
 mod scan;
+mod search;
+mod statistics;
 mod stores;
 mod stream;
 mod subscription;
@@ -20,6 +22,10 @@ pub(crate) use events::{By, Found, find, locations, stream_head, unreadable};
 pub(crate) use options::AskedOptions;
 pub(crate) use pages::Pages;
 pub(crate) use scan::{PAGE_BYTES, Page, Scan, Target};
+pub(crate) use search::{AskedSearch, Fingerprint, LARGEST_PAGE, MOST_METADATA, Sort, search};
+pub(crate) use statistics::{
+    AskedStatistics, GroupBy, Groups, Interval, MOST_GROUPS, Statistics, TOP, statistics, zone,
+};
 pub(crate) use stores::{any_store, one_store, visible_stores};
 pub(crate) use stream::{check_stream, readable_name};
 pub(crate) use subscription::{CATCH_UP, Frames, Subscription, Until};

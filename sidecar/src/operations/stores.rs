@@ -140,7 +140,7 @@ fn status(server: &Server, subject: &Subject, hosted: &Hosted, status: &Status) 
 }
 
 fn source(declared: &DeclaredSource, status: &Status) -> SourceStatus {
-    let DeclaredSource { name, engine, role, unprovisioned, remark } = declared;
+    let DeclaredSource { name, engine, role, unprovisioned, remark, is_in_maintenance } = declared;
     let seen = status.sources.iter().find(|source| source.name == *name);
     let (state, message) = match seen.map(|source| &source.state) {
         Some(SourceState::Primary | SourceState::Level) => ("InSync", remark.clone().unwrap_or_default()),
@@ -150,6 +150,7 @@ fn source(declared: &DeclaredSource, status: &Status) -> SourceStatus {
         Some(SourceState::Failing(failure)) => ("Unreachable", failure.to_string()),
         None => ("Unprovisioned", unprovisioned.clone().unwrap_or_default()),
     };
+    let state = if seen.is_some() && *is_in_maintenance { "Maintenance" } else { state };
     SourceStatus {
         name: name.clone(),
         engine: engine.clone(),

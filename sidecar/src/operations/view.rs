@@ -1,7 +1,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use polylog_api::{DataState, Framing, Problem, write_event, write_structured};
-use polylog_log::RecordedEvent;
+use polylog_log::{Narrow, RecordedEvent};
 
 use crate::{
     entrance::expired,
@@ -51,6 +51,20 @@ impl View {
 
     pub(crate) fn hosted(&self) -> &Arc<Hosted> {
         &self.hosted
+    }
+
+    /// What a source may leave out: the rest is looked at by [`Self::show`].
+    pub(crate) fn narrow(&self) -> Narrow {
+        self.filter.narrow()
+    }
+
+    /// Whether type, category and time say all of whether an event is shown.
+    pub(crate) fn looks_only_at_kinds(&self) -> bool {
+        self.filter.looks_only_at_kinds()
+    }
+
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.filter
     }
 
     pub(crate) fn reader(&self) -> &Reader {

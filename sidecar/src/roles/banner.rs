@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use super::dev::OpenedSource;
-use crate::{hosted::Hosted, running::Running, sources::Database};
+use crate::{hosted::Hosted, running::Running};
 
 /// What `polylog dev` says on stderr when it is ready.
 #[derive(Default)]
@@ -27,11 +27,7 @@ impl Banner {
             let kept = opened.iter().find(|one| one.name == source.name);
             match (&source.unprovisioned, kept) {
                 (None, Some(OpenedSource { database, .. })) => {
-                    let engine = match database {
-                        Database::Sqlite(_) => "SQLite",
-                        Database::Postgres(_) => "PostgreSQL",
-                        Database::Mariadb(_) => "MariaDB",
-                    };
+                    let engine = database.product();
                     self.line(format_args!("  {}: {engine}, {database}", source.name));
                     if let Some(remark) = &source.remark {
                         self.line(format_args!("    warning: {remark}"));

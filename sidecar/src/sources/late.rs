@@ -1,81 +1,49 @@
 //! A source whose database need not answer when the process begins.
 
-use std::{
-    ops::RangeInclusive,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
-    ReadCategory, ReadLog, ReadStream, Source, StreamPage, Term, Truncate,
+    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, StreamPage, Tallied, Tally,
+    Term, Truncate,
 };
-use tokio::sync::Mutex;
 
-use super::{OpenSource, StorePlace};
-
-/// Between two tries to open it.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
+use super::{OpenSource, StorePlace, on_demand::OnDemand};
 
 /// A source that is opened with the first operation that finds its database there.
 pub(crate) struct LateSource {
     place: StorePlace,
     /// What it could hold when it was seen last.
     limits: Limits,
-    opened: ArcSwapOption<(OpenSource, Arc<dyn Source>)>,
-    /// Why it could not be opened, and when that was tried.
-    failed: Mutex<(Failure, Option<Instant>)>,
+    opened: OnDemand<(OpenSource, Arc<dyn Source>)>,
 }
 
 impl LateSource {
     pub(crate) fn new(place: StorePlace, limits: Limits, opened: Result<OpenSource, Failure>) -> Self {
-        let (opened, failure) = match opened {
-            Ok(source) => (Some(source), Failure::Unreachable("it was open before".into())),
-            Err(failure) => (None, failure),
-        };
-        let failed = Mutex::new((failure, opened.is_none().then(Instant::now)));
-        let opened = opened.map(|source| Arc::new((source.clone(), source.shared())));
-        Self { place, limits, opened: ArcSwapOption::new(opened), failed }
+        let opened = opened.map(with_shared);
+        Self { place, limits, opened: OnDemand::new(opened) }
     }
 
     /// The setting because of which the source may lose what it acknowledged, as far as it is known.
     pub(crate) async fn unsafe_setting(&self) -> Option<String> {
-        let opened = self.opened.load_full()?;
-        opened.0.unsafe_setting().await.ok()?
+        self.opened.here()?.0.unsafe_setting().await.ok()?
     }
 
     /// Ends the source: what was handed to it is done first.
     pub(crate) async fn close(&self) {
-        if let Some(opened) = self.opened.load_full() {
-            opened.0.close().await;
+        if let Some((opened, _)) = self.opened.here() {
+            opened.close().await;
         }
     }
 
     async fn get(&self) -> Result<Arc<dyn Source>, Failure> {
-        if let Some(opened) = self.opened.load_full() {
-            return Ok(opened.1.clone());
-        }
-        let mut failed = self.failed.lock().await;
-        if let Some(opened) = self.opened.load_full() {
-            return Ok(opened.1.clone());
-        }
-        if failed.1.is_some_and(|tried| tried.elapsed() < AGAIN_AFTER) {
-            return Err(failed.0.clone());
-        }
-        match self.place.connect().await {
-            Ok(source) => {
-                let shared = source.shared();
-                self.opened.store(Some(Arc::new((source, shared.clone()))));
-                Ok(shared)
-            }
-            Err(failure) => {
-                *failed = (failure.clone(), Some(Instant::now()));
-                Err(failure)
-            }
-        }
+        let connect = || {
+            let place = self.place.clone();
+            async move { place.connect().await.map(with_shared) }
+        };
+        Ok(self.opened.get(connect).await?.1)
     }
 
     async fn to_change(&self) -> Result<Arc<dyn Source>, OperationError> {
@@ -125,11 +93,19 @@ impl Source for LateSource {
         self.get().await?.find(id).await
     }
 
+    async fn select(&self, select: Select) -> Result<Selected, Failure> {
+        self.get().await?.select(select).await
+    }
+
+    async fn tally(&self, tally: Tally) -> Result<Tallied, Failure> {
+        self.get().await?.tally(tally).await
+    }
+
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
         self.get().await?.digests(range).await
     }
 
-    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+    async fn quarantine(&self, after: QuarantinePlace, limit: usize) -> Result<Vec<Quarantined>, Failure> {
         self.get().await?.quarantine(after, limit).await
     }
 
@@ -145,6 +121,11 @@ impl Source for LateSource {
     }
 
     fn limits(&self) -> Limits {
-        self.opened.load().as_ref().map_or(self.limits, |opened| opened.1.limits())
+        self.opened.here().map_or(self.limits, |(_, source)| source.limits())
     }
+}
+
+fn with_shared(opened: OpenSource) -> (OpenSource, Arc<dyn Source>) {
+    let shared = opened.shared();
+    (opened, shared)
 }

@@ -1,19 +1,20 @@
 use std::fmt;
 
-use polylog_log::{Applied, Approval, Check, Desired, Failure, Identity, LogId, Plan, RoleGrants};
+use async_trait::async_trait;
+use polylog_log::{Applied, Approval, Check, Desired, Failure, LogId, Plan, RoleGrants};
 use polylog_source_mariadb::{
-    MariadbConfig, Tables, preflight,
+    MariadbConfig, MariadbSource, Tables, preflight,
     provision::{self, Account, Actual, Place, Worker},
 };
 
-use super::{Planned, Wanted};
+use super::{OpenSource, Planned, Wanted, server::ServerPlace};
 use crate::config::{ConfigError, DeclaredDatabase, mysql_tables};
 
 /// A MariaDB database, and how it is reached.
 #[derive(Debug, Clone)]
-pub struct MariadbPlace {
+pub(super) struct MariadbPlace {
     /// How rows are read and written.
-    pub(super) data: MariadbConfig,
+    data: MariadbConfig,
     /// How tables are created, if not through the same connection.
     provisioning: Option<MariadbConfig>,
     create_database: bool,
@@ -30,70 +31,10 @@ impl MariadbPlace {
         Ok(Self { data, provisioning, create_database: declared.create_schema })
     }
 
-    /// What its users must be granted. An account has a host too, which only the server knows: here it is any.
-    pub(super) fn grants(&self) -> Result<Vec<RoleGrants>, ConfigError> {
-        let account = |config: &MariadbConfig| -> Result<Account, ConfigError> {
-            Ok(Account { user: config.address.user().map_err(refused)?, host: "%".into() })
-        };
-        let provisioner = account(self.provisioning())?;
-        let worker = self.is_apart()?.then(|| account(&self.data)).transpose()?;
-        Ok(provision::role_grants(&self.data.tables, &provisioner, worker.as_ref()))
-    }
-
     /// Whether rows are written as another user than the one that creates tables, as far as the addresses tell.
     fn is_apart(&self) -> Result<bool, ConfigError> {
         let user = |config: &MariadbConfig| config.address.user().map_err(refused);
         Ok(user(self.provisioning())? != user(&self.data)?)
-    }
-
-    /// Looks at the database through each of its connections; writes nothing.
-    pub(super) async fn check(&self, known: Option<LogId>) -> Vec<Check> {
-        // an address that names no user was refused before
-        let provisioning = self.provisioning.as_ref().filter(|_| self.is_apart().unwrap_or(true));
-        preflight(&self.data, provisioning, known).await
-    }
-
-    /// Provisions the database as approved.
-    pub(super) async fn prepare(
-        &self,
-        wanted: Wanted,
-        approval: &Approval,
-        known: Option<LogId>,
-    ) -> Result<(Identity, Plan), Failure> {
-        match self.try_prepare(wanted.clone(), approval, known).await {
-            // another process may have provisioned it in between: a new plan takes up what it left
-            Err(Failure::Unreachable(_)) => self.try_prepare(wanted, approval, known).await,
-            prepared => prepared,
-        }
-    }
-
-    async fn try_prepare(
-        &self,
-        wanted: Wanted,
-        approval: &Approval,
-        known: Option<LogId>,
-    ) -> Result<(Identity, Plan), Failure> {
-        let place = self.place().await?;
-        let Planned { identity, plan, .. } = self.plan_at(&place, wanted, known).await?;
-        let applied = provision::apply(self.provisioning(), &place, &plan, approval).await?;
-        Ok((identity, Plan { steps: applied.waiting }))
-    }
-
-    /// Carries out the approved steps of a plan that was made before.
-    pub(super) async fn apply(&self, plan: &Plan, approval: &Approval) -> Result<Applied, Failure> {
-        provision::apply(self.provisioning(), &self.place().await?, plan, approval).await
-    }
-
-    /// Drops the tables of a log. Who worked there does not matter any more.
-    pub(super) async fn wipe(&self, log: LogId) -> Result<Vec<&'static str>, Failure> {
-        let (tables, create_database) = (self.data.tables.clone(), self.create_database);
-        let place = Place { tables, create_database, worker: None };
-        provision::wipe(self.provisioning(), &place, log).await
-    }
-
-    /// What the database is to be, and the steps to there.
-    pub(super) async fn plan(&self, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
-        self.plan_at(&self.place().await?, wanted, known).await
     }
 
     async fn plan_at(&self, place: &Place, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
@@ -125,6 +66,42 @@ impl MariadbPlace {
             }
         };
         Ok(Place { tables: self.data.tables.clone(), create_database: self.create_database, worker })
+    }
+}
+
+#[async_trait]
+impl ServerPlace for MariadbPlace {
+    fn grants(&self) -> Result<Vec<RoleGrants>, ConfigError> {
+        let account = |config: &MariadbConfig| -> Result<Account, ConfigError> {
+            Ok(Account { user: config.address.user().map_err(refused)?, host: "%".into() })
+        };
+        let provisioner = account(self.provisioning())?;
+        let worker = self.is_apart()?.then(|| account(&self.data)).transpose()?;
+        Ok(provision::role_grants(&self.data.tables, &provisioner, worker.as_ref()))
+    }
+
+    async fn check(&self, known: Option<LogId>) -> Vec<Check> {
+        // an address that names no user was refused before
+        let provisioning = self.provisioning.as_ref().filter(|_| self.is_apart().unwrap_or(true));
+        preflight(&self.data, provisioning, known).await
+    }
+
+    async fn plan(&self, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
+        self.plan_at(&self.place().await?, wanted, known).await
+    }
+
+    async fn apply(&self, plan: &Plan, approval: &Approval) -> Result<Applied, Failure> {
+        provision::apply(self.provisioning(), &self.place().await?, plan, approval).await
+    }
+
+    async fn wipe(&self, log: LogId) -> Result<Vec<&'static str>, Failure> {
+        let (tables, create_database) = (self.data.tables.clone(), self.create_database);
+        let place = Place { tables, create_database, worker: None };
+        provision::wipe(self.provisioning(), &place, log).await
+    }
+
+    async fn open(&self) -> Result<OpenSource, Failure> {
+        MariadbSource::open(self.data.clone()).await.map(OpenSource::new)
     }
 }
 

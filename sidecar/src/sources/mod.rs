@@ -1,17 +1,21 @@
-//! Where the logs of `polylog dev` are kept, and their provisioning: an SQLite file, or a database of PostgreSQL or
-//! MariaDB.
+//! Where the logs of `polylog dev` are kept, and their provisioning: an SQLite file, or a database of a server.
 
+mod away;
 mod error;
 mod folder;
 mod last_seen;
 mod late;
 mod mariadb;
+mod mongodb;
 mod mounted;
 mod observed;
+mod on_demand;
+mod opened;
 mod postgres;
 mod preflight;
 mod provisioner;
 mod rotating;
+mod server;
 mod several;
 mod sqlite;
 
@@ -19,7 +23,6 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use polylog_crds::{
@@ -28,28 +31,30 @@ use polylog_crds::{
     values::SourceName as DeclaredName,
 };
 use polylog_log::{
-    Approval, DatabaseId, Failure, Identity, Incarnation, IndexOptions, LogId, Plan, Source, SourceName,
+    Approval, DatabaseId, Failure, Identity, Incarnation, IndexOptions, LogId, Plan, SourceName,
 };
-use polylog_source_mariadb::MariadbSource;
-use polylog_source_postgres::PostgresSource;
 use polylog_source_sqlite::{SqliteConfig, SqliteSource};
 use uuid::Uuid;
 
+pub(crate) use away::AwaySource;
 pub(crate) use error::told;
 pub use error::{SourceError, code_of};
 pub use folder::StoreFolder;
 pub use last_seen::LastSeen;
 pub(crate) use late::LateSource;
-pub use mariadb::MariadbPlace;
+use mariadb::MariadbPlace;
+use mongodb::MongodbPlace;
 pub(crate) use mounted::{Most, MountedDatabase};
 pub(crate) use observed::Observed;
-pub use postgres::PostgresPlace;
+pub use opened::OpenSource;
+use postgres::PostgresPlace;
 pub use preflight::Looked;
 pub use provisioner::{Provisioner, index_options};
 pub(crate) use rotating::RotatingSource;
+pub use server::ServerDatabase;
 pub(crate) use several::{begun_with, provision_several};
 
-use crate::config::{ConfigError, DeclaredDatabase, ServerEngine, SourcePlacement, Target};
+use crate::config::{ConfigError, DeclaredDatabase, SourcePlacement, Target};
 use folder::known_log;
 
 /// Where `polylog dev` keeps the log of a store.
@@ -70,10 +75,8 @@ pub struct StorePlace {
 pub enum Database {
     /// A file.
     Sqlite(PathBuf),
-    /// A schema in a PostgreSQL database.
-    Postgres(Box<PostgresPlace>),
-    /// A MariaDB database.
-    Mariadb(Box<MariadbPlace>),
+    /// A database of a server.
+    Server(ServerDatabase),
 }
 
 impl Database {
@@ -81,8 +84,15 @@ impl Database {
     pub fn engine(&self) -> &'static str {
         match self {
             Database::Sqlite(_) => "sqlite",
-            Database::Postgres(_) => "postgres",
-            Database::Mariadb(_) => "mysql",
+            Database::Server(database) => database.engine(),
+        }
+    }
+
+    /// The engine, as people name it.
+    pub fn product(&self) -> String {
+        match self {
+            Database::Sqlite(_) => TargetEngine::Sqlite.to_string(),
+            Database::Server(database) => database.product(),
         }
     }
 }
@@ -92,8 +102,7 @@ impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Database::Sqlite(path) => write!(f, "{}", path.display()),
-            Database::Postgres(place) => write!(f, "{place}"),
-            Database::Mariadb(place) => write!(f, "{place}"),
+            Database::Server(database) => write!(f, "{database}"),
         }
     }
 }
@@ -175,14 +184,7 @@ impl StorePlace {
         let database = match (placement.map(|placement| &placement.target), databases.get(&voter.name)) {
             (None, _) => Database::Sqlite(folder.join(format!("{source}.db"))),
             (Some(Target::File(path)), _) => Database::Sqlite(path.clone()),
-            (Some(_), Some(database)) => match database.engine {
-                ServerEngine::Postgres => {
-                    Database::Postgres(Box::new(PostgresPlace::of(database, unsafe_durability)?))
-                }
-                ServerEngine::Mariadb => {
-                    Database::Mariadb(Box::new(MariadbPlace::of(database, unsafe_durability)?))
-                }
-            },
+            (Some(_), Some(database)) => Database::Server(ServerDatabase::of(database, unsafe_durability)?),
             (Some(target), None) => {
                 let engine = match target {
                     Target::Address(engine, _) => *engine,
@@ -204,11 +206,8 @@ impl StorePlace {
         let known = known_log(&self.folder)?;
         let planned = match &self.database {
             Database::Sqlite(path) => sqlite::plan(path, self.wanted(None), known).map(|(_, plan)| plan),
-            Database::Postgres(place) => {
-                place.plan(self.wanted(None), known).await.map(|planned| planned.plan)
-            }
-            Database::Mariadb(place) => {
-                place.plan(self.wanted(None), known).await.map(|planned| planned.plan)
+            Database::Server(database) => {
+                database.place().plan(self.wanted(None), known).await.map(|planned| planned.plan)
             }
         };
         planned.map_err(|failure| self.failed(failure))
@@ -232,8 +231,7 @@ impl StorePlace {
                     .await
                     .unwrap_or_else(|error| Err(Failure::Unreachable(error.to_string())))
             }
-            Database::Postgres(database) => database.prepare(wanted, approval, known).await,
-            Database::Mariadb(database) => database.prepare(wanted, approval, known).await,
+            Database::Server(database) => database.prepare(wanted, approval, known).await,
         }
     }
 
@@ -247,34 +245,22 @@ impl StorePlace {
         let wanted = self.wanted(Some(nobody));
         let identity = match &self.database {
             Database::Sqlite(path) => sqlite::plan(path, wanted, None)?.0,
-            Database::Postgres(place) => place.plan(wanted, None).await?.identity,
-            Database::Mariadb(place) => place.plan(wanted, None).await?.identity,
+            Database::Server(database) => database.place().plan(wanted, None).await?.identity,
         };
         Ok(Some(identity.log).filter(|log| *log != nobody.log))
     }
 
     async fn connect(&self) -> Result<OpenSource, Failure> {
         match &self.database {
-            Database::Sqlite(path) => {
-                let opened = SqliteSource::open(SqliteConfig::new(path)).await;
-                opened.map(|source| OpenSource::Sqlite(Arc::new(source)))
-            }
-            Database::Postgres(database) => {
-                let opened = PostgresSource::open(database.data.clone()).await;
-                opened.map(|source| OpenSource::Postgres(Arc::new(source)))
-            }
-            Database::Mariadb(database) => {
-                let opened = MariadbSource::open(database.data.clone()).await;
-                opened.map(|source| OpenSource::Mariadb(Arc::new(source)))
-            }
+            Database::Sqlite(path) => SqliteSource::open(SqliteConfig::new(path)).await.map(OpenSource::new),
+            Database::Server(database) => database.place().open().await,
         }
     }
 
     fn failed(&self, failure: Failure) -> SourceError {
         match &self.database {
             Database::Sqlite(path) => SourceError::File { path: path.clone(), failure },
-            Database::Postgres(place) => SourceError::Database { place: place.to_string(), failure },
-            Database::Mariadb(place) => SourceError::Database { place: place.to_string(), failure },
+            Database::Server(database) => SourceError::Database { place: database.to_string(), failure },
         }
     }
 }
@@ -287,49 +273,6 @@ pub struct Provisioned {
     pub identity: Identity,
     /// Steps that wait for approval, with the plan's hash.
     pub waiting: Plan,
-}
-
-/// An open source of any engine.
-#[derive(Clone)]
-pub enum OpenSource {
-    /// A file.
-    Sqlite(Arc<SqliteSource>),
-    /// A schema in a PostgreSQL database.
-    Postgres(Arc<PostgresSource>),
-    /// A MariaDB database.
-    Mariadb(Arc<MariadbSource>),
-}
-
-impl OpenSource {
-    /// The source, for a store.
-    pub fn shared(&self) -> Arc<dyn Source> {
-        match self {
-            OpenSource::Sqlite(source) => source.clone(),
-            OpenSource::Postgres(source) => source.clone(),
-            OpenSource::Mariadb(source) => source.clone(),
-        }
-    }
-
-    /// The setting because of which the source may lose what it acknowledged, as it is; only where that was allowed.
-    ///
-    /// # Errors
-    /// The source does not answer.
-    pub async fn unsafe_setting(&self) -> Result<Option<String>, Failure> {
-        match self {
-            OpenSource::Sqlite(_) => Ok(None),
-            OpenSource::Postgres(source) => source.unsafe_setting().await,
-            OpenSource::Mariadb(source) => source.unsafe_setting().await,
-        }
-    }
-
-    /// Ends the source: what was handed to it is done first.
-    pub async fn close(&self) {
-        match self {
-            OpenSource::Sqlite(source) => source.close().await,
-            OpenSource::Postgres(source) => source.close().await,
-            OpenSource::Mariadb(source) => source.close().await,
-        }
-    }
 }
 
 /// Provisions a source as approved, and opens it.

@@ -7,8 +7,9 @@ use std::{
 use async_trait::async_trait;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
-    ReadCategory, ReadLog, ReadStream, Source, StreamPage, Term, Truncate,
+    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, StreamPage, Tallied, Tally,
+    Term, Truncate,
 };
 
 use crate::{metrics::SourceMetrics, operations::errors::of_source};
@@ -108,11 +109,19 @@ impl Source for Observed {
         self.timed("find", self.inner.find(id)).await
     }
 
+    async fn select(&self, select: Select) -> Result<Selected, Failure> {
+        self.timed("select", self.inner.select(select)).await
+    }
+
+    async fn tally(&self, tally: Tally) -> Result<Tallied, Failure> {
+        self.timed("tally", self.inner.tally(tally)).await
+    }
+
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
         self.timed("digests", self.inner.digests(range)).await
     }
 
-    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+    async fn quarantine(&self, after: QuarantinePlace, limit: usize) -> Result<Vec<Quarantined>, Failure> {
         self.timed("quarantine", self.inner.quarantine(after, limit)).await
     }
 

@@ -1,21 +1,20 @@
 use std::fmt;
 
-use polylog_log::{
-    Applied, Approval, Check, Credential, Desired, Failure, Identity, LogId, Plan, RoleGrants,
-};
+use async_trait::async_trait;
+use polylog_log::{Applied, Approval, Check, Credential, Desired, Failure, LogId, Plan, RoleGrants};
 use polylog_source_postgres::{
-    PostgresConfig, SchemaName, preflight,
+    PostgresConfig, PostgresSource, SchemaName, preflight,
     provision::{self, Actual, Place, RoleName},
 };
 
-use super::{Planned, Wanted};
+use super::{OpenSource, Planned, Wanted, server::ServerPlace};
 use crate::config::{ConfigError, DeclaredDatabase};
 
 /// A schema in a PostgreSQL database, and how it is reached.
 #[derive(Debug, Clone)]
-pub struct PostgresPlace {
+pub(super) struct PostgresPlace {
     /// How rows are read and written.
-    pub(super) data: PostgresConfig,
+    data: PostgresConfig,
     /// How tables are created.
     provisioning: PostgresConfig,
     place: Place,
@@ -41,17 +40,18 @@ impl PostgresPlace {
         };
         Ok(Self { data, provisioning, place })
     }
+}
 
-    /// What its roles must be granted.
-    pub(super) fn grants(&self) -> Result<Vec<RoleGrants>, ConfigError> {
+#[async_trait]
+impl ServerPlace for PostgresPlace {
+    fn grants(&self) -> Result<Vec<RoleGrants>, ConfigError> {
         let address = &self.provisioning.address;
         let database = address.database().map_err(refused)?;
         let role = address.role().and_then(|role| RoleName::parse(&role)).map_err(refused)?;
         Ok(provision::role_grants(&self.place, &database, &role))
     }
 
-    /// Looks at the database through each of its connections; writes nothing.
-    pub(super) async fn check(&self, known: Option<LogId>) -> Vec<Check> {
+    async fn check(&self, known: Option<LogId>) -> Vec<Check> {
         let mut checks = preflight(&self.data, &self.place, Credential::Rows, known).await;
         if self.place.role.is_some() {
             checks.extend(preflight(&self.provisioning, &self.place, Credential::Provisioning, known).await);
@@ -59,43 +59,15 @@ impl PostgresPlace {
         checks
     }
 
-    /// Provisions the schema as approved.
-    pub(super) async fn prepare(
-        &self,
-        wanted: Wanted,
-        approval: &Approval,
-        known: Option<LogId>,
-    ) -> Result<(Identity, Plan), Failure> {
-        match self.try_prepare(wanted.clone(), approval, known).await {
-            // another process may have provisioned it in between: a new plan takes up what it left
-            Err(Failure::Unreachable(_)) => self.try_prepare(wanted, approval, known).await,
-            prepared => prepared,
-        }
-    }
-
-    async fn try_prepare(
-        &self,
-        wanted: Wanted,
-        approval: &Approval,
-        known: Option<LogId>,
-    ) -> Result<(Identity, Plan), Failure> {
-        let Planned { identity, plan, .. } = self.plan(wanted, known).await?;
-        let applied = provision::apply(&self.provisioning, &self.place, &plan, approval).await?;
-        Ok((identity, Plan { steps: applied.waiting }))
-    }
-
-    /// Carries out the approved steps of a plan that was made before.
-    pub(super) async fn apply(&self, plan: &Plan, approval: &Approval) -> Result<Applied, Failure> {
+    async fn apply(&self, plan: &Plan, approval: &Approval) -> Result<Applied, Failure> {
         provision::apply(&self.provisioning, &self.place, plan, approval).await
     }
 
-    /// Drops the tables of a log.
-    pub(super) async fn wipe(&self, log: LogId) -> Result<Vec<&'static str>, Failure> {
+    async fn wipe(&self, log: LogId) -> Result<Vec<&'static str>, Failure> {
         provision::wipe(&self.provisioning, &self.place, log).await
     }
 
-    /// What the schema is to be, and the steps to there.
-    pub(super) async fn plan(&self, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
+    async fn plan(&self, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
         let actual = provision::inspect(&self.provisioning, &self.place).await?;
         let found = match &actual {
             Actual::Ours(inventory) => inventory.identity,
@@ -106,6 +78,10 @@ impl PostgresPlace {
         let Wanted { source, indexes, .. } = wanted;
         let plan = provision::plan(&Desired { identity, source, indexes }, &self.place, &actual)?;
         Ok(Planned { identity, is_there: found.is_some(), plan })
+    }
+
+    async fn open(&self) -> Result<OpenSource, Failure> {
+        PostgresSource::open(self.data.clone()).await.map(OpenSource::new)
     }
 }
 

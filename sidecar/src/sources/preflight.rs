@@ -4,16 +4,14 @@ use std::path::Path;
 
 use polylog_log::{Check, RoleGrants};
 
-use super::{MariadbPlace, PostgresPlace, folder::known_log};
+use super::{ServerDatabase, folder::known_log};
 use crate::config::{At, ConfigError, SourceAt};
 
 /// A database that can be looked at.
 #[derive(Debug, Clone)]
 pub enum Looked {
-    /// A schema in a PostgreSQL database.
-    Postgres(Box<PostgresPlace>),
-    /// A MariaDB database.
-    Mariadb(Box<MariadbPlace>),
+    /// A database of a server.
+    Server(ServerDatabase),
     /// Nothing that has rights or settings; says what it is.
     Nothing(String),
 }
@@ -25,10 +23,7 @@ impl Looked {
     /// An address that cannot be used.
     pub fn of(source: &SourceAt, unsafe_durability: bool) -> Result<Self, ConfigError> {
         Ok(match &source.at {
-            At::Postgres(database) => {
-                Self::Postgres(Box::new(PostgresPlace::of(database, unsafe_durability)?))
-            }
-            At::Mariadb(database) => Self::Mariadb(Box::new(MariadbPlace::of(database, unsafe_durability)?)),
+            At::Server(database) => Self::Server(ServerDatabase::of(database, unsafe_durability)?),
             At::File(path) => Self::Nothing(format!("the SQLite file {}", path.display())),
             At::NotSupported(engine) => Self::Nothing(format!("{engine} is not in this version")),
         })
@@ -40,8 +35,7 @@ impl Looked {
     /// A name that cannot be a role's.
     pub fn grants(&self) -> Result<Option<Vec<RoleGrants>>, ConfigError> {
         match self {
-            Self::Postgres(place) => place.grants().map(Some),
-            Self::Mariadb(place) => place.grants().map(Some),
+            Self::Server(database) => database.place().grants().map(Some),
             Self::Nothing(_) => Ok(None),
         }
     }
@@ -55,8 +49,7 @@ impl Looked {
     ) -> Result<Option<Vec<Check>>, super::SourceError> {
         let known = known_log(&data.join(format!("{}.{}", source.namespace, source.store)))?;
         match self {
-            Self::Postgres(place) => Ok(Some(place.check(known).await)),
-            Self::Mariadb(place) => Ok(Some(place.check(known).await)),
+            Self::Server(database) => Ok(Some(database.place().check(known).await)),
             Self::Nothing(_) => Ok(None),
         }
     }
@@ -66,8 +59,7 @@ impl Looked {
 impl std::fmt::Display for Looked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Postgres(place) => write!(f, "{place}"),
-            Self::Mariadb(place) => write!(f, "{place}"),
+            Self::Server(database) => write!(f, "{database}"),
             Self::Nothing(what) => f.write_str(what),
         }
     }

@@ -5,20 +5,14 @@ use std::fmt;
 use polylog_crds::{event_store::EventIndex, resolve::ResolvedStore};
 use polylog_log::{Applied, Approval, Failure, Identity, IndexOptions, LogId, Plan, SourceName};
 
-use super::{MariadbPlace, Planned, PostgresPlace, Wanted};
-use crate::config::{ConfigError, DeclaredDatabase, ServerEngine};
+use super::{Planned, ServerDatabase, Wanted};
+use crate::config::{ConfigError, DeclaredDatabase};
 
 /// A database of a server that is to hold a source of a log.
 #[derive(Debug, Clone)]
 pub struct Provisioner {
-    place: Place,
+    database: ServerDatabase,
     wanted: Wanted,
-}
-
-#[derive(Debug, Clone)]
-enum Place {
-    Postgres(Box<PostgresPlace>),
-    Mariadb(Box<MariadbPlace>),
 }
 
 /// The indexes that a store asks for.
@@ -42,13 +36,8 @@ impl Provisioner {
         fresh: Identity,
         unsafe_durability: bool,
     ) -> Result<Self, ConfigError> {
-        let place = match database.engine {
-            ServerEngine::Postgres => {
-                Place::Postgres(Box::new(PostgresPlace::of(database, unsafe_durability)?))
-            }
-            ServerEngine::Mariadb => Place::Mariadb(Box::new(MariadbPlace::of(database, unsafe_durability)?)),
-        };
-        Ok(Self { place, wanted: Wanted { source, indexes, fresh: Some(fresh) } })
+        let database = ServerDatabase::of(database, unsafe_durability)?;
+        Ok(Self { database, wanted: Wanted { source, indexes, fresh: Some(fresh) } })
     }
 
     /// Looks at the database, and says what is to be done; changes nothing. `known` is the log that it must hold.
@@ -56,11 +45,7 @@ impl Provisioner {
     /// # Errors
     /// It cannot be used, or holds another log, or none where one is known.
     pub async fn plan(&self, known: Option<LogId>) -> Result<Planned, Failure> {
-        let wanted = self.wanted.clone();
-        match &self.place {
-            Place::Postgres(place) => place.plan(wanted, known).await,
-            Place::Mariadb(place) => place.plan(wanted, known).await,
-        }
+        self.database.place().plan(self.wanted.clone(), known).await
     }
 
     /// Carries out the approved steps of a plan.
@@ -68,10 +53,7 @@ impl Provisioner {
     /// # Errors
     /// What was done before the failure stays: plan again.
     pub async fn apply(&self, plan: &Plan, approval: &Approval) -> Result<Applied, Failure> {
-        match &self.place {
-            Place::Postgres(place) => place.apply(plan, approval).await,
-            Place::Mariadb(place) => place.apply(plan, approval).await,
-        }
+        self.database.place().apply(plan, approval).await
     }
 
     /// Drops the tables of a log, and nothing else; says which. None are there where the database holds no log.
@@ -79,19 +61,13 @@ impl Provisioner {
     /// # Errors
     /// `WrongStore` and `Damaged`: nothing was dropped. Others: wipe again.
     pub async fn wipe(&self, log: LogId) -> Result<Vec<&'static str>, Failure> {
-        match &self.place {
-            Place::Postgres(place) => place.wipe(log).await,
-            Place::Mariadb(place) => place.wipe(log).await,
-        }
+        self.database.place().wipe(log).await
     }
 }
 
 /// Where it is, without credentials.
 impl fmt::Display for Provisioner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Postgres(place) => write!(f, "{place}"),
-            Place::Mariadb(place) => write!(f, "{place}"),
-        }
+        write!(f, "{}", self.database)
     }
 }

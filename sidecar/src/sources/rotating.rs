@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
-    ReadCategory, ReadLog, ReadStream, RefusedReason, Source, StreamPage, Term, Truncate,
+    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
+    Quarantined, ReadCategory, ReadLog, ReadStream, RefusedReason, Select, Selected, Source, StreamPage,
+    Tallied, Tally, Term, Truncate,
 };
 use tokio::sync::watch;
 
@@ -171,6 +172,22 @@ impl Source for RotatingSource {
         self.read(|source| async move { source.find(id).await }).await
     }
 
+    async fn select(&self, select: Select) -> Result<Selected, Failure> {
+        self.read(|source| {
+            let select = select.clone();
+            async move { source.select(select).await }
+        })
+        .await
+    }
+
+    async fn tally(&self, tally: Tally) -> Result<Tallied, Failure> {
+        self.read(|source| {
+            let tally = tally.clone();
+            async move { source.tally(tally).await }
+        })
+        .await
+    }
+
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
         self.read(|source| {
             let range = range.clone();
@@ -179,7 +196,7 @@ impl Source for RotatingSource {
         .await
     }
 
-    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+    async fn quarantine(&self, after: QuarantinePlace, limit: usize) -> Result<Vec<Quarantined>, Failure> {
         self.read(|source| async move { source.quarantine(after, limit).await }).await
     }
 

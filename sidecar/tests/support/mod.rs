@@ -8,6 +8,7 @@ pub mod mounted;
 pub mod process;
 pub mod remote;
 pub mod replicas;
+pub mod searching;
 pub mod server;
 pub mod tokens;
 pub mod way;
@@ -94,6 +95,7 @@ impl Sidecar {
                 role: "Voter".into(),
                 unprovisioned: None,
                 remark: None,
+                is_in_maintenance: false,
             };
             hosted.push(Hosted::new("shop".into(), (*name).into(), store, vec![declared]).unwrap());
             folders.push(folder);

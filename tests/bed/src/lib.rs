@@ -6,9 +6,11 @@
 
 pub mod acts;
 pub mod crashes;
+mod elasticsearch;
 mod kubernetes;
 mod machine;
 mod mariadb;
+mod mongodb;
 pub mod payloads;
 mod place;
 mod postgres;
@@ -16,8 +18,10 @@ pub mod processes;
 mod server;
 mod supervisor;
 
+pub use elasticsearch::{ElasticsearchServer, Product};
 pub use kubernetes::{Kubernetes, Outage, Tier};
 pub use mariadb::MariadbServer;
+pub use mongodb::{Keeps, MongodbServer};
 pub use place::Place;
 pub use postgres::PostgresServer;
 pub use server::Server;

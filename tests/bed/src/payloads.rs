@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use polylog_log::{
-    Apply, Category, DatabaseId, Entry, Event, Expected, Identity, NewEvent, Point, Position, ReadCategory,
-    ReadStream, StreamAppend, Term, Timestamp, Truncate, Version, Watermarks,
+    Apply, Category, DatabaseId, Entry, Event, Expected, Identity, NewEvent, Point, Position,
+    QuarantinePlace, ReadCategory, ReadStream, StreamAppend, Term, Timestamp, Truncate, Version, Watermarks,
 };
 use uuid::Uuid;
 
@@ -139,8 +139,8 @@ pub async fn a_replica_and_its_quarantine_hold_the_bytes_that_were_given(
     let head = target.truncate(&of, truncate).await.expect("a truncation");
     assert_eq!(head.tail, keep);
     assert_eq!(entries(&*target).await, copied[..1]);
-    let removed = target.quarantine(0, 10).await.expect("the quarantine");
+    let removed = target.quarantine(QuarantinePlace::START, 10).await.expect("the quarantine");
     assert_eq!(removed.iter().map(|removed| &removed.entry).collect::<Vec<&Entry>>(), [&copied[1]]);
     assert_eq!(Some(removed[0].cut), head.last_cut);
-    assert!(target.quarantine(1, 10).await.expect("the quarantine").is_empty());
+    assert!(target.quarantine(QuarantinePlace::end_of(1), 10).await.expect("the quarantine").is_empty());
 }

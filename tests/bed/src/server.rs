@@ -1,4 +1,4 @@
-use crate::{MariadbServer, PostgresServer};
+use crate::{ElasticsearchServer, MariadbServer, MongodbServer, PostgresServer};
 
 /// What a test does to a server of any engine.
 pub trait Server: Send + Sync {
@@ -44,4 +44,4 @@ macro_rules! server {
     )+};
 }
 
-server!(MariadbServer, PostgresServer);
+server!(ElasticsearchServer, MariadbServer, MongodbServer, PostgresServer);

@@ -19,7 +19,8 @@ pub struct Logged {
 /// Reads the whole log, checks that it is one, and returns its events by position.
 pub fn read_log(port: u16) -> Result<Vec<Logged>> {
     let connection = Connection::open(port, Duration::from_secs(30))?;
-    let path = "/v1/events?from=1&includeSystem=true";
+    // what another sidecar acknowledged is in it too
+    let path = "/v1/events?from=1&includeSystem=true&consistency=strong";
     let mut lines = connection.stream(path, "Accept: application/x-ndjson\r\n")?;
     let (mut log, mut ids, mut versions) = (Vec::new(), HashSet::new(), HashMap::<String, u64>::new());
     while let Some(line) = lines.line()? {

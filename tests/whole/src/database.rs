@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use polylog_test_bed::{MariadbServer, PostgresServer};
+use polylog_test_bed::{Keeps, MariadbServer, MongodbServer, PostgresServer};
 
 use crate::sidecar::pause;
 
@@ -20,20 +20,36 @@ pub enum Engine {
     Postgres,
     /// The same on a MariaDB server.
     Mariadb,
+    /// The same on a server of MongoDB's protocol that keeps what it acknowledged.
+    Mongodb,
 }
 
 /// A database on a server of its own, empty at first; the server ends with this.
 pub trait Server: Sync {
     /// Its address, as `polylog dev --source` takes it.
     fn url(&self) -> String;
+    /// Its TCP port on loopback.
+    fn port(&self) -> u16;
     /// Kills every process of the server with SIGKILL.
     fn crash(&self);
     /// Starts the server on the data that it left; returns when it answers.
     fn start_again(&self);
+    /// Stops its processes (SIGSTOP): connections stay, nothing is answered.
+    fn pause(&self);
+    /// Ends a pause.
+    fn resume(&self);
+    /// The lock that an append is decided under, where there is one.
+    fn lock(&self) -> Option<&dyn Lock> {
+        None
+    }
+}
+
+/// The lock that an append is decided under, as an administrator sees it.
+pub trait Lock {
     /// A session of the server's own client program, for the administrator.
     fn client(&self) -> Command;
-    /// Statements, each of one line, about the lock that an append is decided under.
-    fn lock(&self) -> LockStatements;
+    /// Statements, each of one line, about the lock.
+    fn statements(&self) -> LockStatements;
 }
 
 /// How the lock is taken, watched and given back.
@@ -63,7 +79,43 @@ impl Engine {
                 let database = server.create_database();
                 Some(Box::new(Mariadb { server, database }))
             }
+            Engine::Mongodb => {
+                let server = MongodbServer::with(Keeps::Disk, &["strict"]);
+                let database = server.new_name();
+                Some(Box::new(Mongodb { server, database }))
+            }
         }
+    }
+}
+
+struct Mongodb {
+    server: MongodbServer,
+    database: String,
+}
+
+impl Server for Mongodb {
+    fn url(&self) -> String {
+        format!("{}{}", self.server.url(), self.database)
+    }
+
+    fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    fn crash(&self) {
+        self.server.crash();
+    }
+
+    fn start_again(&self) {
+        self.server.start_again();
+    }
+
+    fn pause(&self) {
+        self.server.pause();
+    }
+
+    fn resume(&self) {
+        self.server.resume();
     }
 }
 
@@ -77,6 +129,10 @@ impl Server for Postgres {
         self.server.url(&self.database)
     }
 
+    fn port(&self) -> u16 {
+        self.server.port()
+    }
+
     fn crash(&self) {
         self.server.crash();
     }
@@ -85,13 +141,27 @@ impl Server for Postgres {
         self.server.start_again();
     }
 
+    fn pause(&self) {
+        self.server.pause();
+    }
+
+    fn resume(&self) {
+        self.server.resume();
+    }
+
+    fn lock(&self) -> Option<&dyn Lock> {
+        Some(self)
+    }
+}
+
+impl Lock for Postgres {
     fn client(&self) -> Command {
         let mut command = self.server.client(&self.database);
         command.args(["-f", "-"]);
         command
     }
 
-    fn lock(&self) -> LockStatements {
+    fn statements(&self) -> LockStatements {
         LockStatements {
             take: "BEGIN; SELECT FROM payments.polylog_head FOR UPDATE;",
             count_waiting: "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'polylog' AND wait_event_type = 'Lock';",
@@ -111,6 +181,10 @@ impl Server for Mariadb {
         self.server.url(&self.database)
     }
 
+    fn port(&self) -> u16 {
+        self.server.port()
+    }
+
     fn crash(&self) {
         self.server.crash();
     }
@@ -119,13 +193,27 @@ impl Server for Mariadb {
         self.server.start_again();
     }
 
+    fn pause(&self) {
+        self.server.pause();
+    }
+
+    fn resume(&self) {
+        self.server.resume();
+    }
+
+    fn lock(&self) -> Option<&dyn Lock> {
+        Some(self)
+    }
+}
+
+impl Lock for Mariadb {
     fn client(&self) -> Command {
         let mut command = self.server.client(&self.database);
         command.arg("--unbuffered");
         command
     }
 
-    fn lock(&self) -> LockStatements {
+    fn statements(&self) -> LockStatements {
         LockStatements {
             take: "START TRANSACTION; SELECT lane FROM polylog_head WHERE lane = 0 FOR UPDATE;",
             count_waiting: "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT';",
@@ -144,8 +232,8 @@ pub struct Session {
 
 impl Session {
     /// Connects.
-    pub fn open(server: &dyn Server) -> Result<Self> {
-        let mut child = server.client().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    pub fn open(lock: &dyn Lock) -> Result<Self> {
+        let mut child = lock.client().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = child.stdin.take().context("its input is a pipe")?;
         let output = BufReader::new(child.stdout.take().context("its output is a pipe")?);
         Ok(Self { child, input, output })

@@ -5,3 +5,4 @@ pub mod database;
 pub mod http;
 pub mod pod;
 pub mod sidecar;
+pub mod status;

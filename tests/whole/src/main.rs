@@ -4,6 +4,7 @@
 
 mod audit;
 mod cluster;
+mod faults;
 mod history;
 mod kill;
 mod load;
@@ -16,7 +17,7 @@ mod with_server;
 mod writer;
 
 use clap::Parser;
-use polylog_whole_tests::{database, http, pod, sidecar};
+use polylog_whole_tests::{database, http, pod, sidecar, status};
 
 #[derive(Parser)]
 enum Command {
@@ -26,6 +27,8 @@ enum Command {
     Stop(stop::Args),
     /// Records what clients in four processes do through two sidecars, and checks that it is linearizable.
     History(history::Args),
+    /// Breaks sources and sidecars of one log over several databases again and again under load, then checks everything.
+    Faults(faults::Args),
     /// One of the processes of `history`.
     #[command(hide = true)]
     HistoryClients(history::ProcessArgs),
@@ -44,6 +47,7 @@ fn main() -> anyhow::Result<()> {
         Command::Kill(args) => kill::run(&args),
         Command::Stop(args) => stop::run(&args),
         Command::History(args) => history::run(&args),
+        Command::Faults(args) => faults::run(&args),
         Command::HistoryClients(args) => history::run_clients(&args),
         Command::WithServer(args) => with_server::run(&args),
         Command::Memory(args) => memory::run(&args),

@@ -37,6 +37,13 @@ pub struct SidecarArgs {
     further: Vec<String>,
 }
 
+impl SidecarArgs {
+    /// The same with other manifests.
+    pub fn with_manifests(&self, manifests: &Path) -> Self {
+        Self { manifests: manifests.to_owned(), ..self.clone() }
+    }
+}
+
 impl Sidecar {
     /// Prepares a process on a free port; nothing is started yet.
     pub fn new(args: &SidecarArgs, data: &Path) -> Result<Self> {
@@ -69,8 +76,13 @@ impl Sidecar {
     }
 
     /// Keeps the log of the manifests' source `ledger` at this address.
-    pub fn at(mut self, url: &str) -> Self {
-        self.command.args(["--source", &format!("ledger={url}")]);
+    pub fn at(self, url: &str) -> Self {
+        self.with_source("ledger", url)
+    }
+
+    /// Keeps a source of the manifests at this address.
+    pub fn with_source(mut self, name: &str, url: &str) -> Self {
+        self.command.args(["--source", &format!("{name}={url}")]);
         self
     }
 

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use crate::{
     audit,
     cluster::Cluster,
-    database::{Engine, LockStatements, Session},
+    database::{Engine, Lock, LockStatements, Session},
     load,
     sidecar::{SidecarArgs, pause},
     writer,
@@ -56,22 +56,29 @@ pub fn run(args: &Args) -> Result<()> {
     let mut random = StdRng::seed_from_u64(seed);
     let cluster = Cluster::start(args.engine, &args.sidecar, &format!("stop-{seed:x}"))?;
     let server = cluster.server.as_deref().context("an engine with a server, which two sidecars share")?;
-    let (mut locker, mut watcher) = (Session::open(server)?, Session::open(server)?);
-
-    for is_locked in [true, false] {
-        let mut measured = Measured::default();
-        for round in 0..args.rounds {
-            let sessions = (&mut locker, &mut watcher, server.lock());
-            let stopped = round % cluster.sidecars.len();
-            in_a_statement(&cluster, sessions, stopped, is_locked, &mut measured)?;
-        }
-        let held = if is_locked { args.rounds } else { 0 };
-        ensure!(measured.held == held, "{} of {} stops held the lock", measured.held, args.rounds);
-        let place = if is_locked { "under the lock" } else { "within the statement that commits by itself" };
-        measured.print(args.rounds, place);
+    if let Some(lock) = server.lock() {
+        at_the_worst_moments(&cluster, lock, args.rounds)?;
     }
     at_random(&cluster, args.rounds, &mut random)?.print(args.rounds, "at a random moment under load");
     cluster.end()
+}
+
+/// Of an engine whose appends are decided under a lock: while they hold it, and while they do without.
+fn at_the_worst_moments(cluster: &Cluster, lock: &dyn Lock, rounds: usize) -> Result<()> {
+    let (mut locker, mut watcher) = (Session::open(lock)?, Session::open(lock)?);
+    for is_locked in [true, false] {
+        let mut measured = Measured::default();
+        for round in 0..rounds {
+            let sessions = (&mut locker, &mut watcher, lock.statements());
+            let stopped = round % cluster.sidecars.len();
+            in_a_statement(cluster, sessions, stopped, is_locked, &mut measured)?;
+        }
+        let held = if is_locked { rounds } else { 0 };
+        ensure!(measured.held == held, "{} of {rounds} stops held the lock", measured.held);
+        let place = if is_locked { "under the lock" } else { "within the statement that commits by itself" };
+        measured.print(rounds, place);
+    }
+    Ok(())
 }
 
 /// Stops a sidecar while its session waits for the lock, which it is then given.

@@ -98,6 +98,14 @@ impl Server for Mariadb {
         Ok(())
     }
 
+    fn crash(&self) {
+        self.server.crash();
+    }
+
+    fn start_again(&self) {
+        self.server.start_again();
+    }
+
     fn pid(&self) -> Result<u32> {
         let file = std::fs::read_to_string(self.server.folder().join("pid"))?;
         Ok(file.lines().next().context("a process id")?.trim().parse()?)

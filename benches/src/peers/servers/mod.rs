@@ -25,6 +25,10 @@ pub trait Server {
     fn copy(&self, from: &str, to: &str);
     /// Writes everything to its place, so that this does not fall into a window.
     fn settle(&self) -> Result<()>;
+    /// kill -9.
+    fn crash(&self);
+    /// Starts it on the data that it left; returns when it answers.
+    fn start_again(&self);
     /// Its first process, the parent of the others.
     fn pid(&self) -> Result<u32>;
     /// Copies the log that a sidecar wrote into a table of the same kind, with the same indexes, in its order.

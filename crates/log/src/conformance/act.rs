@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Append, Apply, Commit, Entry, Expected, Head, Identity, Lease, LeaseSwap, Nonce, Open, OperationError,
-    Quarantined, Source, StreamAppend, Term, Truncate,
+    QuarantinePlace, Quarantined, Source, StreamAppend, Term, Truncate,
 };
 
 /// A request.
@@ -154,7 +154,7 @@ impl Subject {
     /// All that it holds.
     pub(crate) async fn state(&self) -> Checked<State> {
         let (head, entries) = (self.head().await?, self.entries().await?);
-        let quarantine = self.quarantine(0, 1_000).await?;
+        let quarantine = self.quarantine(QuarantinePlace::START, 1_000).await?;
         Ok(State { head, entries, quarantine, lease: self.leased(LEASE).await? })
     }
 

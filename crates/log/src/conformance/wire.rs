@@ -14,8 +14,9 @@ use tokio::task::JoinSet;
 use super::{Kit, subject::Checked};
 use crate::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
-    ReadCategory, ReadLog, ReadStream, Source, StreamPage, Term, Truncate,
+    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, StreamPage, Tallied, Tally,
+    Term, Truncate,
 };
 
 type Request = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -176,12 +177,22 @@ impl Source for Wire {
         self.source.find(id).await
     }
 
+    async fn select(&self, select: Select) -> Result<Selected, Failure> {
+        self.read_lost()?;
+        self.source.select(select).await
+    }
+
+    async fn tally(&self, tally: Tally) -> Result<Tallied, Failure> {
+        self.read_lost()?;
+        self.source.tally(tally).await
+    }
+
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
         self.read_lost()?;
         self.source.digests(range).await
     }
 
-    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+    async fn quarantine(&self, after: QuarantinePlace, limit: usize) -> Result<Vec<Quarantined>, Failure> {
         self.read_lost()?;
         self.source.quarantine(after, limit).await
     }

@@ -13,8 +13,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) primary: &'a SourceName,
     /// Whether the source holds all that is committed, under the term in force.
     pub(crate) is_level: &'a dyn Fn(&SourceName) -> bool,
-    /// Whether the source has been silent for so long that nobody waits for it any more.
-    pub(crate) is_silent: &'a dyn Fn(&SourceName) -> bool,
+    /// Whether the source has been silent, or refused writes, for so long that nobody waits for it any more.
+    pub(crate) is_out: &'a dyn Fn(&SourceName) -> bool,
 }
 
 /// The next configuration; `None` where nothing is to be done, or not yet.
@@ -67,7 +67,7 @@ fn members(next: &mut Config, wanted: &Config, around: &Circumstances<'_>) {
     }
     // voters that come are awaited before one goes, so that no failure in between leaves fewer than before
     let awaits =
-        next.learners.iter().any(|member| is_voter(wanted, member) && !(around.is_silent)(&member.name));
+        next.learners.iter().any(|member| is_voter(wanted, member) && !(around.is_out)(&member.name));
     let goes = |member: &&Member| !is_voter(wanted, member) && member.name != *around.primary;
     if let Some(at) = next.voters.iter().position(|member| goes(&member)).filter(|_| !awaits)
         && may_lose_one(next, wanted)
@@ -86,15 +86,15 @@ fn may_lose_one(config: &Config, wanted: &Config) -> bool {
     rest > 0 && wanted.acks.required(rest) <= rest && usize::from(wanted.min_in_sync) <= rest
 }
 
-/// Voters that `All` waits for: those that fell silent go, as long as enough stay; those that are level come back.
+/// Voters that `All` waits for: those that fell out go, as long as enough stay; those that are level come back.
 fn in_sync(config: &Config, around: &Circumstances<'_>) -> Vec<SourceName> {
     if config.acks != Acks::All {
         return Vec::new();
     }
     let voters: Vec<&SourceName> = config.voters.iter().map(|voter| &voter.name).collect();
     let stays = |name: &&&SourceName| match config.in_sync.contains(**name) {
-        true => !(around.is_silent)(name),
-        false => (around.is_level)(name) && !(around.is_silent)(name),
+        true => !(around.is_out)(name),
+        false => (around.is_level)(name) && !(around.is_out)(name),
     };
     let kept: Vec<SourceName> = voters.iter().filter(stays).map(|name| (*name).clone()).collect();
     let least = usize::from(config.min_in_sync).max(Acks::Majority.required(voters.len()));

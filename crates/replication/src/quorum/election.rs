@@ -18,6 +18,9 @@ use super::{
     rules::{Rule, Rules},
 };
 
+/// A source that lacks no more events than this is filled in a moment, and becomes primary if it is the first in order.
+const SOON_FILLED: u64 = 2_000;
+
 /// Who must have promised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -26,6 +29,8 @@ pub(crate) enum Mode {
     /// A majority, and the primary that is to hand over: then its log is the best, and nothing is lost. `to` may be the
     /// same source: then only the term changes, which brings voters back that stand under a later one.
     Switch { from: SourceName, to: SourceName },
+    /// A majority, in place of a primary that cannot hand over.
+    Replace { to: SourceName },
     /// Those voters that are there; the operator said that the others are stopped or cut off.
     Forced { absent: BTreeSet<SourceName> },
     /// Every voter that the first configuration names: nobody else can have begun another log.
@@ -133,6 +138,8 @@ impl Attempt {
         if matches!(self.phase, Phase::Promising) {
             self.choose(now, ready);
         }
+        // who rests is not asked
+        let rests = !self.chosen_are_in(ready);
         let sent = match &mut self.phase {
             Phase::Promising => {
                 let promise = Operation::Promise(self.term, self.nonce);
@@ -143,6 +150,7 @@ impl Attempt {
                 });
                 asked.map(|name| (name.clone(), promise.clone())).collect()
             }
+            Phase::Levelling(_) | Phase::Opening if rests => Vec::new(),
             Phase::Levelling(_) => self.level().into_iter().collect(),
             Phase::Opening => self.open().into_iter().collect(),
             Phase::Over(_) => Vec::new(),
@@ -177,9 +185,11 @@ impl Attempt {
         let is_empty = head.tail.position.is_zero();
         let is_enough = match &self.mode {
             // who is missing may hold the log
-            Mode::Majority | Mode::Switch { .. } | Mode::Forced { .. } if is_empty => false,
+            Mode::Majority | Mode::Switch { .. } | Mode::Replace { .. } | Mode::Forced { .. } if is_empty => {
+                false
+            }
             Mode::Majority if !self.rules.on(Rule::MajorityPromises) => grants > 0,
-            Mode::Majority => grants >= Acks::Majority.required(voters.len()),
+            Mode::Majority | Mode::Replace { .. } => grants >= Acks::Majority.required(voters.len()),
             Mode::Switch { from, .. } => {
                 grants >= Acks::Majority.required(voters.len()) && self.grants.contains_key(from)
             }
@@ -194,17 +204,25 @@ impl Attempt {
         if !is_enough || (now < self.patient_until && !all_answered) {
             return;
         }
-        let first = match &self.mode {
-            Mode::Switch { to, .. } => Some(to),
+        let named = match &self.mode {
+            Mode::Switch { to, .. } | Mode::Replace { to } => Some(to),
             Mode::Majority | Mode::Forced { .. } | Mode::First => None,
         };
-        let in_order = first.into_iter().chain(&config.order).chain(voters.iter().copied());
-        let Some(primary) = in_order.filter(|name| voters.contains(name)).find(granted) else { return };
+        let in_order = || {
+            let all = named.into_iter().chain(&config.order).chain(voters.iter().copied());
+            all.filter(|name| voters.contains(name)).filter(granted)
+        };
+        // while one is filled there is no primary: one that is far behind waits for its time
+        let lacks = |name: &&SourceName| {
+            head.tail.position.get().saturating_sub(self.grants[*name].tail.position.get())
+        };
+        let near = |name: &&SourceName| lacks(name) <= SOON_FILLED || Some(*name) == named;
+        let Some(primary) = in_order().find(near).or_else(|| in_order().min_by_key(lacks)) else { return };
         let missing = match self.mode {
             Mode::Forced { .. } => {
                 voters.iter().filter(|name| !granted(name)).map(|name| (*name).clone()).collect()
             }
-            Mode::Majority | Mode::Switch { .. } | Mode::First => Vec::new(),
+            Mode::Majority | Mode::Switch { .. } | Mode::Replace { .. } | Mode::First => Vec::new(),
         };
         let levels = self.rules.on(Rule::Levelled);
         let tail = if levels { head.tail } else { self.grants[primary].tail };
@@ -218,6 +236,14 @@ impl Attempt {
             Phase::Levelling(Box::new(copying))
         };
         self.chosen = Some(chosen);
+    }
+
+    fn chosen_are_in(&self, ready: &[(SourceName, Identity)]) -> bool {
+        let is_ready = |name: &SourceName| ready.iter().any(|(ready, _)| ready == name);
+        let is_levelling = matches!(self.phase, Phase::Levelling(_));
+        self.chosen
+            .as_ref()
+            .is_none_or(|chosen| is_ready(&chosen.primary) && (!is_levelling || is_ready(&chosen.best)))
     }
 
     /// Whether the promise is that of the very database that the configuration counts.
@@ -337,3 +363,6 @@ impl Attempt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

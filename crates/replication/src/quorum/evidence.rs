@@ -6,6 +6,8 @@ use std::{
 };
 
 use super::rules::{Rule, Rules};
+#[cfg(feature = "mutants")]
+use polylog_log::mutants;
 use polylog_log::{Acks, ConfigPoint, Head, Point, Position, SourceName, Term, Watermarks};
 
 /// So many ends of entries of the primary are remembered.
@@ -118,6 +120,10 @@ impl Evidence {
 
     /// Everything up to here has the ack level.
     pub(crate) fn reached(&self, acks: Acks) -> Position {
+        #[cfg(feature = "mutants")]
+        if mutants::active() == Some(mutants::Mutant::EarlyAck) {
+            return self.tail.position;
+        }
         let config = &self.config.config;
         let (voters, majority) = (config.voters.len(), Acks::Majority.required(config.voters.len()));
         let required = acks.required(voters);

@@ -9,6 +9,19 @@ use polylog_log::{Head, Identity, Member, SourceName, Term};
 
 use crate::backoff::Backoff;
 
+/// A source that was read meanwhile is no more said to refuse writes when the last one that failed is older than this:
+/// nobody tried.
+const TRIED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Writes that failed one after the other, while nothing of the source changed.
+#[derive(Debug, Clone, Copy)]
+struct Refusing {
+    /// When the first of them was sent.
+    since: Instant,
+    /// When the last of them failed.
+    until: Instant,
+}
+
 /// One source.
 #[derive(Debug)]
 pub(crate) struct Known {
@@ -16,14 +29,21 @@ pub(crate) struct Known {
     pub(crate) head: Option<Head>,
     /// When the head was last seen to change.
     pub(crate) moved_at: Option<Instant>,
+    /// When the last request was sent that was answered: what happened later is not known.
+    seen_at: Option<Instant>,
     /// It showed less than it had shown before: a backup was put back, or writes were lost that it had answered. It is
     /// not that voter any more, until it is adopted again.
     pub(crate) went_back: bool,
-    /// Since when every request failed.
+    /// Since when every read failed.
     pub(crate) failing_since: Option<Instant>,
     backoff: Backoff,
     /// Nothing is asked of it before this moment.
     pub(crate) rests_until: Option<Instant>,
+    /// It answers, perhaps, and takes no writes: its disk is full, it is read-only, somebody holds its lock.
+    refusing: Option<Refusing>,
+    write_backoff: Backoff,
+    /// Nothing is written to it before this moment.
+    writes_rest_until: Option<Instant>,
 }
 
 impl Known {
@@ -32,11 +52,27 @@ impl Known {
             identity,
             head: None,
             moved_at: None,
+            seen_at: None,
             went_back: false,
             failing_since: None,
             backoff: Backoff::default(),
             rests_until: None,
+            refusing: None,
+            write_backoff: Backoff::default(),
+            writes_rest_until: None,
         }
+    }
+
+    /// Whatever was written to it last was written, or may be tried now.
+    fn may_take_writes(&mut self) {
+        (self.refusing, self.writes_rest_until) = (None, None);
+        self.write_backoff.succeeded();
+    }
+
+    /// Since when it refuses writes, as far as was tried lately.
+    pub(crate) fn refuses_since(&self, now: Instant) -> Option<Instant> {
+        let Refusing { since, until } = self.refusing?;
+        (now.saturating_duration_since(until) < TRIED_WITHIN).then_some(since)
     }
 }
 
@@ -95,8 +131,15 @@ impl Sources {
         head.map_or(0, |head| head.revision)
     }
 
-    /// Takes a head that answers a request; `floor` is the revision that had been seen when it was sent.
-    pub(crate) fn answered(&mut self, name: &SourceName, now: Instant, floor: u64, head: &Head) {
+    /// Takes a head that answers a request of this moment; `floor` is the revision that had been seen then.
+    pub(crate) fn answered(
+        &mut self,
+        name: &SourceName,
+        now: Instant,
+        sent_at: Instant,
+        floor: u64,
+        head: &Head,
+    ) {
         let Some(known) = self.known.get_mut(name) else { return };
         known.rests_until = None;
         known.backoff.succeeded();
@@ -112,16 +155,32 @@ impl Sources {
             self.moves += 1;
             return;
         }
-        known.failing_since = None;
+        known.seen_at = known.seen_at.max(Some(sent_at));
+        if known.failing_since.take().is_some() {
+            // what failed meanwhile failed because it was away
+            known.may_take_writes();
+        }
         // an answer that was long on its way tells nothing new
         if known.head.as_ref().is_none_or(|held| head.revision > held.revision) {
             known.head = Some(head.clone());
             known.moved_at = Some(now);
+            // somebody wrote to it
+            known.may_take_writes();
             self.moves += 1;
         }
     }
 
-    /// Takes that a request failed, and lets the source rest a little longer each time.
+    /// Takes that a write failed which was sent at this moment. It is tried again a little later each time, however well
+    /// the source is read.
+    pub(crate) fn refused_write(&mut self, name: &SourceName, sent_at: Instant, now: Instant, random: f64) {
+        let Some(known) = self.known.get_mut(name) else { return };
+        let is_next = |before: &Refusing| sent_at.saturating_duration_since(before.until) < TRIED_WITHIN;
+        let since = known.refusing.filter(is_next).map_or(sent_at, |before| before.since);
+        known.refusing = Some(Refusing { since, until: now });
+        known.writes_rest_until = Some(now + known.write_backoff.failed(random));
+    }
+
+    /// Takes that a read failed, and lets the source rest a little longer each time.
     pub(crate) fn failed(&mut self, name: &SourceName, now: Instant, random: f64) {
         let Some(known) = self.known.get_mut(name) else { return };
         known.failing_since.get_or_insert(now);
@@ -131,6 +190,31 @@ impl Sources {
     /// Whether it may be asked now.
     pub(crate) fn is_ready(&self, name: &SourceName, now: Instant) -> bool {
         self.known.get(name).is_some_and(|known| known.rests_until.is_none_or(|until| now >= until))
+    }
+
+    /// Whether something may be written to it now.
+    pub(crate) fn is_ready_to_write(&self, name: &SourceName, now: Instant) -> bool {
+        let rests_until = self.known.get(name).and_then(|known| known.writes_rest_until);
+        self.is_ready(name, now) && rests_until.is_none_or(|until| now >= until)
+    }
+
+    /// Whether it answers, and has refused all that was written to it for as long as this.
+    pub(crate) fn refuses_writes(&self, name: &SourceName, now: Instant, long: Duration) -> bool {
+        let Some(known) = self.known.get(name) else { return false };
+        let span = known.refusing.map(|Refusing { since, until }| until.saturating_duration_since(since));
+        known.refuses_since(now).is_some() && span.is_some_and(|span| span >= long)
+    }
+
+    /// Whether it was silent, or refused writes, for as long as this.
+    pub(crate) fn is_out(&self, name: &SourceName, now: Instant, long: Duration) -> bool {
+        self.is_silent(name, now, long) || self.refuses_writes(name, now, long)
+    }
+
+    /// Up to which moment all that answer were seen; `None` = nobody answers.
+    pub(crate) fn seen_until(&self) -> Option<Instant> {
+        let answering =
+            self.known.values().filter(|known| known.head.is_some() && known.failing_since.is_none());
+        answering.filter_map(|known| known.seen_at).min()
     }
 
     /// Whether it answered last time.

@@ -12,7 +12,7 @@ pub(crate) mod peer;
 mod request;
 mod rules;
 
-pub(crate) use peer::{Peer, PeerOptions, Seen, SeenSource, lost, rests_on};
+pub(crate) use peer::{Peer, PeerOptions, Seen, SeenLead, SeenSource, lost, rests_on};
 pub(crate) use request::{Answer, Operation, Request};
 #[cfg(test)]
 pub(crate) use rules::Rule;

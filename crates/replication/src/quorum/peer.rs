@@ -31,7 +31,7 @@ use crate::{
 
 pub(crate) use answers::{lost, rests_on};
 use orders::Orders;
-pub(crate) use seen::{Seen, SeenSource};
+pub(crate) use seen::{Seen, SeenLead, SeenSource};
 
 /// How a process takes part.
 #[derive(Debug, Clone)]
@@ -54,8 +54,12 @@ const PATIENCE: Duration = Duration::from_millis(150);
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(3);
 /// How often heads are read where nothing else brings them.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The same while the primary is silent: whether somebody else reaches it shows in the others' heads.
+const LOOK_CLOSELY: Duration = Duration::from_millis(60);
 /// Between two changes of the configuration that did not succeed.
 const CONFIGURE_EVERY: Duration = Duration::from_millis(100);
+/// Most strong reads that wait for their proofs; more are told that there is none.
+const MOST_BARRIERS: usize = 4_096;
 /// Watermarks are told to the primary after this much time without an append that would carry them.
 const PUBLISH_AFTER: Duration = Duration::from_millis(50);
 
@@ -76,6 +80,9 @@ struct UnderWay {
     purpose: Purpose,
     /// The revision that had been seen of the source: an answer that shows less is that of one that forgot.
     floor: u64,
+    sent_at: Instant,
+    /// Whether it changes something.
+    writes: bool,
 }
 
 /// The primary that is obeyed, and what is known of who holds its log.
@@ -145,6 +152,8 @@ pub(crate) struct Peer<T> {
     appended_at: Option<Instant>,
     /// More commits are about to come for the next batch: it is sent at this moment.
     gathers_until: Option<Instant>,
+    /// When [`Self::poll`] was called last, if ever.
+    polled_at: Option<Instant>,
 }
 
 impl<T> Peer<T> {
@@ -174,6 +183,7 @@ impl<T> Peer<T> {
             stranded: None,
             appended_at: None,
             gathers_until: None,
+            polled_at: None,
         }
     }
 
@@ -205,6 +215,7 @@ impl<T> Peer<T> {
     /// What to send now. Call again after every answer and at the moment that [`Self::wakes_at`] names; `random` is fresh.
     pub(crate) fn poll(&mut self, now: Instant, random: u128) -> Vec<Request> {
         let mut requests = Vec::new();
+        self.polled_at = Some(now);
         self.expire(now);
         self.step_election(now, random, &mut requests);
         self.step_appends(now, &mut requests);
@@ -232,7 +243,9 @@ impl<T> Peer<T> {
         let of = self.sources.get(&source)?.identity;
         self.next_id += 1;
         let floor = self.sources.floor(&source);
-        self.under_way.insert(self.next_id, UnderWay { source: source.clone(), purpose, floor });
+        let (sent_at, writes) = (self.polled_at?, operation.writes());
+        let under_way = UnderWay { source: source.clone(), purpose, floor, sent_at, writes };
+        self.under_way.insert(self.next_id, under_way);
         Some(Request { id: self.next_id, source, of, operation })
     }
 

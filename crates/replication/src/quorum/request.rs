@@ -24,6 +24,20 @@ pub(crate) enum Operation {
     ReadLog(ReadLog),
 }
 
+impl Operation {
+    /// Whether it changes the source.
+    pub(crate) fn writes(&self) -> bool {
+        match self {
+            Operation::Head | Operation::ReadLog(_) => false,
+            Operation::Promise(..)
+            | Operation::Open(_)
+            | Operation::Append(_)
+            | Operation::Apply(_)
+            | Operation::Truncate(_) => true,
+        }
+    }
+}
+
 /// What a source answered. A lost answer is an unknown outcome.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {

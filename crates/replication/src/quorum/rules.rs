@@ -1,6 +1,9 @@
 //! What keeps the log one: each rule exists because a log breaks without it, and the simulation switches each off to prove
 //! that it would notice.
 
+#[cfg(feature = "mutants")]
+use polylog_log::mutants;
+
 /// A rule of a process; those of sources are [`polylog_log::Rule`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
@@ -42,6 +45,8 @@ pub(crate) enum Rule {
     ObeyOpened,
     /// What is copied was read under the term that it is sent under.
     CopiedFromPrimary,
+    /// Who had a try of which nobody knows what became is not told later that nothing was written.
+    TriesRemembered,
 }
 
 /// The rules in force: all of them, outside tests.
@@ -53,6 +58,10 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) fn on(self, rule: Rule) -> bool {
+        #[cfg(feature = "mutants")]
+        if rule == Rule::Levelled && mutants::active() == Some(mutants::Mutant::NotLevelled) {
+            return false;
+        }
         #[cfg(test)]
         return self.off != Some(rule);
         #[cfg(not(test))]

@@ -7,7 +7,8 @@ use std::{collections::BTreeMap, future::Future, ops::RangeInclusive, sync::Arc,
 
 use polylog_log::{
     CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity, LogPage, Point, Position,
-    ReadCategory, ReadLog, ReadStream, Source, SourceName, StreamPage, Version,
+    ReadCategory, ReadLog, ReadStream, Select, Selected, Source, SourceName, StreamPage, Tallied, Tally,
+    Version,
 };
 use tokio::time::timeout;
 
@@ -52,6 +53,18 @@ impl From {
         }
     }
 
+    /// Whether everything up to a position may be shown from here. A search began with what some source may show: another
+    /// one that is behind is not asked.
+    fn check_reach(&self, to: Position) -> Result<(), Failure> {
+        match to <= self.cap.position {
+            true => Ok(()),
+            false => Err(Failure::Unreachable(format!(
+                "nothing beyond {} may be shown from here",
+                self.cap.position
+            ))),
+        }
+    }
+
     /// The head as it is shown: the source's name, and the cap for its end.
     fn shown(&self) -> Head {
         let shown = self.place.shown(self.number);
@@ -70,6 +83,16 @@ impl Capped {
         let view = self.handle.view();
         let place = view.place.as_ref().ok_or_else(unknown)?;
         Ok(place.shown(view.number))
+    }
+
+    pub(crate) fn head_of(&self, only: Option<&SourceName>) -> Result<Head, Failure> {
+        let Some(only) = only else { return self.head() };
+        let view = self.handle.view();
+        let place = view.place.as_ref().ok_or_else(unknown)?;
+        let known = candidates(&view, place, Some(only)).pop();
+        let held = known.and_then(|(name, cap)| Some((cap, self.sources.get(&name)?.1)));
+        let (cap, identity) = held.ok_or_else(unknown)?;
+        Ok(Head { identity, tail: cap, ..place.shown(view.number) })
     }
 
     pub(crate) fn has(&self, name: &SourceName) -> bool {
@@ -113,6 +136,32 @@ impl Capped {
             let page = from.source.read_category(read).await?;
             from.check(&page.head)?;
             Ok(CategoryPage { head: from.shown(), ..page })
+        })
+        .await
+    }
+
+    pub(crate) async fn select(
+        &self,
+        only: Option<&SourceName>,
+        select: Select,
+    ) -> Result<Selected, Failure> {
+        let select = &select;
+        self.answer(only, |from| async move {
+            from.check_reach(*select.range.end())?;
+            let selected = from.source.select(select.clone()).await?;
+            from.check(&selected.head)?;
+            Ok(Selected { head: from.shown(), ..selected })
+        })
+        .await
+    }
+
+    pub(crate) async fn tally(&self, only: Option<&SourceName>, tally: Tally) -> Result<Tallied, Failure> {
+        let tally = &tally;
+        self.answer(only, |from| async move {
+            from.check_reach(*tally.range.end())?;
+            let tallied = from.source.tally(tally.clone()).await?;
+            from.check(&tallied.head)?;
+            Ok(Tallied { head: from.shown(), ..tallied })
         })
         .await
     }
@@ -202,7 +251,10 @@ impl Capped {
                 false => timeout(PATIENCE, answering).await.unwrap_or(Err(Failure::Timeout(PATIENCE))),
             };
             match answered {
-                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Ok(answer)) => {
+                    self.handle.answered(&name);
+                    return Ok(answer);
+                }
                 Ok(Err(failed)) | Err(failed) => failure = failed,
             }
         }

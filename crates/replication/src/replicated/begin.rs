@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use polylog_log::{
-    Append, Commit, Config, Failure, Head, Member, Nonce, Open, OperationError, Term, Watermarks,
+    Acks, Append, Commit, Config, Failure, Head, Member, Nonce, Open, OperationError, Term, Watermarks,
 };
 use rand::Rng;
 use uuid::Uuid;
@@ -41,22 +41,28 @@ pub(crate) async fn heads_of(replicas: &[Replica]) -> Vec<Result<Head, Failure>>
     join_all(replicas.iter().map(head)).await
 }
 
-/// Whether every member of the log is a source of the manifest, in the database that the log knows. Sources beyond them are
-/// added to the log; none is taken away.
+/// Whether a majority of the log's voters are sources of the manifest, in the databases that the log knows. Sources beyond
+/// them are added to the log, and those that the manifest lacks leave it: both need that majority.
 pub(crate) fn check_members(config: &Config, replicas: &[Replica]) -> Result<(), OpenError> {
     let declared: Vec<Member> = replicas.iter().map(Replica::member).collect();
-    let members = config.voters.iter().chain(&config.learners);
-    let Some(missing) = members.into_iter().find(|member| !declared.contains(member)) else { return Ok(()) };
-    let has_name = declared.iter().any(|member| member.name == missing.name);
+    let missing: Vec<&Member> = config.voters.iter().filter(|voter| !declared.contains(voter)).collect();
+    let voters = config.voters.len();
+    let Some(first) = missing.first().filter(|_| voters - missing.len() < Acks::Majority.required(voters))
+    else {
+        return Ok(());
+    };
+    let has_name = declared.iter().any(|member| member.name == first.name);
     let reason = match has_name {
         true => format!(
-            "the log's source {} is in another database than this: one that was lost or restored cannot come back in this \
-             version",
-            missing.name
+            "the log's source {} is in another database than this, and without it too few of its {voters} voters are left \
+             to decide: have the database restored",
+            first.name
         ),
-        false => {
-            format!("the log has a source {}, the manifest has none: this version removes none", missing.name)
-        }
+        false => format!(
+            "the log's source {} is not in the manifest, and without it too few of its {voters} voters are left to decide: \
+             put it back with state: Draining, and remove it once it votes no more",
+            first.name
+        ),
     };
     Err(OpenError::NotSupported { field: "sources", reason })
 }

@@ -1,12 +1,14 @@
 //! The task that owns a [`Peer`] and carries out what it asks for.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use polylog_log::{Failure, LogId, Point, Position, Source, SourceName, Term};
+#[cfg(feature = "mutants")]
+use polylog_log::mutants;
+use polylog_log::{Config, Failure, LogId, Member, Point, Position, Source, SourceName, Term};
 use rand::Rng;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -15,14 +17,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Handle, Kept, Place, Replica, View, call::call, handle::Command, lag::Progress, view::Replicated,
+    Answered, Handle, Kept, Place, Replica, View, call::call, handle::Command, lag::Progress,
+    view::Replicated,
 };
 use crate::{
-    AppendError, QueueBounds,
+    AppendError, PrimaryWish, QueueBounds,
     heads::Heads,
-    quorum::{Answer, Peer, PeerOptions, Request, Rules, Seen, SeenSource, rests_on},
+    quorum::{Answer, Peer, PeerOptions, Request, Rules, Seen, SeenLead, SeenSource, rests_on},
 };
 
+/// A source that refuses writes for less than this is not told of: it may be about to come back.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
 /// Commands that wait while the task is busy; more wait in front of the channel.
 const COMMANDS: usize = 1_024;
 
@@ -34,8 +39,10 @@ pub(crate) struct DriverOptions {
     /// Whether it elects, and copies to those that fell behind.
     pub(crate) has_duties: bool,
     pub(crate) failover_after: Duration,
+    /// Whether the log is opened with whatever voters answer.
+    pub(crate) opens_minority: bool,
     /// The source that should be primary.
-    pub(crate) primary: Option<SourceName>,
+    pub(crate) primary: PrimaryWish,
     pub(crate) queue: QueueBounds,
 }
 
@@ -45,36 +52,61 @@ enum Caller {
     Proof(oneshot::Sender<Option<Point>>),
 }
 
-/// The task. It ends when it drains and everybody is answered, or with the last of its handles.
+/// A request, when it was sent, and its answer.
+type Done = (Request, Instant, Answer);
+
+/// The task. It ends with the last of its handles: strong reads go on when nothing is appended any more.
 pub(crate) struct Driver {
     name: String,
     sources: BTreeMap<SourceName, Arc<dyn Source>>,
     peer: Peer<Caller>,
     commands: mpsc::Receiver<Command>,
-    calls: JoinSet<(Request, Answer)>,
+    calls: JoinSet<Done>,
     obeyed: watch::Sender<Term>,
+    /// Why reads failed.
     failures: BTreeMap<SourceName, Failure>,
+    /// Why writes failed.
+    refusals: BTreeMap<SourceName, Failure>,
+    answered: Arc<Answered>,
     progress: Progress,
+    /// The configuration that was asked for, until the log has it.
+    wanted: Option<Config>,
     view: watch::Sender<Arc<View>>,
     /// Where readers learn of the log's end.
     heads: Arc<Heads>,
+    /// Those that are read only where no other can answer.
+    avoided: BTreeSet<SourceName>,
     asked_to_drain: CancellationToken,
     is_draining: bool,
+    /// Everything that was taken is answered, and nothing more is taken.
+    drained: watch::Sender<bool>,
+    has_handles: bool,
 }
 
 impl Driver {
     /// `heads` are told of the log's end.
     pub(crate) fn new(options: DriverOptions, heads: Arc<Heads>) -> (Self, Handle) {
-        let DriverOptions { name, log, replicas, has_duties, failover_after, primary, queue } = options;
+        let DriverOptions { name, log, replicas, has_duties, failover_after, opens_minority, primary, queue } =
+            options;
         let known: Vec<_> = replicas.iter().map(|replica| (replica.name.clone(), replica.identity)).collect();
         let rules = Rules::default();
         let mut peer =
             Peer::new(PeerOptions { log, has_duties, failover_after, queue, is_begun: true, rules }, known);
-        peer.want_primary(primary);
+        let avoided = primary.avoided.clone();
+        want_primary(&mut peer, primary);
+        peer.open_minority(opens_minority);
         let (sender, commands) = mpsc::channel(COMMANDS);
         let view = watch::Sender::new(View::empty());
         let asked_to_drain = CancellationToken::new();
-        let handle = Handle { commands: sender, view: view.subscribe(), drain: asked_to_drain.clone() };
+        let drained = watch::Sender::new(false);
+        let answered = Arc::new(Answered::new(replicas.iter().map(|replica| replica.name.clone()), now()));
+        let handle = Handle {
+            commands: sender,
+            view: view.subscribe(),
+            drain: asked_to_drain.clone(),
+            drained: drained.subscribe(),
+            answered: answered.clone(),
+        };
         let driver = Self {
             name,
             sources: replicas.into_iter().map(|replica| (replica.name, replica.source)).collect(),
@@ -83,11 +115,17 @@ impl Driver {
             calls: JoinSet::new(),
             obeyed: watch::Sender::new(Term::ZERO),
             failures: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+            answered,
             progress: Progress::default(),
+            wanted: None,
             view,
             heads,
+            avoided,
             asked_to_drain,
             is_draining: false,
+            drained,
+            has_handles: true,
         };
         (driver, handle)
     }
@@ -101,14 +139,27 @@ impl Driver {
             self.publish(now);
             self.answer_callers();
             if self.is_draining && self.peer.is_idle() {
-                return;
+                if !self.has_handles {
+                    return;
+                }
+                self.drained.send_replace(true);
+                // others have the duties; somebody may still want to read strongly
+                self.peer.set_duties(false);
+                match self.commands.recv().await {
+                    Some(command) => self.take(command),
+                    None => return,
+                }
+                continue;
             }
             let wakes_at = tokio::time::Instant::from_std(self.peer.wakes_at(now));
             tokio::select! {
                 Some(done) = self.calls.join_next() => self.done(done),
-                command = self.commands.recv(), if !self.is_draining => match command {
+                command = self.commands.recv(), if self.has_handles => match command {
                     Some(command) => self.take(command),
-                    None => self.drain(),
+                    None => {
+                        self.has_handles = false;
+                        self.drain();
+                    }
                 },
                 () = self.asked_to_drain.cancelled(), if !self.is_draining => self.drain(),
                 () = tokio::time::sleep_until(wakes_at) => {}
@@ -126,20 +177,40 @@ impl Driver {
 
     fn send(&mut self, request: Request) {
         let Some(source) = self.sources.get(&request.source).cloned() else { return };
-        let obeyed = self.obeyed.subscribe();
-        self.calls.spawn(async move { (request.clone(), call(source, request, obeyed).await) });
+        let (obeyed, sent_at) = (self.obeyed.subscribe(), now());
+        self.calls.spawn(async move { (request.clone(), sent_at, call(source, request, obeyed).await) });
     }
 
-    fn done(&mut self, done: Result<(Request, Answer), tokio::task::JoinError>) {
+    fn done(&mut self, done: Result<Done, tokio::task::JoinError>) {
         // a call catches what its source does, and nobody aborts it
-        let Ok((request, answer)) = done else { return };
-        match (answer.head(), answer.failure()) {
-            (Some(_), _) => {
+        let Ok((request, sent_at, answer)) = done else { return };
+        let is_late = matches!(answer, Answer::Head(Err(Failure::Timeout(_))));
+        if is_late && self.answered.is_after(&request.source, sent_at) && self.peer.forgives(request.id) {
+            return;
+        }
+        let failure = match answer.head() {
+            // it answers, and is not the database that is asked for
+            Some(head) if head.identity != request.of => Some(Failure::WrongStore(format!(
+                "database {}, incarnation {}",
+                head.identity.database, head.identity.incarnation
+            ))),
+            Some(_) => None,
+            None => answer.failure().cloned(),
+        };
+        match (answer.head(), failure) {
+            (Some(_), None) => {
                 self.failures.remove(&request.source);
             }
-            (None, Some(failure)) => {
-                let is_news = self.failures.insert(request.source.clone(), failure.clone()).is_none();
-                if is_news {
+            (head, Some(failure)) => {
+                let is_known =
+                    [&self.failures, &self.refusals].iter().any(|one| one.contains_key(&request.source));
+                // another database than the one that is asked for is none to read from either
+                let failures = match request.operation.writes() && head.is_none() {
+                    true => &mut self.refusals,
+                    false => &mut self.failures,
+                };
+                failures.insert(request.source.clone(), failure.clone());
+                if !is_known {
                     tracing::warn!(
                         event = "source_failing", store = %self.name, source = %request.source, error = %failure,
                         "a source does not do its work"
@@ -156,14 +227,25 @@ impl Driver {
             Command::Append { commit, acks, deadline, reply } => {
                 self.peer.append(commit, acks, deadline, Caller::Append(reply));
             }
-            Command::Want(config) => self.peer.want_config(Some(*config)),
+            Command::Want(config) => {
+                self.peer.want_config(Some((*config).clone()));
+                self.wanted = Some(*config);
+            }
+            Command::WantPrimary(wish) => {
+                self.avoided.clone_from(&wish.avoided);
+                want_primary(&mut self.peer, wish);
+            }
+            Command::Duties(has_duties) => self.peer.set_duties(has_duties),
+            Command::Failover { after, opens_minority } => {
+                self.peer.set_failover_after(after);
+                self.peer.open_minority(opens_minority);
+            }
             Command::Prove { deadline, reply } => self.peer.prove_tail(deadline, Caller::Proof(reply)),
         }
     }
 
     fn drain(&mut self) {
         self.is_draining = true;
-        self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
             self.take(command);
         }
@@ -201,20 +283,35 @@ impl Driver {
         }
         if let Some(lead) = &seen.lead {
             self.progress.came_to(lead.tail.position, now);
+            // kept on wanting it, two processes that were asked for different ones would take turns for ever
+            if self.wanted.as_ref().is_some_and(|wanted| is_reached(wanted, lead)) {
+                self.wanted = None;
+                self.peer.want_config(None);
+            }
+        }
+        for source in seen.sources.iter().filter(|source| source.refuses_since.is_none()) {
+            self.refusals.remove(&source.name);
         }
         let positions = seen.sources.iter().map(|source| position_of(source.head.as_ref()));
         self.progress.all_have(positions.min().unwrap_or(Position::ZERO));
         let before = self.view.borrow().clone();
-        let place = place(&seen, before.place.as_ref());
-        let Seen { lead, sources, waiting, sent } = seen;
+        let place = place(&seen, before.place.as_ref(), &self.avoided);
+        let Seen { lead, has_duties, sources, waiting, sent } = seen;
+        let failure_of = |seen: &SeenSource| {
+            let refuses = |since: &Instant| now.saturating_duration_since(*since) >= TOLD_AFTER;
+            let read = seen.failing_since.and_then(|_| self.failures.get(&seen.name));
+            let written = || seen.refuses_since.filter(refuses).and_then(|_| self.refusals.get(&seen.name));
+            read.or_else(written).cloned()
+        };
         let replicated = |seen: SeenSource| Replicated {
-            failure: seen.failing_since.and_then(|_| self.failures.get(&seen.name).cloned()),
+            failure: failure_of(&seen),
             lag: seen.head.as_ref().map(|head| self.progress.behind(head.tail.position, now)),
             seen,
         };
         let view = View {
             number: before.number,
             primary: lead.map(|lead| (lead.primary, lead.term)),
+            has_duties,
             place,
             sources: sources.into_iter().map(replicated).collect(),
             waiting,
@@ -232,13 +329,23 @@ impl Driver {
     }
 }
 
+fn want_primary<T>(peer: &mut Peer<T>, wish: PrimaryWish) {
+    peer.want_primary(wish.wanted);
+    peer.avoid_primaries(wish.avoided);
+}
+
 /// What may be read. What a majority holds stays readable, whatever becomes of the primary; at lower levels only what the
 /// primary of the newest term holds is.
-fn place(seen: &Seen, before: Option<&Place>) -> Option<Place> {
+fn place(seen: &Seen, before: Option<&Place>, avoided: &BTreeSet<SourceName>) -> Option<Place> {
     let Some(lead) = &seen.lead else { return before.cloned() };
     let config = &lead.config.config;
     let is_lossy = config.is_lossy();
     let cap = if is_lossy { lead.acked } else { lead.committed };
+    #[cfg(feature = "mutants")]
+    let cap = match mutants::active() {
+        Some(mutants::Mutant::UnsettledRead) => cap.map(|_| lead.tail),
+        _ => cap,
+    };
     let cap = match (cap, before) {
         (Some(cap), Some(before)) if !is_lossy && !before.is_lossy && cap.position < before.cap.position => {
             before.cap
@@ -257,8 +364,30 @@ fn place(seen: &Seen, before: Option<&Place>) -> Option<Place> {
         let others =
             seen.sources.iter().filter(|source| source.name != lead.primary && is_level(source.held));
         holders.extend(others.map(|source| source.name.clone()));
+        holders[1..].sort_by_key(|name| avoided.contains(name));
     }
     Some(Place { head, cap, is_lossy, holders, term: lead.term })
+}
+
+/// Whether the log has this configuration for good, whatever its version and who is in sync.
+fn is_reached(wanted: &Config, lead: &SeenLead) -> bool {
+    let now = &lead.config.config;
+    let are_same = |one: &[Member], other: &[Member]| {
+        one.len() == other.len() && one.iter().all(|member| other.contains(member))
+    };
+    let is_committed = lead.committed.is_some_and(|committed| committed.position >= lead.config.position);
+    let settings = Config {
+        version: now.version,
+        voters: now.voters.clone(),
+        learners: now.learners.clone(),
+        in_sync: now.in_sync.clone(),
+        is_newer: now.is_newer,
+        ..wanted.clone()
+    };
+    is_committed
+        && are_same(&wanted.voters, &now.voters)
+        && are_same(&wanted.learners, &now.learners)
+        && settings == **now
 }
 
 fn position_of(head: Option<&polylog_log::Head>) -> Position {

@@ -1,11 +1,14 @@
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use polylog_log::{Acks, Commit, Config, Point, SourceName, Verdict};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::View;
-use crate::AppendError;
+use super::{Answered, View};
+use crate::{AppendError, PrimaryWish};
 
 /// What the driver is asked to do.
 pub(super) enum Command {
@@ -20,6 +23,12 @@ pub(super) enum Command {
         reply: oneshot::Sender<Option<Point>>,
     },
     Want(Box<Config>),
+    WantPrimary(PrimaryWish),
+    Duties(bool),
+    Failover {
+        after: Duration,
+        opens_minority: bool,
+    },
 }
 
 /// A verdict that has its ack level.
@@ -36,6 +45,8 @@ pub(crate) struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) drain: CancellationToken,
+    pub(super) drained: watch::Receiver<bool>,
+    pub(super) answered: Arc<Answered>,
 }
 
 impl Handle {
@@ -53,7 +64,7 @@ impl Handle {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(AppendError::Draining),
             Err(_) => {
-                return Err(AppendError::Overloaded { retry_after: std::time::Duration::from_millis(50) });
+                return Err(AppendError::Overloaded { retry_after: Duration::from_millis(50) });
             }
         }
         // the task answers everybody; if it is gone without having done so, nothing is known
@@ -76,13 +87,46 @@ impl Handle {
         let _ = self.commands.send(Command::Want(Box::new(config))).await;
     }
 
-    /// Takes no more appends; the task ends once everything that was taken is answered.
+    /// Which source should be primary. Nothing happens without duties.
+    pub(crate) async fn want_primary(&self, wish: PrimaryWish) {
+        let _ = self.commands.send(Command::WantPrimary(wish)).await;
+    }
+
+    /// From now on the driver elects and copies to those that fell behind, or no longer does.
+    pub(crate) async fn set_duties(&self, has_duties: bool) {
+        let _ = self.commands.send(Command::Duties(has_duties)).await;
+    }
+
+    /// From now on another primary is elected after this long without a sign of life, and the log opened with whatever voters
+    /// answer, or no longer so.
+    pub(crate) async fn set_failover(&self, after: Duration, opens_minority: bool) {
+        let _ = self.commands.send(Command::Failover { after, opens_minority }).await;
+    }
+
+    /// Ends once it drains.
+    pub(crate) async fn drains(&self) {
+        self.drain.cancelled().await;
+    }
+
+    /// Takes no more appends; see [`Self::drained`].
     pub(crate) fn drain(&self) {
         self.drain.cancel();
     }
 
+    /// Returns once no more appends are taken and everything that was taken is answered.
+    pub(crate) async fn drained(&self) {
+        let mut drained = self.drained.clone();
+        // a task that is gone takes nothing either
+        let _ = drained.wait_for(|drained| *drained).await;
+    }
+
     pub(crate) fn view(&self) -> Arc<View> {
         self.view.borrow().clone()
+    }
+
+    /// Takes that a reader has an answer of this source.
+    pub(crate) fn answered(&self, name: &SourceName) {
+        self.answered.mark(name, tokio::time::Instant::now().into_std());
     }
 
     /// What is seen from now on.

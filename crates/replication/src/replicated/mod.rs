@@ -1,19 +1,26 @@
 //! A log over several sources, for real: the task that carries out what [`crate::quorum`] decides, and what others see of it.
 
+mod answered;
 mod begin;
 mod call;
 mod driver;
+mod duties;
 mod handle;
 mod lag;
+mod replay;
 mod view;
 
 use std::sync::Arc;
 
 use polylog_log::{Identity, Member, Source, SourceName};
 
+pub(crate) use answered::Answered;
 pub(crate) use begin::{begin, check_members, heads_of};
 pub(crate) use driver::{Driver, DriverOptions};
+pub use duties::Duties;
+pub(crate) use duties::share_duties;
 pub(crate) use handle::{Handle, Kept};
+pub(crate) use replay::replay;
 pub(crate) use view::{Place, Replicated, View};
 
 /// One of the sources of a log.

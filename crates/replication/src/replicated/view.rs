@@ -11,6 +11,8 @@ pub(crate) struct View {
     pub(crate) number: u64,
     /// The primary, and the term that it leads; `None` = there is none that is known.
     pub(crate) primary: Option<(SourceName, Term)>,
+    /// Whether this process elects, and copies to those that fell behind.
+    pub(crate) has_duties: bool,
     /// What reads see of the log; `None` = not known yet.
     pub(crate) place: Option<Place>,
     /// Every source, with how long it is behind.
@@ -60,6 +62,7 @@ impl View {
         Arc::new(Self {
             number: 0,
             primary: None,
+            has_duties: false,
             place: None,
             sources: Vec::new(),
             waiting: (0, 0),

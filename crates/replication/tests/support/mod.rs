@@ -67,7 +67,11 @@ pub struct Remote {
     /// What was read of users' streams waits while this is true.
     held_answers: watch::Sender<bool>,
     is_cut: AtomicBool,
+    is_read_only: AtomicBool,
+    has_slow_looks: AtomicBool,
     panics: AtomicUsize,
+    /// Operations that would change something, whatever became of them.
+    pub writes: AtomicUsize,
     pub appends: AtomicUsize,
     pub log_reads: AtomicUsize,
     /// Reads of users' streams that have their answer.
@@ -102,7 +106,10 @@ impl Remote {
             held: watch::Sender::new(false),
             held_answers: watch::Sender::new(false),
             is_cut: AtomicBool::new(false),
+            is_read_only: AtomicBool::new(false),
+            has_slow_looks: AtomicBool::new(false),
             panics: AtomicUsize::new(0),
+            writes: AtomicUsize::new(0),
             appends: AtomicUsize::new(0),
             log_reads: AtomicUsize::new(0),
             stream_reads: AtomicUsize::new(0),
@@ -135,6 +142,16 @@ impl Remote {
         self.is_cut.store(is_cut, Ordering::SeqCst);
     }
 
+    /// Heads take very long, as when everything else is read at the same time.
+    pub fn slow_looks(&self, are_slow: bool) {
+        self.has_slow_looks.store(are_slow, Ordering::SeqCst);
+    }
+
+    /// It answers, and takes no writes.
+    pub fn read_only(&self, is_read_only: bool) {
+        self.is_read_only.store(is_read_only, Ordering::SeqCst);
+    }
+
     /// The next appends panic before they reach the database.
     pub fn panic(&self, times: usize) {
         self.panics.store(times, Ordering::SeqCst);
@@ -153,13 +170,24 @@ impl Remote {
     }
 
     fn operate(&self) -> Result<Box<dyn Source>, OperationError> {
-        self.reach().map_err(OperationError::Failed)
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        let reached = self.reach().map_err(OperationError::Failed)?;
+        match self.is_read_only.load(Ordering::SeqCst) {
+            true => Err(OperationError::Failed(Failure::Refused {
+                reason: RefusedReason::ReadOnly,
+                message: "read-only".into(),
+            })),
+            false => Ok(reached),
+        }
     }
 }
 
 #[async_trait]
 impl Source for Remote {
     async fn head(&self) -> Result<Head, Failure> {
+        if self.has_slow_looks.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
         self.reach()?.head().await
     }
     async fn promise(&self, of: &Identity, term: Term, nonce: Nonce) -> Result<Head, OperationError> {
@@ -207,7 +235,7 @@ impl Source for Remote {
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
         self.reach()?.digests(range).await
     }
-    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+    async fn quarantine(&self, after: QuarantinePlace, limit: usize) -> Result<Vec<Quarantined>, Failure> {
         self.reach()?.quarantine(after, limit).await
     }
     async fn wait(&self, after: Position, at_most: Duration) {

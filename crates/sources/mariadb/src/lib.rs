@@ -32,6 +32,7 @@ mod records;
 mod rows;
 mod schema;
 mod script;
+mod search;
 mod source;
 mod swap;
 mod tables;

@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
-    ReadCategory, ReadLog, ReadStream, Source, StreamPage, Term, Truncate,
+    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, StreamPage, Tallied, Tally,
+    Term, Truncate,
 };
 use polylog_source_servers::{
     page::{Guess, Sized},
@@ -27,7 +28,7 @@ use crate::{
     error::EngineError,
     head, history, lease,
     operation::{Stopped, Writer, is_deadlock},
-    quarantine, read,
+    quarantine, read, search,
     wait::{TailLook, watcher},
 };
 
@@ -247,6 +248,32 @@ impl Source for MariadbSource {
         Ok(page)
     }
 
+    async fn select(&self, select: Select) -> Result<Selected, Failure> {
+        let seen = self.handle.history.seen();
+        let select = &Arc::new(select);
+        let page = self
+            .read_page(|session, guess| {
+                let select = select.clone();
+                Box::pin(async move { search::select(session, &select, guess).await })
+            })
+            .await?;
+        self.handle.history.compare(seen, &page.head)?;
+        Ok(page)
+    }
+
+    async fn tally(&self, tally: Tally) -> Result<Tallied, Failure> {
+        let seen = self.handle.history.seen();
+        let tally = &Arc::new(tally);
+        let tallied = self
+            .read(|session| {
+                let tally = tally.clone();
+                Box::pin(async move { search::tally(session, &tally).await })
+            })
+            .await?;
+        self.handle.history.compare(seen, &tallied.head)?;
+        Ok(tallied)
+    }
+
     async fn find(&self, id: EventId) -> Result<FoundEvent, Failure> {
         let seen = self.handle.history.seen();
         let found = self.read(|session| Box::pin(read::find(session, id))).await?;
@@ -263,7 +290,7 @@ impl Source for MariadbSource {
         .await
     }
 
-    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+    async fn quarantine(&self, after: QuarantinePlace, limit: usize) -> Result<Vec<Quarantined>, Failure> {
         self.read(|session| Box::pin(quarantine::quarantine(session, after, limit))).await
     }
 

@@ -27,6 +27,7 @@ mod quarantine;
 mod read;
 mod rows;
 mod schema;
+mod search;
 mod settings;
 mod source;
 mod stalled;

@@ -1,5 +1,5 @@
 use futures::TryStreamExt;
-use polylog_log::Quarantined;
+use polylog_log::{QuarantinePlace, Quarantined};
 use sqlx::{PgConnection, Row};
 
 use crate::{
@@ -26,10 +26,10 @@ const CUT_RECORD: usize = 23;
 /// See [`polylog_log::Source::quarantine`].
 pub(crate) async fn quarantine(
     connection: &mut PgConnection,
-    after: u64,
+    after: QuarantinePlace,
     limit: usize,
 ) -> Result<Vec<Quarantined>, EngineError> {
-    let mut at = (i64::try_from(after).unwrap_or(i64::MAX), i64::MAX);
+    let mut at = (after.cut.cast_signed(), after.position.get().cast_signed());
     let (mut reader, mut builder) = (RowReader::default(), EntryBuilder::default());
     let mut found = Vec::new();
     while found.len() < limit {

@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
-    ReadCategory, ReadLog, ReadStream, Source, StreamPage, Term, Truncate,
+    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, StreamPage, Tallied, Tally,
+    Term, Truncate,
 };
 use polylog_source_servers::{
     page::{Guess, Sized},
@@ -28,7 +29,7 @@ use crate::{
     head, history, lease,
     operation::{Stopped, Writer},
     pool::Pool,
-    quarantine, read, settings,
+    quarantine, read, search, settings,
     wait::{TailLook, watcher},
 };
 
@@ -224,6 +225,32 @@ impl Source for PostgresSource {
         Ok(page)
     }
 
+    async fn select(&self, select: Select) -> Result<Selected, Failure> {
+        let seen = self.handle.history.seen();
+        let select = &Arc::new(select);
+        let page = self
+            .read_page(|connection, guess| {
+                let select = select.clone();
+                Box::pin(async move { search::select(connection, &select, guess).await })
+            })
+            .await?;
+        self.handle.history.compare(seen, &page.head)?;
+        Ok(page)
+    }
+
+    async fn tally(&self, tally: Tally) -> Result<Tallied, Failure> {
+        let seen = self.handle.history.seen();
+        let tally = &Arc::new(tally);
+        let tallied = self
+            .read(|connection| {
+                let tally = tally.clone();
+                Box::pin(async move { search::tally(connection, &tally).await })
+            })
+            .await?;
+        self.handle.history.compare(seen, &tallied.head)?;
+        Ok(tallied)
+    }
+
     async fn find(&self, id: EventId) -> Result<FoundEvent, Failure> {
         let seen = self.handle.history.seen();
         let found = self.read(|connection| Box::pin(read::find(connection, id))).await?;
@@ -240,7 +267,7 @@ impl Source for PostgresSource {
         .await
     }
 
-    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+    async fn quarantine(&self, after: QuarantinePlace, limit: usize) -> Result<Vec<Quarantined>, Failure> {
         self.read(|connection| Box::pin(quarantine::quarantine(connection, after, limit))).await
     }
 

@@ -24,6 +24,7 @@ mod read;
 mod readers;
 mod rows;
 mod schema;
+mod search;
 mod source;
 mod stream_heads;
 mod wait;

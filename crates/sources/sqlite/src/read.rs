@@ -1,6 +1,6 @@
 use polylog_log::{
-    CategoryPage, Entry, EventId, Failure, FoundEvent, Head, LogPage, Position, Quarantined, ReadCategory,
-    ReadLog, ReadStream, RecordedEvent, StreamPage,
+    CategoryPage, Entry, EventId, Failure, FoundEvent, Head, LogPage, Position, QuarantinePlace, Quarantined,
+    ReadCategory, ReadLog, ReadStream, RecordedEvent, StreamPage,
 };
 use rusqlite::{Connection, params};
 
@@ -156,20 +156,20 @@ pub(crate) fn find(slot: &mut Slot, id: EventId) -> Result<FoundEvent, Failure> 
 }
 
 /// Events up to a number and a size; the first one always, however large.
-struct Page {
-    events: Vec<RecordedEvent>,
+pub(crate) struct Page {
+    pub(crate) events: Vec<RecordedEvent>,
     bytes: usize,
     max_events: usize,
     max_bytes: usize,
 }
 
 impl Page {
-    fn new(max_events: usize, max_bytes: usize) -> Self {
+    pub(crate) fn new(max_events: usize, max_bytes: usize) -> Self {
         Self { events: Vec::new(), bytes: 0, max_events, max_bytes }
     }
 
     /// Takes rows until they or the room end; tells whether the rows ended.
-    fn fill(
+    pub(crate) fn fill(
         &mut self,
         connection: &Connection,
         sql: &str,
@@ -192,12 +192,19 @@ impl Page {
 }
 
 /// See [`polylog_log::Source::quarantine`].
-pub(crate) fn quarantine(slot: &mut Slot, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
-    let sql =
-        concat!("SELECT ", columns!(), ", cut FROM polylog_quarantine WHERE cut > ?1 ORDER BY cut, position");
+pub(crate) fn quarantine(
+    slot: &mut Slot,
+    after: QuarantinePlace,
+    limit: usize,
+) -> Result<Vec<Quarantined>, Failure> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        ", cut FROM polylog_quarantine WHERE (cut, position) > (?1, ?2) ORDER BY cut, position"
+    );
     snapshot(slot, |connection| {
         let mut statement = connection.prepare_cached(sql)?;
-        let mut rows = statement.query([i64::try_from(after).unwrap_or(i64::MAX)])?;
+        let mut rows = statement.query([after.cut.cast_signed(), after.position.get().cast_signed()])?;
         let (mut reader, mut builder) = (RowReader::default(), EntryBuilder::default());
         let mut found: Vec<Quarantined> = Vec::new();
         while let Some(row) = rows.next()? {

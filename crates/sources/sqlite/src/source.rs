@@ -3,8 +3,9 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
-    ReadCategory, ReadLog, ReadStream, Source, StreamPage, Term, Truncate,
+    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, StreamPage, Tallied, Tally,
+    Term, Truncate,
 };
 use tokio::sync::watch;
 
@@ -13,7 +14,7 @@ use crate::{
     connection::{Handle, Slot},
     digest, election, head, lease, read,
     readers::Readers,
-    schema,
+    schema, search,
     wait::Watcher,
     writer::Writer,
 };
@@ -117,11 +118,19 @@ impl Source for SqliteSource {
         self.readers.run(move |slot| read::find(slot, id)).await
     }
 
+    async fn select(&self, select: Select) -> Result<Selected, Failure> {
+        self.readers.run(move |slot| search::select(slot, &select)).await
+    }
+
+    async fn tally(&self, tally: Tally) -> Result<Tallied, Failure> {
+        self.readers.run(move |slot| search::tally(slot, &tally)).await
+    }
+
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
         self.readers.run(move |slot| digest::digests(slot, &range)).await
     }
 
-    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+    async fn quarantine(&self, after: QuarantinePlace, limit: usize) -> Result<Vec<Quarantined>, Failure> {
         self.readers.run(move |slot| read::quarantine(slot, after, limit)).await
     }
 

@@ -5,6 +5,7 @@ use polylog_injection::names as injection;
 use super::{Built, Entrance, Kind, Wanted, yaml};
 use crate::{
     entrance::{CERTIFICATE_KEY, ClusterKeys},
+    event_store::membership::Membership,
     names,
 };
 
@@ -22,8 +23,9 @@ pub(super) fn config_map(wanted: &Wanted<'_>) -> Built {
         },
         "spec": spec(wanted),
     });
-    if let Some(log) = wanted.log {
-        event_store["status"] = json!({ "storeId": log.to_string() });
+    let status = status(wanted);
+    if !status.is_empty() {
+        event_store["status"] = status.into();
     }
     let mut data = Map::new();
     data.insert("eventstore.yaml".into(), yaml(&event_store).into());
@@ -41,6 +43,29 @@ pub(super) fn config_map(wanted: &Wanted<'_>) -> Built {
     let mut built = wanted.owner.built(Kind::ConfigMap, name, json!({ "data": data }));
     built.content["metadata"]["annotations"] = json!({ (format): number });
     built
+}
+
+/// The log, and where several sources hold it, which these are: without them the first voter holds it alone.
+fn status(wanted: &Wanted<'_>) -> Map<String, Value> {
+    let mut status = Map::new();
+    if let Some(log) = wanted.log {
+        status.insert("storeId".into(), log.to_string().into());
+    }
+    let source = |member: &Membership| {
+        let mut source = json!({ "name": member.source });
+        if let Some((database, incarnation)) = member.database {
+            source["databaseId"] = database.to_string().into();
+            source["incarnation"] = incarnation.to_string().into();
+        }
+        if member.follows.is_some() {
+            source["role"] = "Learner".into();
+        }
+        source
+    };
+    if !wanted.members.is_empty() {
+        status.insert("sources".into(), wanted.members.iter().map(source).collect());
+    }
+    status
 }
 
 /// For sidecars: where the gateway is. For the gateway: by what it knows tokens. For the operator: what it made.

@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 
 use crate::{
     entrance::{Certified, ClusterKeys},
+    event_store::membership::Membership,
     names,
 };
 
@@ -162,6 +163,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) strategy: Option<(&'a ObjectName, &'a ReplicationStrategySpec)>,
     pub(crate) store: &'a ResolvedStore,
     pub(crate) log: Option<LogId>,
+    /// Sources of the log, where there are several.
+    pub(crate) members: &'a [Membership],
     /// Keys of the ConfigMap that `schemasRef` names.
     pub(crate) schemas: Option<(&'a ObjectName, &'a [DataKey])>,
     pub(crate) image: &'a str,

@@ -1,10 +1,16 @@
+use polylog_log::{DatabaseId, Incarnation};
+
 use super::*;
 use crate::{
     entrance::ClusterKeys,
-    event_store::{testing, validate::validated},
+    event_store::{membership::Follows, testing, validate::validated},
 };
 
 fn built(spec: &str, log: Option<LogId>) -> Vec<Built> {
+    built_with(spec, log, &[])
+}
+
+fn built_with(spec: &str, log: Option<LogId>, members: &[Membership]) -> Vec<Built> {
     let (key, mut found) = testing::dereferenced(spec);
     let config_map = ObjectKey { name: "types".parse().expect("a name"), ..key.clone() };
     let mut types = polylog_crds::manifests::ConfigMapData::default();
@@ -22,6 +28,7 @@ fn built(spec: &str, log: Option<LogId>) -> Vec<Built> {
         strategy: None,
         store: &store,
         log,
+        members,
         schemas: has_schemas.then_some((&name, &keys[..])),
         entrance: Entrance {
             keys: Some(ClusterKeys { issuer: "https://issuer".into(), keys: "{\"keys\":[]}".into() }),
@@ -97,11 +104,31 @@ fn a_plan_is_told_to_people_and_as_statements() {
 #[test]
 fn what_sidecars_mount_is_as_recorded() {
     let log = LogId::new(uuid::uuid!("0198f2c0-0000-4000-8000-000000000001"));
-    let built = built(testing::PAYMENTS, Some(log));
+    compare("eventstore-1.yaml", &built(testing::PAYMENTS, Some(log)));
+    let id = |last: u128| uuid::Uuid::from_u128(log.uuid().as_u128() - 1 + last);
+    let member = |source: &str, ids: Option<(u128, u128)>, follows| Membership {
+        source: source.into(),
+        database: ids
+            .map(|(database, adoption)| (DatabaseId::new(id(database)), Incarnation::new(id(adoption)))),
+        follows,
+    };
+    let members = [
+        member("ledger", Some((2, 3)), None),
+        member("mirror", None, None),
+        member("spare", Some((4, 5)), Some(Follows::NotYet)),
+    ];
+    let several = "sources:
+  - {name: ledger, connection: {secretRef: {name: ledger-db}}, postgres: {schema: payments}}
+  - {name: mirror, connection: {secretRef: {name: mirror-db}}, mysql: {database: payments}}
+  - {name: spare, connection: {secretRef: {name: spare-db}}, postgres: {schema: payments}}";
+    compare("eventstore-1-several.yaml", &built_with(several, Some(log), &members));
+}
+
+fn compare(file: &str, built: &[Built]) {
     let map = built.iter().find(|built| built.content["data"]["eventstore.yaml"].is_string());
     let text =
         map.expect("it is built").content["data"]["eventstore.yaml"].as_str().expect("text").to_owned();
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/formats/eventstore-1.yaml");
+    let path = format!("{}/../tests/formats/{file}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("POLYLOG_GENERATE").is_some() {
         std::fs::write(path, text).expect("it is written");
     } else {

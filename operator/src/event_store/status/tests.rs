@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 
 use polylog_crds::{Condition, ConditionStatus};
-use polylog_log::{DatabaseId, LogId, Plan, Step};
+use polylog_log::{DatabaseId, Identity, Incarnation, LogId, Plan, Step};
 use uuid::Uuid;
 
 use super::*;
 use crate::event_store::{
-    provision::{SourcePlan, StorePlan},
+    provision::{SourcePlan, SourceProgress, StorePlan},
     refusal::Reason,
     testing,
     validate::validated,
@@ -20,7 +20,17 @@ fn known(spec: &str) -> Known {
         warnings: validated.warnings,
         strategy_generation: None,
         authorities: None,
+        members: Vec::new(),
     }
+}
+
+fn there(source: &str) -> SourceProgress {
+    let identity = Identity {
+        log: LogId::new(Uuid::from_u128(1)),
+        database: DatabaseId::new(Uuid::from_u128(2)),
+        incarnation: Incarnation::new(Uuid::from_u128(3)),
+    };
+    SourceProgress { source: source.into(), identity: Some(identity), failure: None }
 }
 
 fn progress(statements: &[&str]) -> Progress {
@@ -32,7 +42,7 @@ fn progress(statements: &[&str]) -> Progress {
     let plan = Plan { steps: statements.iter().map(step).collect() };
     Progress {
         log: Some(LogId::new(Uuid::from_u128(1))),
-        sources: vec![("ledger".into(), Some(DatabaseId::new(Uuid::from_u128(2))))],
+        sources: vec![there("ledger")],
         waiting: StorePlan {
             sources: vec![SourcePlan { source: "ledger".into(), place: "somewhere".into(), plan }],
         },
@@ -42,8 +52,9 @@ fn progress(statements: &[&str]) -> Progress {
 }
 
 fn serving() -> Seen {
-    let sources = BTreeMap::from([("ledger".to_owned(), true)]);
-    Seen::Answered { is_open: true, position: Some(7), sources }
+    let ledger = SeenSource { is_up: true, ..SeenSource::default() };
+    let sources = BTreeMap::from([("ledger".to_owned(), ledger)]);
+    Seen::Answered { is_open: true, position: Some(7), sources, primary: None }
 }
 
 fn told(
@@ -192,4 +203,113 @@ fn pods_without_the_sidecar_of_this_version_are_counted() {
     });
     assert_eq!(condition(&status, "SidecarsCurrent"), (FALSE, "RestartNeeded".into()));
     assert_eq!(status.summary.expect("a summary").pods, "1/3");
+}
+
+/// Three sources, of which the last comes to a log that pods use.
+fn several() -> (Known, Progress) {
+    let source = |name: &str| {
+        format!("{{name: {name}, connection: {{secretRef: {{name: db}}}}, postgres: {{schema: {name}}}}}")
+    };
+    let spec = format!("sources: [{}, {}, {}]", source("ledger"), source("mirror"), source("spare"));
+    let member = |name: &str, follows| Membership { source: name.into(), database: None, follows };
+    let members =
+        vec![member("ledger", None), member("mirror", None), member("spare", Some(Follows::NotYet))];
+    let sources = vec![there("ledger"), there("mirror"), there("spare")];
+    (Known { members, ..known(&spec) }, Progress { sources, ..progress(&[]) })
+}
+
+fn seen(sources: &[(&str, bool, u64)]) -> Seen {
+    let source = |(name, is_up, lag): &(&str, bool, u64)| {
+        let (lag_events, lag_seconds) = (Some(*lag), Some(*lag / 10));
+        let seen = SeenSource { is_up: *is_up, lag_events, lag_seconds, votes: None };
+        ((*name).to_owned(), seen)
+    };
+    let sources = sources.iter().map(source).collect();
+    Seen::Answered { is_open: true, position: Some(100), sources, primary: Some("mirror".into()) }
+}
+
+#[test]
+fn each_source_of_several_says_how_far_it_is() {
+    let (known, progress) = several();
+    let judged = Judged::Looked(known, progress);
+    let gateway = seen(&[("ledger", true, 0), ("mirror", true, 0), ("spare", true, 40)]);
+    let status = told(&judged, &gateway, None, 1);
+    assert_eq!(status.primary.as_ref().map(|name| name.as_str()), Some("mirror"));
+    let summary = status.summary.clone().expect("a summary");
+    assert_eq!((summary.sources.as_str(), summary.lag.as_str()), ("2/3", "40"));
+    let sources = status.sources.clone().expect("sources");
+    assert_eq!((sources[0].state, sources[0].role), (SourceSyncState::InSync, SourceRole::Voter));
+    let spare = &sources[2];
+    assert_eq!((spare.state, spare.role), (SourceSyncState::Syncing, SourceRole::Learner));
+    assert_eq!((spare.position, spare.lag_events, spare.lag_seconds), (Some(60), Some(40), Some(4)));
+    assert_eq!(condition(&status, "Replicating"), (FALSE, "SourcesJoining".into()));
+    assert_eq!(condition(&status, "Ready"), (FALSE, "SourcesJoining".into()));
+    assert_eq!(condition(&status, "Available").0, TRUE);
+    // what follows does not vote, also in the eyes of an operator that is started anew
+    let before = crate::event_store::membership::Before::of(Some(&status));
+    assert_eq!((before.provisioned.len(), before.voters.len()), (3, 2));
+}
+
+#[test]
+fn a_replica_that_is_away_makes_a_store_neither_unavailable_nor_unready() {
+    let (known, mut progress) = several();
+    let members = known.members.iter().map(|member| Membership { follows: None, ..member.clone() });
+    let known = Known { members: members.collect(), ..known.clone() };
+    let good = seen(&[("ledger", true, 0), ("mirror", true, 0), ("spare", true, 3)]);
+    let status = told(&Judged::Looked(known.clone(), progress.clone()), &good, None, 1);
+    assert_eq!(condition(&status, "Replicating"), (TRUE, "Lagging".into()));
+    assert_eq!(condition(&status, "Ready").0, TRUE);
+    let failure = Refusal::new(Reason::Unreachable, "no route");
+    progress.sources[2] = SourceProgress { identity: None, failure: Some(failure), ..there("spare") };
+    let judged = Judged::Looked(known.clone(), progress);
+    let away = seen(&[("ledger", true, 0), ("mirror", true, 0), ("spare", false, 9)]);
+    let status = told(&judged, &away, Some(&status), 2);
+    assert_eq!(condition(&status, "Replicating"), (FALSE, "SourceDown".into()));
+    assert_eq!((condition(&status, "Available").0, condition(&status, "Ready").0), (TRUE, TRUE));
+    let spare = &status.sources.as_ref().expect("sources")[2];
+    assert_eq!(spare.state, SourceSyncState::Unreachable);
+    assert!(spare.database_id.is_some(), "it is the same database still");
+    let lost = seen(&[("ledger", false, 0), ("mirror", true, 0), ("spare", false, 9)]);
+    assert_eq!(condition(&told(&judged, &lost, Some(&status), 3), "Available"), (FALSE, "SourceDown".into()));
+}
+
+#[test]
+fn a_source_that_drains_may_be_removed_once_the_gateway_saw_that_it_votes_no_more() {
+    let (mut known, progress) = several();
+    known.members[2].follows = None;
+    let gateway = |votes| match seen(&[("ledger", true, 0), ("mirror", true, 0), ("spare", true, 0)]) {
+        Seen::Answered { is_open, position, mut sources, primary } => {
+            sources.get_mut("spare").expect("it is there").votes = Some(votes);
+            Seen::Answered { is_open, position, sources, primary }
+        }
+        nothing => nothing,
+    };
+    let voted = told(&Judged::Looked(known.clone(), progress.clone()), &gateway(true), None, 1);
+    known.members[2].follows = Some(Follows::Draining);
+    known.store.sources[2].state = SourceState::Draining;
+    let judged = Judged::Looked(known, progress);
+    let of = |gateway: &Seen, before| {
+        let status = told(&judged, gateway, Some(before), 2);
+        let spare = status.sources.as_ref().expect("sources")[2].clone();
+        let before = crate::event_store::membership::Before::of(Some(&status));
+        (spare.role, spare.message.unwrap_or_default(), before.voters.contains("spare"))
+    };
+    let (role, message, votes) = of(&gateway(true), &voted);
+    assert!(role == SourceRole::Voter && message.contains("votes still") && votes, "{message}");
+    let nobody = Seen::Nothing("it is away".into());
+    assert!(of(&nobody, &voted).2, "what nobody saw is as it was");
+    let (role, message, votes) = of(&gateway(false), &voted);
+    assert!(role == SourceRole::Learner && message.contains("may be removed") && !votes, "{message}");
+}
+
+#[test]
+fn a_source_under_maintenance_is_no_obstacle() {
+    let (mut known, progress) = several();
+    known.members[2].follows = None;
+    known.store.sources[2].state = SourceState::Maintenance;
+    let away = seen(&[("ledger", true, 0), ("mirror", true, 0), ("spare", false, 9)]);
+    let status = told(&Judged::Looked(known, progress), &away, None, 1);
+    let spare = &status.sources.as_ref().expect("sources")[2];
+    assert_eq!((spare.state, spare.role), (SourceSyncState::Maintenance, SourceRole::Voter));
+    assert_eq!((condition(&status, "Available").0, condition(&status, "Ready").0), (TRUE, TRUE));
 }

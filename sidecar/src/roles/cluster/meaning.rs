@@ -4,11 +4,7 @@ use bytes::Bytes;
 use polylog_crds::resolve::ResolvedStore;
 use polylog_replication::{AppendError, DesiredConfig, OpenError, Store};
 
-use crate::{
-    config::{desired_config, policy_document},
-    configuration::Reason,
-    operations::errors,
-};
+use crate::{config::policy_document, configuration::Reason, operations::errors};
 
 /// Others may write between a look and a write.
 const TRIES: usize = 3;
@@ -23,14 +19,18 @@ pub(super) struct Meaning {
 }
 
 impl Meaning {
-    pub(super) fn of(store: &ResolvedStore) -> Self {
-        Self { configs: vec![desired_config(store)], policies: vec![policy_of(store)] }
+    pub(super) fn of(config: DesiredConfig, policy: Bytes) -> Self {
+        Self { configs: vec![config], policies: vec![policy] }
     }
 
     /// Brings the log from what was mounted to what is mounted now, if it still says what was mounted; what somebody
     /// else put there meanwhile stays, since this mount may be the older one. What is in the way, and whether it is done.
-    pub(super) async fn follow(&mut self, log: &Store, store: &ResolvedStore) -> (Option<Reason>, bool) {
-        let (new_config, new_policy) = (desired_config(store), policy_of(store));
+    pub(super) async fn follow(
+        &mut self,
+        log: &Store,
+        new_config: DesiredConfig,
+        new_policy: Bytes,
+    ) -> (Option<Reason>, bool) {
         let says = |is_known: bool| is_known.then_some(Ok(Brought::Says));
         let config = match says(self.configs == [new_config.clone()]) {
             Some(says) => says,
@@ -173,7 +173,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config,
+        config::{self, desired_config},
         sources::{self, Database, StoreFolder, StorePlace},
     };
 
@@ -181,6 +181,10 @@ mod tests {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/payments");
         let declared = config::load(&path, &[], &Capabilities::DEV).expect("an example is right");
         declared.stores.into_iter().next().expect("it has a store")
+    }
+
+    async fn follow(meaning: &mut Meaning, log: &Store, store: &ResolvedStore) -> (Option<Reason>, bool) {
+        meaning.follow(log, desired_config(store), policy_of(store)).await
     }
 
     async fn open(root: &std::path::Path, store: &ResolvedStore) -> Store {
@@ -206,12 +210,12 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let mut store = declared();
         let log = open(root.path(), &store).await;
-        let mut meaning = Meaning::of(&store);
-        assert_eq!(meaning.follow(&log, &store).await, (None, true));
+        let mut meaning = Meaning::of(desired_config(&store), policy_of(&store));
+        assert_eq!(follow(&mut meaning, &log, &store).await, (None, true));
 
         store.policy.limits.commit_events = 7;
         store.strategy.divergence = Divergence::ReplayIfClean;
-        assert_eq!(meaning.follow(&log, &store).await, (None, true));
+        assert_eq!(follow(&mut meaning, &log, &store).await, (None, true));
         assert_eq!(log.read_policy().await.expect("a policy").1, Some(policy_of(&store)));
         assert_eq!(log.status().await.config.divergence, polylog_log::Divergence::ReplayIfClean);
 
@@ -220,13 +224,13 @@ mod tests {
         other.policy.limits.commit_events = 8;
         log.set_policy(policy_of(&other)).await.expect("written");
         store.policy.limits.commit_events = 9;
-        let (reason, is_done) = meaning.follow(&log, &store).await;
+        let (reason, is_done) = follow(&mut meaning, &log, &store).await;
         assert_eq!((reason.map(|reason| reason.code), is_done), (Some("log_differs"), true));
         assert_eq!(log.read_policy().await.expect("a policy").1, Some(policy_of(&other)));
 
         // until the mount says the same
-        assert_eq!(meaning.follow(&log, &other).await, (None, true));
-        assert_eq!(meaning.follow(&log, &store).await, (None, true));
+        assert_eq!(follow(&mut meaning, &log, &other).await, (None, true));
+        assert_eq!(follow(&mut meaning, &log, &store).await, (None, true));
         assert_eq!(log.read_policy().await.expect("a policy").1, Some(policy_of(&store)));
     }
 }

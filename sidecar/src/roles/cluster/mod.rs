@@ -1,13 +1,16 @@
 //! The roles in a cluster: what they serve is mounted, and changes while they run.
 
 mod elsewhere;
+mod hindrance;
 mod meaning;
+mod members;
 mod store;
 mod stores;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use polylog_crds::{resolve::ResolvedSidecar, validate::Capabilities};
+use polylog_replication::Duties;
 
 pub use self::elsewhere::Elsewhere;
 use self::stores::Stores;
@@ -26,6 +29,10 @@ use crate::{
 const HEALTH_PORT: u16 = 7301;
 /// The port of the gateway for other pods.
 const PODS_PORT: u16 = 7300;
+/// How long no gateway has shown that it lives before a sidecar does what is its to do.
+const TAKES_OVER_AFTER: Duration = Duration::from_secs(30);
+/// How often a gateway shows it.
+const SHOWS_EVERY: Duration = Duration::from_secs(5);
 /// How long a stop of the ports may take where nothing is under way.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
@@ -101,6 +108,14 @@ impl ClusterRole {
     /// Whether it opens terms and writes `$config` and `$policy`.
     fn may_open(self) -> bool {
         self == ClusterRole::Gateway
+    }
+
+    /// Who elects, and copies to sources that fell behind: gateways; a sidecar while there is none.
+    fn duties(self) -> Duties {
+        match self {
+            ClusterRole::Sidecar => Duties::OnceFree(TAKES_OVER_AFTER),
+            ClusterRole::Gateway => Duties::Shown(SHOWS_EVERY),
+        }
     }
 
     /// Connections to each source, where a gateway's manifest asks for `pool`.

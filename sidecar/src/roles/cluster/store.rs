@@ -1,41 +1,47 @@
 //! The task of one store: opens it, tries again while it cannot, and follows what is mounted for it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use polylog_api::{Code, Problem};
-use polylog_crds::resolve::{ResolvedSource, ResolvedStore};
-use polylog_log::{Failure, LogId, SourceName};
-use polylog_replication::{OpenError, Store, StoreOptions};
+use polylog_crds::{
+    event_store::{SourceRole, SourceState},
+    replication_strategy::StrategyType,
+    resolve::{ResolvedSource, ResolvedStore},
+};
+use polylog_log::{Acks, Config, Failover, Failure, Source, SourceName};
+use polylog_replication::{DesiredConfig, Store, StoreOptions};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClusterRole,
+    ClusterRole, TAKES_OVER_AFTER,
+    hindrance::{Hindrance, LONGEST, LONGEST_REFUSED},
     meaning::{Meaning, policy_of},
+    members::{Members, Place, Rotated, places},
     stores::{Desired, Shared},
 };
 use crate::{
-    config::{desired_config, policy_document, read_defaults},
+    config::{desired_config, draining, opens_minority, policy_document, primary_wish, read_defaults},
     configuration::{Obstacle, Reason},
     forward::{Forward, InvalidTarget, Target},
     hosted::{DeclaredSource, Hosted, Waiting},
     mounted::GatewayFiles,
-    operations::errors,
     policy::Access,
     server::Served,
-    sources::{MountedDatabase, OpenSource, RotatingSource},
 };
 
-/// Pauses between tries: what may pass at any moment is tried often, what somebody has to change more seldom.
+/// The shortest pause between tries.
 const SHORTEST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(2);
-const LONGEST_REFUSED: Duration = Duration::from_secs(10);
-/// A connection that takes longer will not come.
-const OPEN: Duration = Duration::from_secs(20);
 /// How long what was taken may go on when the store is no longer mounted.
 const DRAIN: Duration = Duration::from_secs(30);
 /// Why a source that the manifest declares holds no log.
-const LATER: &str = "replication: not in this version";
+const LATER: &str = "replication to sources that do not vote: not in this version";
+
+/// The same, where the operator has not added it to the log.
+const NOT_YET: &str = "it is not part of the log yet";
 
 /// Serves the store until it is told to stop.
 pub(super) async fn run(
@@ -44,7 +50,7 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let name = desired.borrow().mounted.store.name.to_string();
-    let mut task = Task { shared, name, open: None, forward: None, pause: SHORTEST };
+    let mut task = Task { shared, name, open: None, forward: None, pause: SHORTEST, tries_since: None };
     loop {
         let wanted = desired.borrow_and_update().clone();
         let step = async {
@@ -78,70 +84,20 @@ struct Task {
     /// Where requests go on to, if that is how it is served.
     forward: Option<Arc<Forward>>,
     pause: Duration,
+    /// Since when it cannot be opened.
+    tries_since: Option<Instant>,
 }
 
 /// The store as it is open.
 struct Open {
     store: Store,
-    source_name: SourceName,
-    source: OpenSource,
-    rotating: Arc<RotatingSource>,
-    database: MountedDatabase,
+    members: Members,
     /// What was brought into the log, or found there.
     meaning: Meaning,
     /// What callers were shown of the manifest beside the log.
     shown: Arc<Desired>,
-}
-
-/// Closes a connection that is not used in the end.
-struct Unused<'a>(Option<OpenSource>, &'a Shared);
-
-impl Drop for Unused<'_> {
-    fn drop(&mut self) {
-        if let Some(source) = self.0.take() {
-            self.1.closing.spawn(async move { source.close().await });
-        }
-    }
-}
-
-/// What keeps a store from being opened, or its connection from being replaced.
-struct Hindrance {
-    problem: Problem,
-    longest: Duration,
-}
-
-impl Hindrance {
-    fn new(problem: Problem) -> Self {
-        let longest = if problem.retry { LONGEST } else { LONGEST_REFUSED };
-        Self { problem, longest }
-    }
-}
-
-impl From<Failure> for Hindrance {
-    fn from(failure: Failure) -> Self {
-        let problem = errors::of_source(&failure);
-        Self::new(match failure {
-            Failure::NotProvisioned(_) => problem
-                .next_step("have the store provisioned; it is tried again by itself")
-                .retry_after(Duration::from_secs(1)),
-            _ => problem,
-        })
-    }
-}
-
-impl From<OpenError> for Hindrance {
-    fn from(error: OpenError) -> Self {
-        let detail = error.to_string();
-        Self::new(match error {
-            OpenError::Source(failure) => return failure.into(),
-            OpenError::NoPrimary => Problem::new(Code::NoPrimary, detail)
-                .next_step("start the store's gateway, which opens the log; it is tried again by itself")
-                .retry_after(Duration::from_secs(1)),
-            OpenError::NotSupported { .. } => Problem::new(Code::InvalidConfiguration, detail)
-                .next_step("change the strategy; it is read again by itself"),
-            OpenError::Configure { error, .. } => errors::of_append(*error),
-        })
-    }
+    /// Sources that do not vote yet.
+    learners: Vec<SourceName>,
 }
 
 impl Task {
@@ -150,13 +106,10 @@ impl Task {
         if wanted.mounted.by_gateway && self.shared.role == ClusterRole::Sidecar {
             return self.hand_on(wanted);
         }
-        let database = self.database(wanted);
-        let outcome = match (&mut self.open, database) {
-            (_, Err(hindrance)) => Err(hindrance),
-            (None, Ok((source, database))) => self.begin(wanted, source, database).await,
-            (Some(open), Ok((source, database))) => {
-                open.rotate(&self.shared, &self.name, source, database, wanted.mounted.log).await
-            }
+        let outcome = match places(wanted, self.shared.role.connections(wanted.mounted.gateway_pool)) {
+            Err(hindrance) => Err(hindrance),
+            Ok(places) if self.open.is_none() => self.begin(wanted, &places).await,
+            Ok(places) => self.keep(wanted, &places).await,
         };
         let reason = outcome.as_ref().err().map(|Hindrance { problem, .. }| Reason {
             code: problem.code.text(),
@@ -172,8 +125,8 @@ impl Task {
         }
         let follows = self.follow(wanted).await;
         match (outcome, follows) {
-            (Ok(()), true) => Ok(()),
-            (Ok(()), false) => Err(LONGEST),
+            (Ok(false), true) => Ok(()),
+            (Ok(_), _) => Err(LONGEST),
             (Err(hindrance), _) => Err(hindrance.longest),
         }
     }
@@ -235,59 +188,108 @@ impl Task {
         Ok(forward.declared(policy.limits, declared_sources(store), access))
     }
 
-    fn database(&self, wanted: &Desired) -> Result<(SourceName, MountedDatabase), Hindrance> {
-        let refused = |message: String| {
-            Hindrance::new(
-                Problem::new(Code::InvalidConfiguration, message)
-                    .next_step("correct what is mounted; it is read again by itself"),
-            )
-        };
-        let store = &wanted.mounted.store;
-        let first = store.first_primary().ok_or_else(|| refused("the store has no voter".into()))?;
-        let files = wanted.sources.get(first.name.as_str()).cloned().unwrap_or_default();
-        let most = self.shared.role.connections(wanted.mounted.gateway_pool);
-        let database = MountedDatabase::of(first, &files, most).map_err(refused)?;
-        Ok((SourceName::recorded(first.name.as_str()), database))
-    }
-
-    async fn begin(
-        &mut self,
-        wanted: &Arc<Desired>,
-        source_name: SourceName,
-        database: MountedDatabase,
-    ) -> Result<(), Hindrance> {
-        let (source, identity) = connect(&database, wanted.mounted.log).await?;
-        let mut unused = Unused(Some(source.clone()), &self.shared);
-        let other = self.shared.logs.lock().get(&identity.log).filter(|other| **other != self.name).cloned();
+    /// Opens the store; true where one of its sources is to be tried again.
+    async fn begin(&mut self, wanted: &Arc<Desired>, places: &[Place]) -> Result<bool, Hindrance> {
+        let shared = self.shared.clone();
+        let members =
+            Members::joined(places, wanted.mounted.log, None, &shared.refresh, &shared.closing).await?;
+        let log = members.log();
+        let other = shared.logs.lock().get(&log).filter(|other| **other != self.name).cloned();
         if let Some(other) = other {
             let message = format!("store {other} of this process has the same log: give each its own schema");
             return Err(Failure::WrongStore(message).into());
         }
-        let rotating = Arc::new(RotatingSource::new(source.shared(), self.shared.refresh.clone()));
-        let metrics = &self.shared.server.metrics;
-        let observed = metrics.observed(&self.name, &source_name, rotating.clone());
-        let meaning = Meaning::of(&wanted.mounted.store);
-        let options = StoreOptions {
-            config: desired_config(&wanted.mounted.store),
-            policy: self.shared.role.may_open().then(|| policy_of(&wanted.mounted.store)),
-            // the manifest's are in the policy, which the log says
-            limits: source.shared().limits(),
-            ack_timeout: wanted.mounted.store.strategy.ack_timeout.as_std(),
-            may_open: self.shared.role.may_open(),
-            ..StoreOptions::new(&self.name, source_name.clone(), observed, identity)
-        };
-        let store = Store::open(options).await?;
-        let hosted = hosted(&wanted.mounted.store, &store, &source_name)?;
-        unused.0 = None;
-        drop(unused);
-        self.shared.logs.lock().insert(identity.log, self.name.clone());
-        self.shared.server.serve(&self.name, &Served::Open(Arc::new(hosted)));
-        tracing::info!(event = "store_opened", store = self.name, source = %source_name, log = %identity.log, "the store is open");
-        let shown = wanted.clone();
-        self.open = Some(Open { store, source_name, source, rotating, database, meaning, shown });
+        let tries_since = *self.tries_since.get_or_insert_with(Instant::now);
+        // a primary that is gone while there is no gateway, when the process begins
+        let has_waited = tries_since.elapsed() >= TAKES_OVER_AFTER;
+        let open = self.opened(wanted, members, has_waited).await?;
+        self.tries_since = None;
+        shared.logs.lock().insert(log, self.name.clone());
+        let source = open.members.names().first().map(ToString::to_string).unwrap_or_default();
+        tracing::info!(event = "store_opened", store = self.name, source, log = %log, "the store is open");
+        let has_away = open.members.has_away();
+        self.open = Some(open);
         self.forward = None;
         self.pause = SHORTEST;
-        Ok(())
+        Ok(has_away)
+    }
+
+    /// Opens the store over these sources, and serves it.
+    async fn opened(
+        &self,
+        wanted: &Arc<Desired>,
+        members: Members,
+        has_waited: bool,
+    ) -> Result<Open, Hindrance> {
+        let (shared, declared) = (&self.shared, &wanted.mounted.store);
+        let learners = learners(wanted, &members);
+        let config = config_for(declared, members.names().len() - learners.len());
+        let policy = policy_of(declared);
+        let mut replicas = members.replicas(&self.name, &shared.server.metrics).into_iter();
+        let (Some(first), Some(source)) = (replicas.next(), members.first()) else {
+            return Err(Hindrance::mounted("the store has no source"));
+        };
+        let meaning = Meaning::of(config.clone(), policy.clone());
+        let may_open = shared.role.may_open();
+        let options = StoreOptions {
+            config,
+            policy: may_open.then_some(policy),
+            // the manifest's are in the policy, which the log says
+            limits: source.limits(),
+            ack_timeout: declared.strategy.ack_timeout.as_std(),
+            failover_after: declared.strategy.failover.after.as_std(),
+            opens_minority: opens_minority(&declared.strategy),
+            primary: primary_wish(declared),
+            duties: shared.role.duties(),
+            has_waited,
+            may_open,
+            others: replicas.collect(),
+            learners: learners.clone(),
+            ..StoreOptions::new(&self.name, first.name, first.source, first.identity)
+        };
+        let store = Store::open(options).await?;
+        let hosted = hosted(declared, &store, &members.names())?;
+        shared.server.serve(&self.name, &Served::Open(Arc::new(hosted)));
+        Ok(Open { store, members, meaning, shown: wanted.clone(), learners })
+    }
+
+    /// Follows what is mounted for the sources of an open store; true where one of them is to be tried again.
+    async fn keep(&mut self, wanted: &Arc<Desired>, places: &[Place]) -> Result<bool, Hindrance> {
+        let Some(open) = &self.open else { return Ok(false) };
+        let log = open.members.log();
+        if let Some(other) = wanted.mounted.log.filter(|other| *other != log) {
+            let message = format!("status.storeId names another log, {other}, than {log}, which is served");
+            return Err(Failure::WrongStore(message).into());
+        }
+        let metrics = &self.shared.server.metrics;
+        let Rotated { hindrance, is_away } = open.members.rotate(places, &self.name, metrics).await;
+        // who votes is said by the log; the gateway brings it there
+        let learners = learners(wanted, &open.members);
+        let is_changed = self.shared.role.may_open() && learners != open.learners;
+        let gone = open.members.not_in(places);
+        if open.members.lack(places) || is_changed || !gone.is_empty() {
+            let config = open.store.status().await.config;
+            check_gone(&gone, &config)?;
+            let before = Some((&open.members, config));
+            let (refresh, closing) = (&self.shared.refresh, &self.shared.closing);
+            let members = Members::joined(places, wanted.mounted.log, before, refresh, closing).await?;
+            let opened = self.opened(wanted, members, false).await?;
+            tracing::info!(
+                event = "sources_changed",
+                store = self.name,
+                sources = opened.members.names().len(),
+                voters = opened.members.names().len() - opened.learners.len(),
+                "the log's sources are those that are mounted now"
+            );
+            if let Some(before) = self.open.replace(opened) {
+                let name = self.name.clone();
+                self.shared.closing.spawn(async move { drain(&before.store, &name).await });
+            }
+        }
+        match hindrance {
+            Some(hindrance) => Err(hindrance),
+            None => Ok(is_away),
+        }
     }
 
     /// Takes over what needs no new connection. False: to be tried again.
@@ -296,7 +298,10 @@ impl Task {
         let store = &wanted.mounted.store;
         if open.shown.mounted.store != *store {
             open.store.set_ack_timeout(store.strategy.ack_timeout.as_std());
-            match hosted(store, &open.store, &open.source_name) {
+            let strategy = &store.strategy;
+            open.store.set_failover(strategy.failover.after.as_std(), opens_minority(strategy)).await;
+            open.store.want_primary(primary_wish(store)).await;
+            match hosted(store, &open.store, &open.members.names()) {
                 Ok(hosted) => {
                     self.shared.server.serve(&self.name, &Served::Open(Arc::new(hosted)));
                     open.shown = wanted.clone();
@@ -315,7 +320,8 @@ impl Task {
         if !self.shared.role.may_open() {
             return true;
         }
-        let (reason, is_done) = open.meaning.follow(&open.store, store).await;
+        let config = config_for(store, open.members.names().len() - open.learners.len());
+        let (reason, is_done) = open.meaning.follow(&open.store, config, policy_of(store)).await;
         self.shared.note(&self.name, Obstacle::Log, reason);
         is_done
     }
@@ -337,84 +343,64 @@ impl Task {
 impl Open {
     /// Finishes what was taken.
     async fn close(self, name: String) {
-        if tokio::time::timeout(DRAIN, self.store.drain()).await.is_err() {
-            tracing::warn!(
-                event = "append_unanswered",
-                store = name,
-                "not everything that was taken could be answered in time"
-            );
-        }
-        self.source.close().await;
-    }
-
-    /// Replaces the connection, if another one is wanted: the new one is opened and tried before the old one is given up.
-    async fn rotate(
-        &mut self,
-        shared: &Shared,
-        name: &str,
-        source_name: SourceName,
-        database: MountedDatabase,
-        log: Option<LogId>,
-    ) -> Result<(), Hindrance> {
-        if source_name != self.source_name {
-            let message = format!(
-                "the log is kept in {}, and another primary needs replication, which is not in this version",
-                self.source_name
-            );
-            let problem = Problem::new(Code::InvalidConfiguration, message);
-            return Err(Hindrance::new(
-                problem.next_step("put the source back in front of the strategy's order"),
-            ));
-        }
-        let identity = self.store.identity();
-        if log.is_some_and(|log| log != identity.log) {
-            let message = format!("status.storeId names another log than {}, which is served", identity.log);
-            return Err(Failure::WrongStore(message).into());
-        }
-        if database == self.database {
-            return Ok(());
-        }
-        let (source, found) = connect(&database, log).await?;
-        let mut unused = Unused(Some(source.clone()), shared);
-        if found != identity {
-            let message = format!(
-                "log {}, database {}, incarnation {}; the store is in log {}, database {}, incarnation {}",
-                found.log,
-                found.database,
-                found.incarnation,
-                identity.log,
-                identity.database,
-                identity.incarnation
-            );
-            return Err(Failure::WrongStore(message).into());
-        }
-        unused.0 = None;
-        self.rotating.replace(source.shared());
-        let old = std::mem::replace(&mut self.source, source);
-        self.database = database;
-        shared.closing.spawn(async move { old.close().await });
-        shared.server.metrics.configuration(name, "connection_replaced");
-        tracing::info!(event = "connection_replaced", store = name, source = %self.source_name, "new database sessions use the connection that is mounted now");
-        Ok(())
+        drain(&self.store, &name).await;
+        self.members.close().await;
     }
 }
 
-async fn connect(
-    database: &MountedDatabase,
-    log: Option<LogId>,
-) -> Result<(OpenSource, polylog_log::Identity), Hindrance> {
-    let opened = tokio::time::timeout(OPEN, database.open()).await;
-    let (source, identity) = opened.unwrap_or(Err(Failure::Timeout(OPEN)))?;
-    if let Some(log) = log.filter(|log| *log != identity.log) {
-        source.close().await;
-        let message = format!("log {}, and status.storeId of the manifest names {log}", identity.log);
-        return Err(Failure::WrongStore(message).into());
+async fn drain(log: &Store, store: &str) {
+    if tokio::time::timeout(DRAIN, log.drain()).await.is_err() {
+        tracing::warn!(
+            event = "append_unanswered",
+            store,
+            "not everything that was taken could be answered in time"
+        );
     }
-    Ok((source, identity))
 }
 
-fn hosted(declared: &ResolvedStore, store: &Store, kept: &SourceName) -> Result<Hosted, Hindrance> {
-    let sources = declared.sources.iter().map(|source| declared_source(source, Some(kept))).collect();
+/// A source is taken away once it votes no more: until then it may be the primary, or hold what no other has.
+fn check_gone(gone: &[SourceName], config: &Config) -> Result<(), Hindrance> {
+    let votes = |name: &&SourceName| config.voters.iter().any(|voter| voter.name == **name);
+    let Some(voter) = gone.iter().find(votes) else { return Ok(()) };
+    let message = format!("source {voter} votes, and what is mounted lacks it: it leaves a log in two steps");
+    let problem = Problem::new(Code::InvalidConfiguration, message);
+    Err(Hindrance::new(
+        problem.next_step("put it back with state: Draining, and remove it once its role is Learner"),
+    ))
+}
+
+/// The sources that do not vote: not yet, or no more.
+fn learners(wanted: &Desired, members: &Members) -> Vec<SourceName> {
+    let draining = draining(&wanted.mounted.store);
+    let follows = |name: &SourceName| {
+        let is_told = wanted.mounted.members.get(name.as_str()).is_some_and(|membership| membership.follows);
+        is_told || draining.contains(name)
+    };
+    members.names().into_iter().filter(follows).collect()
+}
+
+/// What the manifest says for `$config`, as far as so many voters can do it: those that come later bring the rest.
+fn config_for(declared: &ResolvedStore, voters: usize) -> DesiredConfig {
+    let config = desired_config(declared);
+    let most = u8::try_from(voters).unwrap_or(u8::MAX);
+    DesiredConfig {
+        acks: match config.acks {
+            Acks::Count(count) => Acks::Count(count.min(most)),
+            other => other,
+        },
+        min_in_sync: config.min_in_sync.min(most),
+        failover: match config.failover {
+            Failover::Automatic if voters < 3 && declared.strategy.type_ != StrategyType::BestEffort => {
+                Failover::Manual
+            }
+            other => other,
+        },
+        ..config
+    }
+}
+
+fn hosted(declared: &ResolvedStore, store: &Store, kept: &[SourceName]) -> Result<Hosted, Hindrance> {
+    let sources = declared.sources.iter().map(|source| declared_source(source, kept)).collect();
     let hosted =
         Hosted::new(declared.namespace.to_string(), declared.name.to_string(), store.clone(), sources);
     let hosted = hosted.map_err(|error| {
@@ -446,18 +432,23 @@ fn waiting(store: &ResolvedStore, problem: Problem) -> Served {
 
 /// Its sources, as long as none of them is open here.
 fn declared_sources(store: &ResolvedStore) -> Vec<DeclaredSource> {
-    let kept = store.first_primary().map(|source| SourceName::recorded(source.name.as_str()));
-    store.sources.iter().map(|source| declared_source(source, kept.as_ref())).collect()
+    let kept = store.sources.iter().filter(|source| source.provisioned);
+    let kept: Vec<_> = kept.map(|source| SourceName::recorded(source.name.as_str())).collect();
+    store.sources.iter().map(|source| declared_source(source, &kept)).collect()
 }
 
-fn declared_source(source: &ResolvedSource, kept: Option<&SourceName>) -> DeclaredSource {
+fn declared_source(source: &ResolvedSource, kept: &[SourceName]) -> DeclaredSource {
     let name = SourceName::recorded(source.name.as_str());
-    let is_kept = kept == Some(&name);
+    let is_kept = kept.contains(&name);
     DeclaredSource {
         name,
         engine: source.engine.field().into(),
         role: format!("{:?}", source.role),
-        unprovisioned: (!is_kept).then(|| LATER.into()),
+        unprovisioned: (!is_kept).then(|| match source.role {
+            SourceRole::Learner => LATER.into(),
+            SourceRole::Voter => NOT_YET.into(),
+        }),
         remark: None,
+        is_in_maintenance: source.state == SourceState::Maintenance,
     }
 }

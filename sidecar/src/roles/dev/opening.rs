@@ -2,13 +2,19 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use polylog_crds::resolve::{ResolvedSource, ResolvedStore};
+use polylog_crds::{
+    event_store::SourceState,
+    resolve::{ResolvedSource, ResolvedStore},
+};
 use polylog_log::{Approval, Failure, Identity, LogId, Plan, Source, SourceName, StepClass};
 use polylog_replication::{OpenError, Replica, Store, StoreOptions};
 
 use super::DevError;
 use crate::{
-    config::{Declared, DevArgs, desired_config, policy_document, read_defaults},
+    config::{
+        Declared, DevArgs, desired_config, draining, opens_minority, policy_document, primary_wish,
+        read_defaults,
+    },
     hosted::{DeclaredSource, Hosted},
     metrics::Metrics,
     sources::{
@@ -90,7 +96,7 @@ impl Opening<'_> {
             StorePlace::of_voters(store, data, &args.sources, &declared.databases, args.unsafe_durability)?;
         let folder = places.first().map(|place| place.folder.clone()).unwrap_or_default();
         let folder = StoreFolder::claim(folder)?;
-        let sources = self.provisioned(&name, &folder, places).await?;
+        let sources = self.provisioned(&folder, places).await?;
         // before anything is written into it
         if let Some(first) = sources.first()
             && let Some(other) = logs.insert(first.identity.log, name.clone())
@@ -119,7 +125,9 @@ impl Opening<'_> {
             limits: policy.limits,
             ack_timeout: store.strategy.ack_timeout.as_std(),
             failover_after: store.strategy.failover.after.as_std(),
-            primary: store.primary.as_ref().map(|name| SourceName::recorded(name.as_str())),
+            opens_minority: opens_minority(&store.strategy),
+            primary: primary_wish(store),
+            learners: draining(store),
             others: replicas.collect(),
             ..StoreOptions::new(&name, first.name, first.source, first.identity)
         };
@@ -135,7 +143,6 @@ impl Opening<'_> {
     /// Provisions the sources that hold the log, or are to hold it.
     async fn provisioned(
         &self,
-        name: &str,
         folder: &StoreFolder,
         mut places: Vec<StorePlace>,
     ) -> Result<Vec<OpenedSource>, DevError> {
@@ -145,10 +152,7 @@ impl Opening<'_> {
             None => approval,
         };
         let begun = begun_with(folder)?.unwrap_or_default();
-        let declared: Vec<_> = places.iter().map(|place| place.source.clone()).collect();
-        if begun.iter().any(|source| !declared.contains(source)) {
-            return Err(DevError::Open { store: name.into(), error: fewer_sources(&begun, &declared) });
-        }
+        // one of several that is left alone is opened as it was, by the identity that the folder remembers
         if places.len() == 1 && begun.is_empty() {
             let place = places.swap_remove(0);
             let provisioned = sources::provision(folder, &place, approval).await?;
@@ -171,17 +175,6 @@ impl Opening<'_> {
         });
         Ok(opened.collect())
     }
-}
-
-fn fewer_sources(begun: &[SourceName], declared: &[SourceName]) -> OpenError {
-    let names = |names: &[SourceName]| names.iter().map(SourceName::as_str).collect::<Vec<_>>().join(", ");
-    let reason = format!(
-        "the log is kept in {} (as the store's folder remembers it, in sources.json), the manifest has {}: this version \
-         removes no source from a log",
-        names(begun),
-        names(declared)
-    );
-    OpenError::NotSupported { field: "sources", reason }
 }
 
 /// Checks that the log did not go back since it was last seen; one source that holds all of it is enough.
@@ -218,6 +211,7 @@ fn declared_source(
         role: format!("{:?}", source.role),
         unprovisioned: kept.is_none().then(|| LEARNER.into()),
         remark: remarks.iter().find(|(of, _)| *of == name).map(|(_, remark)| remark.clone()),
+        is_in_maintenance: source.state == SourceState::Maintenance,
         name,
     }
 }

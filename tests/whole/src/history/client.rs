@@ -110,7 +110,7 @@ impl Recorder {
                             return Ok(Outcome::Refused { tried, is_retry, actual });
                         }
                         (429 | 503, Some("nothing")) => {}
-                        (500 | 503 | 504, Some("unknown")) => is_retry = true,
+                        (500 | 503 | 504, Some("unknown" | "primary_only")) => is_retry = true,
                         _ => bail!("unexpected answer {}: {content}", answer.status),
                     }
                 }

@@ -1,9 +1,9 @@
 //! Four processes of clients on two sidecars; what they did and heard must have an order.
 
 mod check;
-mod client;
-mod record;
-mod views;
+pub mod client;
+pub mod record;
+pub mod views;
 
 use std::{
     io::{BufRead, BufReader, BufWriter, Read, Write},

@@ -1,5 +1,5 @@
 use crate::{
-    Config, Head,
+    Config, Head, QuarantinePlace,
     conformance::{
         Kit,
         subject::{Checked, Subject},
@@ -12,7 +12,7 @@ pub(super) async fn a_fresh_source_is_empty(kit: Kit) -> Checked {
     let expected = Head::empty(subject.identity, Config::implicit(subject.member()));
     ensure_eq!(subject.head().await?, expected, "the head of a fresh source");
     ensure!(subject.audit().await?.is_empty(), "a fresh source holds entries");
-    ensure!(subject.quarantine(0, 10).await?.is_empty(), "a fresh source has entries in quarantine");
+    ensure!(subject.quarantine(QuarantinePlace::START, 10).await?.is_empty(), "a fresh source has entries in quarantine");
     let other = subject.database.open().await?;
     ensure_eq!(other.head().await?, expected, "the head through another handle");
     let limits = subject.limits();

@@ -1,5 +1,5 @@
 use crate::{
-    Acks, Config, Entry, Expected, Head, Point, Position, Quarantined, Refusal, Term, Verdict,
+    Acks, Config, Entry, Expected, Head, Point, Position, QuarantinePlace, Quarantined, Refusal, Term, Verdict,
     conformance::{
         Kit, Violation,
         act::{Act, Kind, mixed},
@@ -52,18 +52,18 @@ pub(super) async fn a_tail_that_lost_is_kept_in_quarantine(kit: Kit) -> Checked 
     let cut = head.last_cut.ok_or_else(|| Violation::new("a truncation that the head does not tell"))?;
     ensure_eq!((cut.keep, cut.removed, cut.number), (*fork, before.head.tail, 1), "what the head says of it");
     let expected: Vec<_> = removed.iter().map(|entry| Quarantined { cut, entry: entry.clone() }).collect();
-    ensure!(loser.quarantine(0, 100).await? == expected, "quarantine does not hold what was removed");
-    ensure!(loser.quarantine(0, 2).await? == expected[..2], "the first two of quarantine");
-    ensure!(loser.quarantine(1, 100).await?.is_empty(), "quarantine after the only cut");
+    ensure!(loser.quarantine(QuarantinePlace::START, 100).await? == expected, "quarantine does not hold what was removed");
+    ensure!(loser.quarantine(QuarantinePlace::START, 2).await? == expected[..2], "the first two of quarantine");
+    ensure!(loser.quarantine(QuarantinePlace::end_of(1), 100).await?.is_empty(), "quarantine after the only cut");
     loser.audit().await?;
     for entry in removed.iter().flat_map(|entry| &entry.events) {
         ensure!(loser.find(entry.id).await?.event.is_none(), "a removed event is still found by its id");
     }
     loser.crash().await?;
-    ensure!(loser.quarantine(0, 100).await? == expected, "quarantine after a crash");
+    ensure!(loser.quarantine(QuarantinePlace::START, 100).await? == expected, "quarantine after a crash");
     loser.follow(winner, 2).await?;
     ensure!(loser.audit().await? == winner.audit().await?, "the logs differ after the loser followed");
-    ensure!(loser.quarantine(0, 100).await? == expected, "quarantine after the log went on");
+    ensure!(loser.quarantine(QuarantinePlace::START, 100).await? == expected, "quarantine after the log went on");
     Ok(())
 }
 
@@ -221,13 +221,24 @@ pub(super) async fn several_truncations_are_told_apart(kit: Kit) -> Checked {
         loser.follow(winner, 2 * round).await?;
         loser.lead(2 * round + 1).await?;
     }
-    let quarantine = a.quarantine(0, 100).await?;
+    let quarantine = a.quarantine(QuarantinePlace::START, 100).await?;
     let entries: Vec<_> = quarantine.iter().map(|removed| removed.entry.clone()).collect();
     ensure!(entries == expected, "quarantine does not hold every entry, oldest first");
     let numbers: Vec<_> = quarantine.iter().map(|removed| removed.cut.number).collect();
     ensure_eq!(numbers, [1, 2, 2, 3, 3, 3], "the cuts' numbers");
-    let later: Vec<_> = a.quarantine(2, 100).await?.iter().map(|removed| removed.cut.number).collect();
+    let later: Vec<_> = a.quarantine(QuarantinePlace::end_of(2), 100).await?.iter().map(|removed| removed.cut.number).collect();
     ensure_eq!(later, [3, 3, 3], "the entries after cut 2");
+    let mut paged: Vec<Quarantined> = Vec::new();
+    loop {
+        let after = paged.last().map_or(QuarantinePlace::START, Quarantined::place);
+        let page = a.quarantine(after, 1).await?;
+        ensure!(page.len() <= 1, "a page is longer than it was asked for");
+        if page.is_empty() {
+            break;
+        }
+        paged.extend(page);
+    }
+    ensure!(paged == quarantine, "quarantine, entry by entry, is not what it is at once");
     a.audit().await.map(|_| ())
 }
 

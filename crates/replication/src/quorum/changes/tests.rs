@@ -21,7 +21,7 @@ fn steps(from: &Config, wanted: &Config, rules: Rules) -> Vec<(String, String)> 
     let mut steps = Vec::new();
     let primary = from.voters[0].name.clone();
     while steps.len() < 20 {
-        let around = Circumstances { rules, primary: &primary, is_level: &|_| true, is_silent: &|_| false };
+        let around = Circumstances { rules, primary: &primary, is_level: &|_| true, is_out: &|_| false };
         let Some(next) = next(&config, Some(wanted), &around) else { break };
         let names = |members: &[Member]| {
             let names =
@@ -76,12 +76,12 @@ fn the_set_in_sync_shrinks_only_to_a_majority_and_grows_again() {
     current.min_in_sync = 2;
     let primary = name("a");
     let shrunk = |silent: &[&str], current: &Config| {
-        let is_silent = |name: &SourceName| silent.contains(&name.as_str());
+        let is_out = |name: &SourceName| silent.contains(&name.as_str());
         let around = Circumstances {
             rules: Rules::default(),
             primary: &primary,
             is_level: &|_| true,
-            is_silent: &is_silent,
+            is_out: &is_out,
         };
         next(current, None, &around)
     };

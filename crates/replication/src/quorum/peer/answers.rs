@@ -14,11 +14,12 @@ use crate::{
 impl<T> Peer<T> {
     /// Takes the answer to the request of this number. One that is lost is [`OperationError::Unknown`], or a failed read.
     pub(crate) fn answer(&mut self, now: Instant, id: u64, answer: Answer, random: f64) {
-        let Some(UnderWay { source, purpose, floor }) = self.under_way.remove(&id) else { return };
+        let Some(under_way) = self.under_way.remove(&id) else { return };
+        let UnderWay { source, purpose, floor, sent_at, writes } = under_way;
         let mut answer = answer;
         match answer.head().cloned() {
             Some(head) => {
-                self.sources.answered(&source, now, floor, &head);
+                self.sources.answered(&source, now, sent_at, floor, &head);
                 let went_back = self.sources.get(&source).is_some_and(|known| known.went_back);
                 if went_back && self.options.rules.on(Rule::WentBack) {
                     self.distrust(&source);
@@ -27,6 +28,11 @@ impl<T> Peer<T> {
                     self.saw(&source, &head, now);
                     self.prove(&source, id, &head);
                 }
+            }
+            None if writes => {
+                self.sources.refused_write(&source, sent_at, now, random);
+                // whether it answers at all is seen at once
+                self.looked_at.remove(&source);
             }
             None => self.sources.failed(&source, now, random),
         }
@@ -41,6 +47,15 @@ impl<T> Peer<T> {
             Purpose::Elect => self.elected(&source, answer),
         }
         self.release(now);
+    }
+
+    /// Takes that a look was not answered, and that this says nothing. `false`: it was no look.
+    pub(crate) fn forgives(&mut self, id: u64) -> bool {
+        let is_look = self.under_way.get(&id).is_some_and(|one| one.purpose == Purpose::Look);
+        if is_look {
+            self.under_way.remove(&id);
+        }
+        is_look
     }
 
     fn elected(&mut self, source: &SourceName, answer: Answer) {
@@ -82,6 +97,10 @@ impl<T> Peer<T> {
         result: Result<Appended, OperationError>,
         random: f64,
     ) {
+        if self.group.may_be_written() && self.options.rules.on(Rule::TriesRemembered) {
+            // an attempt under an earlier term, which may win yet
+            self.group.taken().for_each(|caller| caller.may_be_written = true);
+        }
         self.group.appended(now, attempt, result, random);
         for (mut caller, outcome) in self.group.take_outcomes() {
             let verdict = match outcome {

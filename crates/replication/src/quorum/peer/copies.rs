@@ -38,6 +38,10 @@ impl<T> Peer<T> {
                 continue;
             }
             if let Some((source, operation)) = self.copy(name, cap, watermarks, beats) {
+                // one that takes no writes is tried again after a while
+                if operation.writes() && !self.sources.is_ready_to_write(name, now) {
+                    continue;
+                }
                 requests.extend(self.request(source, Purpose::Copy(name.clone()), operation));
             }
         }
@@ -48,6 +52,11 @@ impl<T> Peer<T> {
         let reached =
             self.primary_answered_at.filter(|at| now.saturating_duration_since(*at) < LOOK_EVERY * 2);
         reached.filter(|_| self.options.has_duties && self.attempt.is_none())?;
+        // whoever reaches it reads it in vain, if nothing can be written there
+        let lead = self.lead.as_ref()?;
+        if self.sources.refuses_writes(lead.evidence.primary(), now, self.options.failover_after) {
+            return None;
+        }
         now.checked_sub(self.options.failover_after / 3)
     }
 

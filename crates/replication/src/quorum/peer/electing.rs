@@ -56,7 +56,7 @@ impl<T> Peer<T> {
     }
 
     fn ready(&self, now: Instant) -> Vec<(SourceName, Identity)> {
-        let names = self.sources.names().filter(|name| self.sources.is_ready(name, now));
+        let names = self.sources.names().filter(|name| self.sources.is_ready_to_write(name, now));
         let trusted = names
             .filter_map(|name| Some((name, self.sources.get(name)?)))
             .filter(|(_, known)| !known.went_back);
@@ -71,7 +71,8 @@ impl<T> Peer<T> {
         }
         let after = self.options.failover_after;
         let after = after + after.mul_f64((random % 1_000) as f64 / 2_000.0);
-        let still_for = self.still_for(now);
+        let still_since = self.still_since(now);
+        let still_for = now.saturating_duration_since(still_since);
         if self.is_new() {
             return (self.lead.is_none() && still_for >= (after - self.options.failover_after) / 4)
                 .then_some(Mode::First);
@@ -80,22 +81,30 @@ impl<T> Peer<T> {
         if let Some(forced) = self.forced(&config) {
             return (still_for >= after - self.options.failover_after).then_some(forced);
         }
-        let is_lost = self.lead.as_ref().is_none_or(|lead| {
-            self.sources.is_silent(lead.evidence.primary(), now, self.options.failover_after)
-        });
+        // what moved after the last look is not known
+        let seen_until = self.sources.seen_until().unwrap_or(now);
+        let still_for = seen_until.saturating_duration_since(still_since);
+        let long = self.options.failover_after;
+        let primary = self.lead.as_ref().map(|lead| lead.evidence.primary());
+        // it may answer, and yet be of no use
+        let is_out = primary.is_none_or(|primary| self.sources.is_out(primary, now, long));
+        let is_lost = primary.is_none_or(|primary| self.sources.is_silent(primary, now, long));
         // promising to too few would only strand them under a term that nobody opens
         if !self.reaches_majority(&config, |name| self.sources.answers(name)) {
-            let opens = self.orders.opens_minority && config.is_lossy() && is_lost && still_for >= after * 2;
+            let may_open =
+                self.orders.opens_minority && config.is_lossy() && config.failover == Failover::Automatic;
+            let opens = may_open && is_lost && still_for >= after * 2;
             return opens.then(|| self.minority(&config)).flatten();
         }
-        if is_lost {
+        if is_out {
             let fails_over =
                 config.failover == Failover::Automatic || !self.options.rules.on(Rule::FailoverAsked);
             let reopened =
                 || self.last_primary(&config).map(|last| Mode::Switch { from: last.clone(), to: last });
             return match still_for >= after {
                 true if fails_over => Some(Mode::Majority),
-                true => reopened(),
+                true if is_lost => reopened(),
+                true => self.replacement(now, &config),
                 false => None,
             };
         }
@@ -112,15 +121,15 @@ impl<T> Peer<T> {
         })?
     }
 
-    /// For how long no source has moved.
-    fn still_for(&mut self, now: Instant) -> Duration {
+    /// Since when no source was seen to move.
+    fn still_since(&mut self, now: Instant) -> Instant {
         let moves = self.sources.moves();
         let since = match self.stillness {
             Some((before, since)) if before == moves || !self.options.rules.on(Rule::SignsOfLife) => since,
             _ => now,
         };
         self.stillness = Some((moves, since));
-        now.saturating_duration_since(since)
+        since
     }
 
     /// Whether every source is there and empty.
@@ -170,18 +179,42 @@ impl<T> Peer<T> {
 
     /// Whether the primary that is wanted is level, so that the switch is short.
     fn switch(&mut self, now: Instant, config: &Config) -> Option<Mode> {
-        let to = self.orders.primary.clone()?;
-        let lead = self.lead.as_ref()?;
-        let evidence = &lead.evidence;
+        let evidence = &self.lead.as_ref()?.evidence;
         let from = evidence.primary().clone();
-        let is_voter = config.voters.iter().any(|voter| voter.name == to && self.sources.is_member(voter));
-        let is_level = evidence.held_by(&to) >= evidence.committed() && !evidence.committed().is_zero();
-        let is_early = self.orders.switches_at.is_some_and(|at| now < at);
-        if from == to || !is_voter || !is_level || is_early || !self.sources.answers(&to) {
+        let can = |to: &SourceName| {
+            let is_voter =
+                config.voters.iter().any(|voter| voter.name == *to && self.sources.is_member(voter));
+            let is_level = evidence.held_by(to) >= evidence.committed() && !evidence.committed().is_zero();
+            from != *to && is_voter && is_level && self.sources.answers(to)
+        };
+        let to = match &self.orders.primary {
+            Some(wanted) => Some(wanted).filter(|wanted| can(wanted)),
+            None if self.orders.avoided.contains(&from) => {
+                config.order.iter().find(|to| !self.orders.avoided.contains(*to) && can(to))
+            }
+            None => None,
+        };
+        let to = to?.clone();
+        if self.orders.switches_at.is_some_and(|at| now < at) {
             return None;
         }
         self.orders.switches_at = Some(now + SWITCH_AGAIN);
         Some(Mode::Switch { from, to })
+    }
+
+    /// The source that the operator named in place of a primary that answers and takes no writes: it cannot hand over. A
+    /// majority holds all that was acknowledged, unless less was asked for.
+    fn replacement(&self, now: Instant, config: &Config) -> Option<Mode> {
+        let to = self.orders.primary.clone()?;
+        let lead = self.lead.as_ref()?;
+        let is_voter = config.voters.iter().any(|voter| voter.name == to && self.sources.is_member(voter));
+        let is_level = lead.evidence.held_by(&to) >= lead.evidence.committed();
+        let takes_writes = |name: &SourceName| {
+            self.sources.answers(name) && !self.sources.is_out(name, now, self.options.failover_after)
+        };
+        let is_possible = *lead.evidence.primary() != to && is_voter && is_level && takes_writes(&to);
+        (is_possible && !config.is_lossy() && self.reaches_majority(config, takes_writes))
+            .then_some(Mode::Replace { to })
     }
 
     /// Whether a voter stands under a later term than the primary, and has for so long that nobody is about to open it. It

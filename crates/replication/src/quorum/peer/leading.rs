@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use polylog_log::{Head, SourceName};
+use polylog_log::{Head, Identity, Member, SourceName};
 
 use super::{Lead, Peer};
 use crate::quorum::{evidence::Evidence, rules::Rule};
@@ -16,12 +16,22 @@ impl<T> Peer<T> {
         }
         let is_begun = head.config.config.version.0 > 0 || !self.options.is_begun;
         let is_opened = head.is_primary() || !self.options.rules.on(Rule::ObeyOpened) && !head.term.is_zero();
-        if is_opened && is_begun {
+        // one that was restored and adopted again was opened as another, with a longer log
+        let Identity { database, incarnation, .. } = head.identity;
+        let is_itself = |voter: &Member| (voter.database, voter.incarnation) == (database, incarnation);
+        if is_opened && is_begun && head.config.config.voters.iter().any(is_itself) {
             self.obey(source, head);
         }
         let Some(lead) = &mut self.lead else { return };
         if lead.evidence.primary() != source {
-            return lead.evidence.shows(source, head);
+            // the configuration may count another database under this name: one that was lost, and is to be replaced
+            let config = &lead.evidence.config().config;
+            let mut members = config.voters.iter().chain(&config.learners);
+            let is_other = members.any(|member| member.name == *source && !self.sources.is_member(member));
+            if !is_other {
+                lead.evidence.shows(source, head);
+            }
+            return;
         }
         self.primary_answered_at = Some(now);
         if head.term > lead.evidence.term() {

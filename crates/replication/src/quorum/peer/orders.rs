@@ -19,6 +19,8 @@ pub(super) struct Orders {
     /// Its version does not matter.
     pub(super) config: Option<Config>,
     pub(super) primary: Option<SourceName>,
+    /// Those that should not be primary, as long as another can.
+    pub(super) avoided: BTreeSet<SourceName>,
     pub(super) forced: Option<Forced>,
     /// Down to one source, by itself.
     pub(super) opens_minority: bool,
@@ -61,13 +63,29 @@ impl<T> Peer<T> {
         self.orders.config = config;
     }
 
+    /// From now on this process elects and copies to those that fell behind, or no longer does. An election that it began
+    /// comes to its end: who promised would stand under a term that nobody opens.
+    pub(crate) fn set_duties(&mut self, has_duties: bool) {
+        self.options.has_duties = has_duties;
+    }
+
+    /// From now on another primary is elected after this long without a sign of life.
+    pub(crate) fn set_failover_after(&mut self, failover_after: Duration) {
+        self.options.failover_after = failover_after;
+    }
+
     /// Takes the source that should be primary, whenever it can: nothing is lost by the switch at any ack level.
     pub(crate) fn want_primary(&mut self, primary: Option<SourceName>) {
         (self.orders.primary, self.orders.switches_at) = (primary, None);
     }
 
-    /// Whether this process opens the log with whatever voters it reaches. Both sides of a cut then write, and one of both
-    /// histories ends in quarantine.
+    /// Takes those that should not be primary as long as another can; the same switch.
+    pub(crate) fn avoid_primaries(&mut self, avoided: BTreeSet<SourceName>) {
+        (self.orders.avoided, self.orders.switches_at) = (avoided, None);
+    }
+
+    /// Whether this process opens the log with whatever voters it reaches, where the log's configuration fails over by itself
+    /// and acknowledges what no majority holds. Both sides of a cut then write, and one of both histories ends in quarantine.
     pub(crate) fn open_minority(&mut self, opens: bool) {
         self.orders.opens_minority = opens;
     }
@@ -102,10 +120,13 @@ impl<T> Peer<T> {
         let committed = evidence.committed();
         let is_level = |name: &SourceName| evidence.held_by(name) >= committed;
         let long = self.options.failover_after.max(Duration::from_millis(1)) * 2;
-        let is_silent = |name: &SourceName| self.sources.is_silent(name, now, long);
+        let is_out = |name: &SourceName| self.sources.is_out(name, now, long);
         let primary = evidence.primary();
+        if !self.sources.is_ready_to_write(primary, now) {
+            return;
+        }
         let around =
-            Circumstances { rules: self.options.rules, primary, is_level: &is_level, is_silent: &is_silent };
+            Circumstances { rules: self.options.rules, primary, is_level: &is_level, is_out: &is_out };
         let current = evidence.config();
         let Some(next) = changes::next(&current.config, self.orders.config.as_ref(), &around) else { return };
         let append = Append {

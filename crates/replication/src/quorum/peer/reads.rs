@@ -4,12 +4,15 @@ use std::{collections::BTreeSet, time::Instant};
 
 use polylog_log::{Acks, Head, Point, SourceName};
 
-use super::{Barrier, Lead, Peer};
+use super::{Barrier, Lead, MOST_BARRIERS, Peer};
 use crate::quorum::rules::Rule;
 
 impl<T> Peer<T> {
-    /// Asks for a position up to which a strong read must see everything.
+    /// Asks for a position up to which a strong read must see everything. Where too many ask already, there is no proof.
     pub(crate) fn prove_tail(&mut self, deadline: Instant, handle: T) {
+        if self.barriers.len() >= MOST_BARRIERS {
+            return self.proofs.push((handle, None));
+        }
         let began = self.next_id + 1;
         self.barriers.push(Barrier { handle, began, deadline, tail: None, fresh: BTreeSet::new() });
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use polylog_log::{Append, Failover, Failure, OperationError, SourceName};
 
-use super::{LOOK_EVERY, Lead, PUBLISH_AFTER, Peer, Purpose};
+use super::{LOOK_CLOSELY, LOOK_EVERY, Lead, PUBLISH_AFTER, Peer, Purpose};
 use crate::{
     AppendError,
     group::{Next, Primary},
@@ -21,6 +21,9 @@ impl<T> Peer<T> {
             config: lead.evidence.config().config.version,
         });
         self.gathers_until = None;
+        if primary.is_none() {
+            self.group.lose_primary();
+        }
         loop {
             match self.group.next(now) {
                 Next::Append(batch) => {
@@ -79,7 +82,7 @@ impl<T> Peer<T> {
         });
         let is_busy =
             self.is_under_way(|one| matches!(one.purpose, Purpose::Publish | Purpose::Append { .. }));
-        if !is_idle || !is_news || is_busy || !self.sources.is_ready(evidence.primary(), now) {
+        if !is_idle || !is_news || is_busy || !self.sources.is_ready_to_write(evidence.primary(), now) {
             return;
         }
         let (source, term) = (evidence.primary().clone(), evidence.term());
@@ -92,12 +95,17 @@ impl<T> Peer<T> {
 
     /// Reads heads where nothing else brings them, or where somebody waits for fresh ones.
     pub(super) fn step_looks(&mut self, now: Instant, requests: &mut Vec<Request>) {
+        let is_out = |lead: &Lead| self.sources.is_out(lead.evidence.primary(), now, LOOK_EVERY);
+        let every = match self.options.has_duties && self.lead.as_ref().is_some_and(is_out) {
+            true => LOOK_CLOSELY,
+            false => LOOK_EVERY,
+        };
         let is_due = |name: &SourceName| {
             let looked = self.looked_at.get(name);
             let was_before = |long| looked.is_none_or(|at| now.saturating_duration_since(*at) >= long);
             let is_wanted = || self.barriers.iter().any(|barrier| barrier.wants(name, self.lead.as_ref()));
             // without a primary a strong read cannot be in a hurry
-            was_before(LOOK_EVERY) || (self.lead.is_some() || was_before(PUBLISH_AFTER)) && is_wanted()
+            was_before(every) || (self.lead.is_some() || was_before(PUBLISH_AFTER)) && is_wanted()
         };
         let is_free = |name: &SourceName| {
             let is_busy = self.is_under_way(|one| one.purpose == Purpose::Look && one.source == *name);

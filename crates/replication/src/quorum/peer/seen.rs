@@ -12,6 +12,8 @@ use crate::Sent;
 pub(crate) struct Seen {
     /// The primary that is obeyed.
     pub(crate) lead: Option<SeenLead>,
+    /// Whether this process elects, and copies to those that fell behind.
+    pub(crate) has_duties: bool,
     /// Every source.
     pub(crate) sources: Vec<SeenSource>,
     /// Commits and bytes that wait to be sent.
@@ -43,8 +45,10 @@ pub(crate) struct SeenSource {
     pub(crate) head: Option<Head>,
     /// How far it is known to hold the primary's log.
     pub(crate) held: Option<Point>,
-    /// Since when every request failed.
+    /// Since when every read failed.
     pub(crate) failing_since: Option<Instant>,
+    /// Since when everything failed that was written to it.
+    pub(crate) refuses_since: Option<Instant>,
     /// It showed less than before: a backup was put back, or writes were lost.
     pub(crate) went_back: bool,
 }
@@ -73,11 +77,13 @@ impl<T> Peer<T> {
                 head: known.head.clone(),
                 held: evidence.and_then(|evidence| evidence.place_of(name)),
                 failing_since: known.failing_since,
+                refuses_since: self.polled_at.and_then(|now| known.refuses_since(now)),
                 went_back: known.went_back,
             })
         };
         Seen {
             lead,
+            has_duties: self.options.has_duties,
             sources: self.sources.names().filter_map(source).collect(),
             waiting: self.group.waiting(),
             sent: self.group.sent(),

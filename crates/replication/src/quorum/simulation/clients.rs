@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use polylog_log::{
-    Commit, EventId, EventType, Expected, NewEvent, Point, Position, StreamAppend, StreamName, Verdict,
-    Version,
+    Commit, CommitId, EventId, EventType, Expected, NewEvent, Point, Position, StreamAppend, StreamName,
+    Verdict, Version,
 };
 use rand::Rng;
 use uuid::Uuid;
@@ -15,8 +15,10 @@ use super::{
 };
 use crate::AppendError;
 
-/// Reads have numbers from here on, clients below.
-const READS: u64 = 1_000;
+/// Reads have numbers from here on, tries of clients below.
+const READS: u64 = 1 << 48;
+/// A try's number is its client's, plus this often the number of its turn.
+const CLIENTS: u64 = 256;
 
 /// What a client waits for.
 #[derive(Debug, Clone)]
@@ -24,11 +26,26 @@ pub(super) struct Pending {
     pub(super) commit: Commit,
     pub(super) peer: usize,
     tries: usize,
+    /// The number of the last try; those of scripts are their clients'.
+    number: u64,
+    /// It was told what became of every try so far.
+    is_answered: bool,
+    /// Of every try it was told that nothing was written.
+    wrote_nothing: bool,
+}
+
+impl Pending {
+    fn new(commit: Commit, peer: usize) -> Self {
+        Self { commit, peer, tries: 1, number: 0, is_answered: false, wrote_nothing: true }
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Clients {
     pub(super) pending: Vec<Option<Pending>>,
+    turns: u64,
+    /// Tries that were not answered yet.
+    sent: BTreeMap<u64, CommitId>,
     /// What was acknowledged when the read began.
     reads: BTreeMap<u64, Position>,
     next_event: u128,
@@ -45,6 +62,8 @@ impl Clients {
     pub(super) fn new(count: usize) -> Self {
         Self {
             pending: vec![None; count],
+            turns: 0,
+            sent: BTreeMap::new(),
             reads: BTreeMap::new(),
             next_event: 1,
             may_begin: true,
@@ -57,7 +76,7 @@ impl Clients {
 
     /// A script's client waits for its commit.
     pub(super) fn begin(&mut self, client: usize, peer: usize, commit: Commit) {
-        self.pending[client] = Some(Pending { commit, peer, tries: 1 });
+        self.pending[client] = Some(Pending::new(commit, peer));
     }
 
     pub(super) fn all_served(&self) -> bool {
@@ -88,13 +107,23 @@ impl World {
             }
         }
         let pending = match self.clients.pending[client].take() {
-            Some(pending) => Pending { peer, tries: pending.tries + 1, ..pending },
-            None => Pending { commit: self.commit(), peer, tries: 1 },
+            Some(pending) => Pending {
+                peer,
+                tries: pending.tries + 1,
+                is_answered: false,
+                wrote_nothing: pending.wrote_nothing && pending.is_answered,
+                ..pending
+            },
+            None => Pending::new(self.commit(), peer),
         };
+        self.clients.turns += 1;
+        let number = self.clients.turns * CLIENTS + client as u64;
+        let pending = Pending { number, ..pending };
         let commit = pending.commit.clone();
+        self.clients.sent.insert(number, commit.id);
         self.say(|| format!("c{client} appends {:?} by p{peer}", commit.id));
         self.clients.pending[client] = Some(pending);
-        self.peers[peer].append(commit, None, deadline, client as u64);
+        self.peers[peer].append(commit, None, deadline, number);
     }
 
     pub(super) fn begin_read(&mut self, peer: usize, deadline: std::time::Instant) -> u64 {
@@ -128,10 +157,11 @@ impl World {
 
     pub(super) fn outcome(
         &mut self,
-        client: usize,
+        number: u64,
         peer: usize,
         outcome: Result<Verdict, AppendError>,
     ) -> Kept {
+        let client = (number % CLIENTS) as usize;
         self.say(|| match &outcome {
             Ok(Verdict::Committed(receipt)) => {
                 format!("c{client} is told by p{peer}: kept at {}", receipt.last)
@@ -141,7 +171,20 @@ impl World {
             }
             other => format!("c{client} is told by p{peer}: {other:?}"),
         });
-        let Some(pending) = self.clients.pending.get(client).cloned().flatten() else { return Ok(()) };
+        let sent = self.clients.sent.remove(&number);
+        let is_late = self.clients.pending[client].as_ref().is_none_or(|pending| pending.number != number);
+        if let Some(commit) = sent.filter(|_| is_late) {
+            // an earlier try, which the client did not wait for
+            let Ok(Verdict::Committed(receipt) | Verdict::Duplicate(receipt)) = outcome else {
+                return Ok(());
+            };
+            let under = self.peers[peer].term().unwrap_or(receipt.term);
+            return self.promises.acknowledged(&self.plan, under, commit, receipt, &self.sources);
+        }
+        let Some(Some(pending)) = self.clients.pending.get_mut(client) else { return Ok(()) };
+        pending.is_answered = true;
+        pending.wrote_nothing &= says_nothing_was_written(&outcome);
+        let pending = pending.clone();
         let again = self.millis(1..40);
         self.clients.told.insert(client, outcome.clone());
         match outcome {
@@ -151,15 +194,25 @@ impl World {
                 self.clients.pending[client] = None;
                 self.clients.served[client] |= !self.is_stormy();
             }
-            Ok(_) => self.clients.pending[client] = None,
+            Ok(_) => self.give_up(client, &pending),
             // in the end somebody gives up, and what became of it stays open
-            Err(_) if pending.tries > 6 || !self.clients.may_begin => self.clients.pending[client] = None,
+            Err(_) if pending.tries > 6 || !self.clients.may_begin => self.give_up(client, &pending),
+            Err(_) if pending.wrote_nothing && self.gate.is_none() && self.chance(0.3) => {
+                self.give_up(client, &pending)
+            }
             Err(_) => {}
         }
         if self.gate.is_none() {
             self.after(again, Happening::Client(client));
         }
         Ok(())
+    }
+
+    fn give_up(&mut self, client: usize, pending: &Pending) {
+        self.clients.pending[client] = None;
+        if pending.wrote_nothing {
+            self.promises.refused(pending.commit.id);
+        }
     }
 
     pub(super) fn proof(&mut self, read: u64, proof: Option<Point>) -> Kept {
@@ -174,5 +227,15 @@ impl World {
             ));
         }
         Ok(())
+    }
+}
+
+/// Whether a client may rely on it that this try was not written and never will be.
+pub(super) fn says_nothing_was_written(outcome: &Result<Verdict, AppendError>) -> bool {
+    match outcome {
+        Ok(Verdict::Committed(_) | Verdict::Duplicate(_)) => false,
+        Ok(_) => true,
+        Err(AppendError::OutcomeUnknown | AppendError::AcksTimeout { .. }) => false,
+        Err(_) => true,
     }
 }

@@ -19,6 +19,7 @@ impl World {
         if !self.is_stormy() {
             self.say(|| "---- the storm is over".into());
             self.down.clear();
+            self.read_only.clear();
             self.cut.clear();
             self.slow.clear();
             return;
@@ -55,8 +56,12 @@ impl World {
             Fault::Down => {
                 self.down.insert(source);
             }
+            Fault::ReadOnly => {
+                self.read_only.insert(source);
+            }
             Fault::Up => {
                 self.down.clear();
+                self.read_only.clear();
                 self.slow.clear();
             }
             Fault::Cut => {

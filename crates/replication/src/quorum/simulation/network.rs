@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use polylog_log::{OperationError, SourceName};
+use polylog_log::{Failure, OperationError, SourceName};
 use rand::Rng;
 
 use super::{
@@ -37,6 +37,8 @@ impl World {
             }
             if self.chance(loss / 2.0) {
                 let again = delay + self.millis(0..wander);
+                // no connection carries a request twice: who sent it heard nothing the first time
+                answers &= !matches!(request.operation, Operation::Append(_));
                 self.after(
                     again,
                     Happening::Execute { peer, life, request: request.clone(), answers: false },
@@ -54,9 +56,13 @@ impl World {
     pub(super) fn execute(&mut self, peer: usize, life: u64, request: Request, answers: bool) -> Kept {
         let id = request.id;
         let name = request.source.clone();
-        if self.down.contains(&name) {
-            let answer = down(&request.operation);
-            self.after(Duration::from_micros(200), Happening::Answer { peer, life, id, answer });
+        let is_refused = self.read_only.contains(&name) && request.operation.writes();
+        if self.down.contains(&name) || is_refused {
+            let failure = if is_refused { SimSource::read_only() } else { SimSource::down() };
+            let answer = failed(&request.operation, failure);
+            if answers {
+                self.after(Duration::from_micros(200), Happening::Answer { peer, life, id, answer });
+            }
             return Ok(());
         }
         let Some(source) = self.sources.get_mut(&name) else { return Ok(()) };
@@ -80,9 +86,8 @@ impl World {
     }
 }
 
-/// What is answered where nobody listens.
-fn down(operation: &Operation) -> Answer {
-    let failure = SimSource::down();
+/// What is answered where nothing is done.
+fn failed(operation: &Operation, failure: Failure) -> Answer {
     match operation {
         Operation::Head => Answer::Head(Err(failure)),
         Operation::ReadLog(_) => Answer::Page(Err(failure)),

@@ -11,6 +11,8 @@ use crate::quorum::Rule;
 pub(super) enum Fault {
     /// A source stops, the primary more often than others.
     Down,
+    /// A source answers and takes no writes.
+    ReadOnly,
     /// All sources run.
     Up,
     /// Nothing passes between a process and a source.
@@ -35,10 +37,11 @@ pub(super) enum Fault {
     Force,
 }
 
-use Fault::{Clock, Cut, Down, Force, Kill, Members, Mend, Restore, Slow, Switch, Up, Wipe};
+use Fault::{Clock, Cut, Down, Force, Kill, Members, Mend, ReadOnly, Restore, Slow, Switch, Up, Wipe};
 
 /// Faults of every run, and how often each comes.
-const USUAL: &[(Fault, u32)] = &[(Down, 6), (Up, 6), (Cut, 3), (Mend, 3), (Kill, 4), (Slow, 1), (Clock, 1)];
+const USUAL: &[(Fault, u32)] =
+    &[(Down, 6), (ReadOnly, 2), (Up, 6), (Cut, 3), (Mend, 3), (Kill, 4), (Slow, 1), (Clock, 1)];
 
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
@@ -165,7 +168,8 @@ impl Plan {
 
     /// Without deaths of processes: who never saw a source cannot know that it forgot.
     pub(super) fn restored() -> Self {
-        let faults = vec![(Down, 4), (Up, 6), (Cut, 2), (Mend, 4), (Slow, 1), (Restore, 6), (Wipe, 3)];
+        let faults =
+            vec![(Down, 4), (ReadOnly, 1), (Up, 6), (Cut, 2), (Mend, 4), (Slow, 1), (Restore, 6), (Wipe, 3)];
         Self {
             name: "restored",
             faults,

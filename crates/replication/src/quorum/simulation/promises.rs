@@ -20,6 +20,8 @@ pub(super) struct Promises {
     pub(super) acked: BTreeMap<Position, CommitReceipt>,
     by_commit: HashMap<CommitId, CommitReceipt>,
     pub(super) highest_acked: Position,
+    /// Commits whose clients were told that nothing was written, and that nobody tried again.
+    refused: HashSet<CommitId>,
     /// What a watermark said that a majority holds.
     settled: BTreeMap<Position, Chain>,
     /// The highest commit that was known to be kept under each term: what every later primary must hold.
@@ -168,6 +170,11 @@ impl Promises {
         Ok(())
     }
 
+    /// A client was told of each of its tries that nothing was written.
+    pub(super) fn refused(&mut self, commit: CommitId) {
+        self.refused.insert(commit);
+    }
+
     /// The end: all members hold one log, and everything acknowledged is in it.
     pub(super) fn at_end(&mut self, plan: &Plan, sources: &Sources, members: &BTreeSet<SourceName>) -> Kept {
         let in_use = || sources.iter().filter(|(name, _)| members.contains(*name));
@@ -187,6 +194,10 @@ impl Promises {
                 return Err(format!("the commit at {position} is neither in a log nor in quarantine"));
             }
             self.lost += usize::from(!is_there);
+        }
+        let is_refused = |entry: &&Entry| entry.commit_id().is_some_and(|id| self.refused.contains(&id));
+        if let Some(entry) = best.entries.iter().find(is_refused) {
+            return Err(format!("the commit at {} was refused: nothing was written, it said", entry.last()));
         }
         for (name, source) in in_use() {
             if source.entries != best.entries {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use polylog_log::{
     Appended, Applying, CommitId, CommitReceipt, Config, ConfigPoint, Effect, Entry, EventId, Facts, Failure,
     Head, Identity, Incarnation, LogPage, Opening, Operation as Contract, OperationError, Point, Position,
-    RecordedCommit, Refusal, Rules, StreamHead, StreamName, Timestamp, Truncating, Wanted,
+    RecordedCommit, Refusal, RefusedReason, Rules, StreamHead, StreamName, Timestamp, Truncating, Wanted,
 };
 
 use crate::quorum::{Answer, Operation, Request};
@@ -210,5 +210,9 @@ impl SimSource {
     /// What a source says that is down.
     pub(super) fn down() -> Failure {
         Failure::Unreachable("down".into())
+    }
+
+    pub(super) fn read_only() -> Failure {
+        Failure::Refused { reason: RefusedReason::ReadOnly, message: "read-only".into() }
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct World {
     queue: BinaryHeap<At>,
     pub(super) sources: BTreeMap<SourceName, SimSource>,
     pub(super) down: BTreeSet<SourceName>,
+    /// Sources that answer and take no writes.
+    pub(super) read_only: BTreeSet<SourceName>,
     /// Sources whose disk is slow.
     pub(super) slow: BTreeSet<SourceName>,
     /// (process, source) pairs between which nothing passes.
@@ -141,6 +143,7 @@ impl World {
             queue: BinaryHeap::new(),
             sources: (0..plan.sources()).map(source).collect(),
             down: BTreeSet::new(),
+            read_only: BTreeSet::new(),
             slow: BTreeSet::new(),
             cut: BTreeSet::new(),
             backups: BTreeMap::new(),
@@ -259,8 +262,8 @@ impl World {
         for request in requests {
             self.send(peer, request);
         }
-        for (client, outcome) in self.peers[peer].take_outcomes() {
-            self.outcome(client as usize, peer, outcome)?;
+        for (number, outcome) in self.peers[peer].take_outcomes() {
+            self.outcome(number, peer, outcome)?;
         }
         for (read, proof) in self.peers[peer].take_proofs() {
             self.proof(read, proof)?;

@@ -2,7 +2,7 @@ use std::ops::RangeInclusive;
 
 use polylog_log::{
     Category, CategoryPage, Entry, EventId, Failure, FoundEvent, LogPage, Position, ReadCategory, ReadLog,
-    ReadStream, RecordedEvent, StreamHead, StreamName, StreamPage, Version,
+    ReadStream, RecordedEvent, Select, Selected, StreamHead, StreamName, StreamPage, Version,
 };
 
 use super::{Guess, Page, Read, Room, Sized};
@@ -157,6 +157,45 @@ impl Page for CategoryEvents {
         } else {
             position.next()..=*self.range.end()
         };
+        Ok(true)
+    }
+}
+
+/// Events that a search looks at.
+pub struct SelectedEvents {
+    /// What is asked for, from where the next part begins.
+    pub select: Select,
+    first: Position,
+    events: Events,
+}
+
+impl SelectedEvents {
+    /// Nothing is taken yet.
+    pub fn new(select: &Select, guess: Guess) -> Self {
+        let events = Events::new(Room::new(select.max_events, select.max_bytes, guess));
+        Self { select: select.clone(), first: *select.range.start(), events }
+    }
+
+    /// What was read, as it is answered.
+    pub fn answer(read: Read<Self>) -> Sized<Selected> {
+        let SelectedEvents { select, first, events } = read.page;
+        let average = events.room.average();
+        let select = Select { range: first..=*select.range.end(), ..select };
+        (Selected::of(&select, events.taken, read.is_complete, read.head), average)
+    }
+}
+
+impl Page for SelectedEvents {
+    fn room(&self) -> &Room {
+        &self.events.room
+    }
+
+    fn take(&mut self, stored: StoredEvent) -> Result<bool, Failure> {
+        let position = stored.event.position;
+        if !self.events.take(stored) {
+            return Ok(false);
+        }
+        self.select.range = position.next()..=*self.select.range.end();
         Ok(true)
     }
 }

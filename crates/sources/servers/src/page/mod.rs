@@ -5,7 +5,7 @@ mod kinds;
 mod reading;
 mod room;
 
-pub use kinds::{CategoryEvents, EventById, LogEntries, StreamEvents};
+pub use kinds::{CategoryEvents, EventById, LogEntries, SelectedEvents, StreamEvents};
 pub use reading::{Read, Reading};
 pub use room::{Guess, Room};
 

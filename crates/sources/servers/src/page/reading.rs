@@ -83,6 +83,11 @@ impl<P: Page, N: Fn() -> P> Reading<P, N> {
         Ok(self.end == End::Open)
     }
 
+    /// The part ended before its rows did, because they are large: another follows.
+    pub fn cut_short(&mut self) {
+        self.asked = self.came;
+    }
+
     /// A part has ended after [`begin`](Self::begin) said `true`; gives the page when it was the last one.
     pub fn finish(mut self) -> Result<Read<P>, Self> {
         if self.end == End::Open && self.came < self.asked {

@@ -3,8 +3,8 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use polylog_log::{
-    CategoryPage, Digest, Digests, EventId, Failure, FoundEvent, Head, LogPage, Position, Quarantined,
-    ReadCategory, ReadLog, ReadStream, RecordedEvent, Rule, StreamPage,
+    CategoryPage, Digest, Digests, EventId, Failure, FoundEvent, Head, LogPage, Position, QuarantinePlace,
+    Quarantined, ReadCategory, ReadLog, ReadStream, RecordedEvent, Rule, StreamPage,
 };
 
 use super::{
@@ -127,7 +127,11 @@ impl Connection {
 
     /// Of every cut that the head tells of, the entries between what was kept and what was removed: others are left over
     /// from truncations that did not take place.
-    pub(super) async fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+    pub(super) async fn quarantined(
+        &self,
+        after: QuarantinePlace,
+        limit: usize,
+    ) -> Result<Vec<Quarantined>, Failure> {
         let document = self.head_document().await?;
         let saved = self.quarantine_after(after).await?;
         let of_cut = |removed: Quarantined| {

@@ -3,8 +3,8 @@ use std::{ops::RangeInclusive, time::Duration};
 use async_trait::async_trait;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, Quarantined,
-    ReadCategory, ReadLog, ReadStream, Refusal, Rule, Source, StreamPage, Term, Truncate,
+    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Refusal, Rule, Source, StreamPage, Term, Truncate,
 };
 
 use super::{Connection, Lost, operate::Request};
@@ -57,7 +57,7 @@ impl Source for Connection {
         self.digests_of(range).await
     }
 
-    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+    async fn quarantine(&self, after: QuarantinePlace, limit: usize) -> Result<Vec<Quarantined>, Failure> {
         self.quarantined(after, limit).await
     }
 

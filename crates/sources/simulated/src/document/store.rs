@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, sync::Arc};
 
-use polylog_log::{Fault, Lease, LeaseSwap, Position, Quarantined, Rule};
+use polylog_log::{Fault, Lease, LeaseSwap, Position, QuarantinePlace, Quarantined, Rule};
 
 use super::{
     Connection, Lost,
@@ -179,9 +179,10 @@ impl Connection {
         .await
     }
 
-    pub(super) async fn quarantine_after(&self, cut: u64) -> Result<Vec<Quarantined>, Lost> {
+    pub(super) async fn quarantine_after(&self, place: QuarantinePlace) -> Result<Vec<Quarantined>, Lost> {
         self.read(EVENT_READ, |collections| {
-            let from = (cut + 1, Position::ZERO);
+            // the keys are first positions
+            let from = (place.cut, place.position.next());
             collections.quarantine.range(from..).map(|(_, removed)| removed.clone()).collect()
         })
         .await

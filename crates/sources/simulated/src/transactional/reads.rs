@@ -1,8 +1,8 @@
 use std::ops::RangeInclusive;
 
 use polylog_log::{
-    CategoryPage, Digest, Digests, EventId, Failure, FoundEvent, Head, LogPage, Position, Quarantined,
-    ReadCategory, ReadLog, ReadStream, RecordedEvent, Rule, StreamPage,
+    CategoryPage, Digest, Digests, EventId, Failure, FoundEvent, Head, LogPage, Position, QuarantinePlace,
+    Quarantined, ReadCategory, ReadLog, ReadStream, RecordedEvent, Rule, StreamPage,
 };
 
 use super::{Connection, tables::Tables};
@@ -68,10 +68,14 @@ impl Connection {
         })
     }
 
-    pub(super) async fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+    pub(super) async fn quarantined(
+        &self,
+        after: QuarantinePlace,
+        limit: usize,
+    ) -> Result<Vec<Quarantined>, Failure> {
         self.server.schedule.step().await;
         self.read(|tables| {
-            let later = tables.quarantine.iter().filter(|removed| removed.cut.number > after);
+            let later = tables.quarantine.iter().filter(|removed| removed.place() > after);
             later.take(limit).cloned().collect()
         })
     }

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use polylog_log::{
     Append, Appended, Apply, Applying, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, Opening, Operation, OperationError, Position,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Refusal, Rule, Source, StreamPage, Term, Truncate,
-    Truncating, Wanted,
+    QuarantinePlace, Quarantined, ReadCategory, ReadLog, ReadStream, Refusal, Rule, Source, StreamPage, Term,
+    Truncate, Truncating, Wanted,
 };
 
 use super::{
@@ -101,7 +101,7 @@ impl Source for Connection {
         self.digests_of(range).await
     }
 
-    async fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, Failure> {
+    async fn quarantine(&self, after: QuarantinePlace, limit: usize) -> Result<Vec<Quarantined>, Failure> {
         self.quarantined(after, limit).await
     }
 

@@ -5,6 +5,7 @@ use polylog_log::{Acks, Config, Expected, Failover, StreamName};
 use crate::quorum::{
     Operation, Rule, SeenSource,
     simulation::{
+        clients::says_nothing_was_written,
         plan::Plan,
         stage::{Played, Stage, Stop, copies, three},
         world::name,
@@ -90,7 +91,12 @@ fn a_voter_counts_only_under_the_term_that_is_counted() {
         // the first process still obeys the first term
         stage
             .pass(|peer, source, operation| peer == 0 && source == 2 && matches!(operation, Operation::Head));
-        stage.wait(600)?;
+        stage.until("it sees the third under the third term", |world| {
+            let is_third = |seen: &SeenSource| {
+                seen.name == name(2) && seen.head.as_ref().is_some_and(|head| head.term.get() == 3)
+            };
+            world.peers[0].seen().sources.iter().any(is_third)
+        })?;
         stage.lines(&[(1, 1), (1, 2)]);
         stage.until("the second source is opened again", |world| world.leads(1, 4))?;
         stage.until("the third follows it", |world| {
@@ -233,6 +239,41 @@ fn a_repeated_commit_waits_for_its_ack_level() {
         stage.wait(200)?;
         stage.lines(&[(1, 1), (1, 2)]);
         stage.until("the second source is opened", |world| world.leads(1, 2))
+    });
+}
+
+/// A try that nobody heard of, a refusal under the next term, and then the log of the first one wins.
+#[test]
+fn who_had_a_try_that_nobody_heard_of_is_not_told_that_nothing_was_written() {
+    needs(Rule::TriesRemembered, |stage| {
+        stage.open()?;
+        stage.lines(&[(0, 0)]);
+        let stream = || StreamName::recorded("a-9");
+        let commit = stage.world.commit_of(stream(), Expected::NoStream, 1);
+        let (id, before) = (commit.id, stage.world.tail_of(0));
+        let deadline = stage.world.now + std::time::Duration::from_secs(5);
+        stage.world.clients.begin(0, 0, commit.clone());
+        stage.world.peers[0].append(commit, None, deadline, 0);
+        stage.world.work(0).map_err(Stop::Broken)?;
+        // it is on its way, its answer is lost
+        stage.world.cut.insert((0, name(0)));
+        stage.until("the commit is in the first source", move |world| world.tail_of(0) > before)?;
+        stage.pass(|peer, source, operation| peer == 1 && source != 0 && !copies(operation));
+        stage.until("the second source is opened", |world| world.leads(1, 2))?;
+        let (other, before) = (stage.world.commit_of(stream(), Expected::Any, 1), stage.world.tail_of(1));
+        stage.append_again(1, 1, other)?;
+        stage.until("another began the stream", move |world| world.tail_of(1) > before)?;
+        stage.pass(|peer, source, operation| {
+            peer == 0 && source != 0 && !copies(operation) && !matches!(operation, Operation::Promise(..))
+        });
+        stage.until("the client is told", |world| world.is_told(0))?;
+        stage.world.cut.clear();
+        stage.lines(&[(0, 0), (0, 2)]);
+        stage.until("the first source is opened again", |world| world.leads(0, 3))?;
+        let is_there =
+            stage.world.sources[&name(0)].entries.iter().any(|entry| entry.commit_id() == Some(id));
+        let told = says_nothing_was_written(&stage.world.clients.told[&0]);
+        broken_if(is_there && told, "what was refused is in the log")
     });
 }
 

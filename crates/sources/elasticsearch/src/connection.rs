@@ -1,0 +1,199 @@
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use elasticsearch::{
+    auth::{ClientCertificate, Credentials as Known},
+    cert::{Certificate, CertificateValidation},
+    http::{
+        Method,
+        headers::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue},
+        transport::{MultiNodeConnectionPool, Transport, TransportBuilder},
+    },
+};
+use polylog_log::{Failure, Position, RefusedReason, Timestamp};
+use serde::{Deserialize, de::DeserializeOwned};
+use tokio::sync::OnceCell;
+
+use crate::{
+    ElasticsearchConfig,
+    config::Credentials,
+    error::{EngineError, ServerError},
+    history::History,
+};
+
+/// A client of one cluster, and what this process knows of its log.
+pub(crate) struct Handle {
+    pub(crate) config: ElasticsearchConfig,
+    pub(crate) history: History,
+    /// After how many truncations, and up to which position, events were made searchable by this process.
+    pub(crate) searchable: Mutex<(u64, Position)>,
+    transport: OnceCell<Transport>,
+    crashed: AtomicBool,
+}
+
+/// What came back.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    /// The answer of a request that went well.
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, EngineError> {
+        serde_json::from_slice(&self.body)
+            .map_err(|error| EngineError::Transport(format!("an answer that cannot be read: {error}")))
+    }
+
+    /// The answer, or the error that the server told.
+    pub(crate) fn ok(self) -> Result<Self, EngineError> {
+        if (200..300).contains(&self.status) {
+            return Ok(self);
+        }
+        Err(EngineError::Server(ServerError::of(self.status, &self.body)))
+    }
+}
+
+/// What a request carries.
+pub(crate) enum Body {
+    Nothing,
+    Json(Vec<u8>),
+    /// A JSON document per line.
+    Lines(Vec<u8>),
+}
+
+impl Body {
+    pub(crate) fn json(value: &impl serde::Serialize) -> Self {
+        Body::Json(serde_json::to_vec(value).expect("plain structs with string keys serialise"))
+    }
+}
+
+impl Handle {
+    pub(crate) fn new(config: ElasticsearchConfig) -> Self {
+        Self {
+            config,
+            history: History::default(),
+            searchable: Mutex::default(),
+            transport: OnceCell::new(),
+            crashed: AtomicBool::new(false),
+        }
+    }
+
+    /// Sends a request and waits for its whole answer, as long as a request may take.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Body) -> Result<Reply, EngineError> {
+        let transport = self.transport.get_or_try_init(|| connect(&self.config)).await?;
+        let patience = self.config.request_timeout;
+        let mut headers = HeaderMap::new();
+        let bytes = match body {
+            Body::Nothing => None,
+            Body::Json(bytes) => Some(bytes),
+            Body::Lines(bytes) => {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+                Some(bytes)
+            }
+        };
+        let exchange = async {
+            let answer =
+                transport.send(method, path, headers, None::<&()>, bytes, None).await.map_err(lost)?;
+            let status = answer.status_code().as_u16();
+            Ok(Reply { status, body: answer.bytes().await.map_err(lost)? })
+        };
+        match tokio::time::timeout(patience, exchange).await {
+            Ok(reply) => reply,
+            Err(_) => Err(Failure::Timeout(patience).into()),
+        }
+    }
+
+    /// The clock of the server that answers, to the millisecond.
+    pub(crate) async fn clock(&self) -> Result<Timestamp, EngineError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            nodes: std::collections::HashMap<String, Node>,
+        }
+        #[derive(Deserialize)]
+        struct Node {
+            timestamp: i64,
+        }
+        let path = "/_nodes/_local/stats/http?filter_path=nodes.*.timestamp";
+        let answer: Answer = self.send(Method::Get, path, Body::Nothing).await?.ok()?.parse()?;
+        let node = answer.nodes.into_values().next();
+        let node = node.ok_or_else(|| EngineError::damaged("the server does not tell its time"))?;
+        Ok(Timestamp::from_micros(node.timestamp * 1_000))
+    }
+
+    /// The handle answers nothing any more.
+    pub(crate) fn crash(&self) {
+        self.crashed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_crashed(&self) -> bool {
+        self.crashed.load(Ordering::Acquire)
+    }
+
+    /// Takes or sets up to where events can be searched.
+    pub(crate) fn searchable<T>(&self, change: impl FnOnce(&mut (u64, Position)) -> T) -> T {
+        // no code under the lock panics in the middle of a change
+        change(&mut self.searchable.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn lost(error: elasticsearch::Error) -> EngineError {
+    // the words of the library name only the address; what went wrong stands in its sources
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !words.contains(&more) {
+            words = format!("{words}: {more}");
+        }
+        source = error.source();
+    }
+    if words.contains("certificate") {
+        return Failure::Refused { reason: RefusedReason::Tls, message: words }.into();
+    }
+    EngineError::Transport(words)
+}
+
+async fn connect(config: &ElasticsearchConfig) -> Result<Transport, EngineError> {
+    let address = &config.address;
+    let unsuitable = |message: String| Failure::Refused { reason: RefusedReason::Tls, message };
+    let mut builder = TransportBuilder::new(MultiNodeConnectionPool::round_robin(address.urls.clone(), None))
+        .disable_proxy()
+        .enable_meta_header(false)
+        // mostly a network that is faster than the packing
+        .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+        .timeout(config.request_timeout + Duration::from_secs(1));
+    let known = address.credentials.as_ref().map(|credentials| match credentials {
+        Credentials::Basic { username, password } => {
+            Known::Basic(username.clone(), password.reveal().to_owned())
+        }
+        Credentials::ApiKey(key) => Known::EncodedApiKey(key.reveal().to_owned()),
+    });
+    let read = async |path: &std::path::Path| {
+        let content = tokio::fs::read(path).await;
+        content.map_err(|error| unsuitable(format!("{} cannot be read: {error}", path.display())))
+    };
+    if let Some(path) = &address.ca {
+        let ca = Certificate::from_pem(&read(path).await?)
+            .map_err(|error| unsuitable(format!("{} holds no certificates: {error}", path.display())))?;
+        builder = builder.cert_validation(CertificateValidation::Full(ca));
+    }
+    match (known, &address.client_certificate) {
+        (Some(known), None) => builder = builder.auth(known),
+        (None, Some(path)) => {
+            let certificate = ClientCertificate::Pem(read(path).await?);
+            builder = builder.auth(Known::Certificate(certificate));
+        }
+        (None, None) => {}
+        (Some(_), Some(_)) => {
+            let message = "a client certificate and other credentials at once are not supported";
+            return Err(unsuitable(message.into()).into());
+        }
+    }
+    builder.build().map_err(|error| unsuitable(error.to_string()).into())
+}

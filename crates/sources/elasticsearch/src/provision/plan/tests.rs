@@ -1,0 +1,85 @@
+use polylog_log::{DatabaseId, Identity, Incarnation, IndexOptions, LogId, SourceName};
+use uuid::Uuid;
+
+use super::*;
+use crate::{Indices, Layout, provision::Flavor};
+
+fn desired(log: u128) -> Desired {
+    let identity = Identity {
+        log: LogId::new(Uuid::from_u128(log)),
+        database: DatabaseId::new(Uuid::from_u128(2)),
+        incarnation: Incarnation::new(Uuid::from_u128(3)),
+    };
+    let source = SourceName::parse("search").expect("a good name");
+    Desired { identity, source, indexes: IndexOptions::default() }
+}
+
+fn place(layout: Layout) -> Place {
+    Place { indices: Indices::new("payments", "main").expect("good names"), layout }
+}
+
+fn nothing() -> Actual {
+    let (flavor, version) = (Flavor::Elasticsearch, "9.0.0".into());
+    Actual { flavor, version, indices: Default::default(), identity: None }
+}
+
+/// What is there after a plan for this place was carried out.
+fn provisioned(place: &Place) -> Actual {
+    let index = |kind: Kind| StoredIndex {
+        name: kind.name(&place.indices),
+        settings: kind.settings(&place.layout),
+        mapping: kind.mapping(&place.layout, Flavor::Elasticsearch),
+    };
+    let indices = KINDS.into_iter().map(|kind| (kind, index(kind))).collect();
+    Actual { indices, identity: Some(desired(1).identity), ..nothing() }
+}
+
+#[test]
+fn a_new_log_gets_indices_and_a_head() {
+    let plan = plan(&desired(1), &place(Layout::default()), &nothing()).expect("a plan");
+    let lines: Vec<&str> = plan.steps.iter().filter_map(|step| step.statement.lines().next()).collect();
+    let expected = [
+        "PUT /payments-events-000001",
+        "PUT /payments-lookup-000001",
+        "PUT /payments-quarantine-000001",
+        "PUT /payments-head-000001",
+        "PUT /payments-head/_create/main%2F0",
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(plan.class(), Some(StepClass::Additive));
+}
+
+#[test]
+fn what_is_as_it_should_be_needs_nothing() {
+    let place = place(Layout::default());
+    assert!(plan(&desired(1), &place, &provisioned(&place)).expect("a plan").is_empty());
+}
+
+#[test]
+fn what_can_change_in_place_changes_and_the_rest_is_refused() {
+    let actual = provisioned(&place(Layout::default()));
+    let changed = |layout| plan(&desired(1), &place(layout), &actual);
+    let slower = changed(Layout { refresh_seconds: Some(60), ..Layout::default() }).expect("a plan");
+    assert_eq!(slower.steps.len(), 1);
+    assert!(
+        slower.steps[0].statement.ends_with("_settings\n{\"index.refresh_interval\":\"60s\"}"),
+        "{slower}"
+    );
+    let shards = changed(Layout { shards: 5, ..Layout::default() }).expect_err("a refusal").to_string();
+    assert!(shards.contains("number_of_shards") && shards.contains("\"3\""), "{shards}");
+}
+
+#[test]
+fn what_is_not_ours_is_never_touched() {
+    let place = place(Layout::default());
+    let other = plan(&desired(9), &place, &provisioned(&place));
+    assert!(matches!(other, Err(Failure::WrongStore(_))), "{other:?}");
+    let mut foreign = provisioned(&place);
+    foreign.indices.get_mut(&Kind::Lookup).expect("there").mapping = json!({});
+    let foreign = plan(&desired(1), &place, &foreign);
+    assert!(matches!(foreign, Err(Failure::WrongStore(_))), "{foreign:?}");
+    let mut gone = provisioned(&place);
+    gone.indices.remove(&Kind::Events);
+    let gone = plan(&desired(1), &place, &gone);
+    assert!(matches!(gone, Err(Failure::Damaged(_))), "{gone:?}");
+}

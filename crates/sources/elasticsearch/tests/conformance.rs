@@ -1,0 +1,220 @@
+//! Elasticsearch and OpenSearch keep the contract of a source.
+
+mod support;
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use async_trait::async_trait;
+use polylog_log::{
+    Approval, Desired, FailPoints, Failure, Identity, IndexOptions, Source, SourceName, StepClass,
+    conformance::{self, Database, Harness, Processes, Report, Violation},
+};
+use polylog_source_elasticsearch::{
+    ElasticsearchConfig, ElasticsearchSource, POINTS,
+    provision::{self, Actual, Place},
+};
+use polylog_test_bed::Product;
+use support::{LAYOUT, config, server};
+use tokio::sync::OnceCell;
+
+/// The logs of all cases share their indices: to make some takes longer than most cases.
+const PREFIX: &str = "kit";
+
+/// How often the server itself is killed in the crashes of a case, first ones first; in the others only the processes that
+/// use it end. To start it again takes seconds.
+const SERVER_CRASHES: [(&str, usize); 4] = [
+    ("tails::readers_see_nothing_that_a_crash_removes", 1),
+    ("durability::what_was_answered_survives_a_crash", 3),
+    ("crash::every_operation_is_whole_or_absent", 1),
+    ("writers::a_crash_under_load_loses_and_doubles_nothing", 1),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elasticsearch_keeps_the_contract() {
+    keeps_the_contract(Product::Elasticsearch).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opensearch_keeps_the_contract() {
+    keeps_the_contract(Product::OpenSearch).await;
+}
+
+/// The case that stops every operation at every fail point takes as long as all others together: it runs point by point,
+/// every other point on each product, or all of them on both where `POLYLOG_ALL_POINTS` is set.
+const CRASHES: &str = "crash::every_operation_is_whole_or_absent";
+
+/// Themes whose pages are searched as soon as there is something to search; in the others they are read one by one for
+/// longer, since to make events searchable takes longer than most reads.
+const SEARCHED: [&str; 5] = ["names", "truncate", "tails", "snapshots", "commits"];
+
+/// Its handles read in large parts: small ones make the many events of this case thousands of requests.
+const LARGE: &str = "commits::a_large_commit_is_one_entry";
+
+async fn keeps_the_contract(product: Product) {
+    let only = std::env::var("POLYLOG_CASE").unwrap_or_default();
+    let seed = std::env::var("POLYLOG_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_122);
+    let mut report = Report { seed, lines: Vec::new() };
+    let emptied = Arc::new(OnceCell::new());
+    for case in conformance::cases().into_iter().filter(|case| case.name.contains(&only)) {
+        let kills = SERVER_CRASHES.iter().find(|(name, _)| *name == case.name).map_or(0, |(_, kills)| *kills);
+        let kills = Arc::new(AtomicUsize::new(kills));
+        let runs: Vec<&'static [&'static str]> = match case.name {
+            CRASHES => own_points(product),
+            _ => vec![POINTS],
+        };
+        for points in runs {
+            let (kills, emptied) = (kills.clone(), emptied.clone());
+            let small_parts = case.name != LARGE;
+            let searches = SEARCHED.iter().any(|theme| case.name.starts_with(theme));
+            let opened = AtomicUsize::new(0);
+            let stores = Arc::new(Stores { product, points, small_parts, searches, opened, kills, emptied });
+            let start = Instant::now();
+            let outcome = conformance::run(case, stores, seed).await;
+            let took = start.elapsed();
+            println!("{product:?}: {} of {} points, {took:.1?}: {outcome:?}", case.name, points.len());
+            report.lines.push((case.name, outcome, took));
+        }
+    }
+    println!("{product:?} {report}");
+    assert!(report.is_ok(), "{product:?} {report}");
+}
+
+/// The fail points of the case of crashes that this product takes, each alone.
+fn own_points(product: Product) -> Vec<&'static [&'static str]> {
+    let is_all = std::env::var_os("POLYLOG_ALL_POINTS").is_some();
+    let own = usize::from(product == Product::OpenSearch);
+    POINTS
+        .chunks(1)
+        .enumerate()
+        .filter(|(index, _)| is_all || index % 2 == own)
+        .map(|(_, point)| point)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn child() {
+    let open = async |locator: String, _| {
+        let (url, key) = locator.split_once(' ').ok_or_else(|| Violation::new("a locator"))?;
+        let source = ElasticsearchSource::open(config(url, PREFIX, key)).await.map_err(Violation::from)?;
+        Ok(Arc::new(source) as Arc<dyn Source>)
+    };
+    conformance::child(open).await.expect("the writer's work");
+}
+
+/// Makes logs on a server.
+struct Stores {
+    product: Product,
+    points: &'static [&'static str],
+    small_parts: bool,
+    searches: bool,
+    opened: AtomicUsize,
+    kills: Arc<AtomicUsize>,
+    /// What is there before a log begins, once the indices are made.
+    emptied: Arc<OnceCell<Actual>>,
+}
+
+#[async_trait]
+impl Harness for Stores {
+    async fn create(&self, identity: Identity, voter: SourceName) -> Result<Box<dyn Database>, Violation> {
+        let product = self.product;
+        let place = move || (server(product).url(), server(product).new_name());
+        let (url, key) = tokio::task::spawn_blocking(place).await.map_err(Violation::new)?;
+        let config = config(&url, PREFIX, &key);
+        let place = Place { indices: config.indices.clone(), layout: LAYOUT };
+        let first = async || {
+            let actual = provision::inspect(&config, &place).await?;
+            // the indices, for all logs
+            let desired = Desired { identity, source: voter.clone(), indexes: IndexOptions::default() };
+            let mut plan = provision::plan(&desired, &place, &actual)?;
+            plan.steps.pop();
+            provision::apply(&config, &place, &plan, &Approval::up_to(StepClass::Additive)).await?;
+            provision::inspect(&config, &place).await
+        };
+        let actual =
+            self.emptied.get_or_try_init(first).await.map_err(|failure: Failure| Violation::from(failure))?;
+        let desired = Desired { identity, source: voter.clone(), indexes: IndexOptions::default() };
+        let plan = provision::plan(&desired, &place, actual).map_err(Violation::from)?;
+        provision::apply(&config, &place, &plan, &Approval::up_to(StepClass::Additive))
+            .await
+            .map_err(Violation::from)?;
+        let first = self.opened.fetch_add(1, Ordering::Relaxed);
+        let config = ElasticsearchConfig { fail_points: FailPoints::new(self.points), ..config };
+        let (kills, opened, small_parts) = (self.kills.clone(), AtomicUsize::new(first), self.small_parts);
+        let searches = self.searches;
+        Ok(Box::new(Provisioned {
+            product,
+            url,
+            config,
+            kills,
+            opened,
+            small_parts,
+            searches,
+            handles: Mutex::default(),
+        }))
+    }
+}
+
+struct Provisioned {
+    product: Product,
+    url: String,
+    config: ElasticsearchConfig,
+    kills: Arc<AtomicUsize>,
+    opened: AtomicUsize,
+    small_parts: bool,
+    searches: bool,
+    handles: Mutex<Vec<Arc<ElasticsearchSource>>>,
+}
+
+#[async_trait]
+impl Database for Provisioned {
+    async fn open(&self) -> Result<Arc<dyn Source>, Violation> {
+        // every other handle reads its pages in small parts, searches as soon as it can, and confirms heads
+        let config = match self.opened.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            true if self.small_parts => ElasticsearchConfig {
+                page_documents: 3,
+                read_beyond: if self.searches { 2 } else { 16 },
+                ..self.config.clone()
+            },
+            true => self.config.clone(),
+            false => ElasticsearchConfig { confirm_heads: false, ..self.config.clone() },
+        };
+        let source = Arc::new(ElasticsearchSource::open(config).await.map_err(Violation::from)?);
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).push(source.clone());
+        Ok(source)
+    }
+
+    async fn crash(&self) -> Result<(), Violation> {
+        let handles = std::mem::take(&mut *self.handles.lock().unwrap_or_else(PoisonError::into_inner));
+        let take = |kills: usize| kills.checked_sub(1);
+        if self.kills.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok() {
+            let server = server(self.product);
+            let restart = move || {
+                server.crash();
+                server.start_again();
+            };
+            tokio::task::spawn_blocking(restart).await.map_err(Violation::new)?;
+        }
+        // what was sent before has come to its end
+        for handle in handles {
+            handle.close().await;
+        }
+        Ok(())
+    }
+
+    fn fail_points(&self) -> FailPoints {
+        self.config.fail_points.clone()
+    }
+
+    fn processes(&self) -> Option<Processes> {
+        Some(Processes {
+            child_test: "child",
+            locator: format!("{} {}", self.url, self.config.indices.key()),
+        })
+    }
+}
