@@ -186,6 +186,7 @@ impl Server {
                     SourceState::Primary
                     | SourceState::NotOpened
                     | SourceState::Level
+                    | SourceState::Stalled(_)
                     | SourceState::Behind => None,
                 });
                 let why = failing.map(|code| format!(": {code}")).unwrap_or_default();

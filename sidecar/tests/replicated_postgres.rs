@@ -159,3 +159,32 @@ async fn servers_that_are_killed_or_stopped_lose_nothing_and_catch_up() {
     dev.stop();
     bed.same_events();
 }
+
+#[tokio::test]
+async fn a_server_that_cannot_store_an_event_stands_still_there_and_holds_up_no_other() {
+    let bed = Bed::new();
+    let dev = bed.dev();
+    for number in 1..=3 {
+        append_until_acknowledged(&dev.client, number).await;
+    }
+    until_level(&dev.client).await;
+    let constraint = |change: &str| {
+        bed.mariadb.execute(&bed.mirror, &format!("ALTER TABLE polylog_events {change}"));
+    };
+    constraint(r#"ADD CONSTRAINT not_five CHECK (data <> '{"number":5}')"#);
+    for number in 4..=9 {
+        append_until_acknowledged(&dev.client, number).await;
+    }
+    let is_stalled = |status: &serde_json::Value| {
+        let mirror = source(status, "mirror");
+        let message = mirror["message"].as_str().unwrap_or_default();
+        mirror["state"] == "Stalled" && message.contains("not_five") && mirror["lagEvents"] == 5
+    };
+    until(&dev.client, "it says where it stands still", is_stalled).await;
+
+    constraint("DROP CONSTRAINT not_five");
+    until_level(&dev.client).await;
+    assert_eq!(numbers(&dev.client).await, (1..=9).collect::<Vec<_>>());
+    dev.stop();
+    bed.same_events();
+}

@@ -16,7 +16,7 @@ PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 ABSENT = {"polylog_configuration_changes", "polylog_configuration_in_force", "polylog_store_open", "polylog_trace_spans",
           "polylog_outcome_unknown", "polylog_schema_warnings", "polylog_grpc_requests",
           "polylog_grpc_request_duration_seconds", "polylog_replication_lag_events", "polylog_replication_lag_seconds",
-          "polylog_source_primary", "polylog_source_votes"}
+          "polylog_source_primary", "polylog_source_votes", "polylog_source_stalled_position"}
 # Another program's, whose tests compare them.
 OPERATORS = ("polylog_operator_", "polylog_webhook_")
 

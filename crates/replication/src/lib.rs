@@ -47,6 +47,6 @@ pub use reads::{
 };
 pub use replicated::{Duties, Replica};
 pub use search::Search;
-pub use status::{Role, SourceState, SourceStatus, StoreStatus};
+pub use status::{Role, SourceState, SourceStatus, Stalled, StoreStatus};
 pub use store::{Acknowledged, Store};
 pub use token::TokenPoint;

@@ -18,10 +18,22 @@ pub(crate) enum Reader {
     Many(Arc<Capped>),
 }
 
+/// What one source shows is the log's as long as it votes alone: beside others a failover may take it back.
+fn alone<T>(shown: Result<T, Failure>, head: impl Fn(&T) -> &Head) -> Result<T, Failure> {
+    let shown = shown?;
+    let config = &head(&shown).config.config;
+    if head(&shown).is_sole_voter() {
+        return Ok(shown);
+    }
+    let names: Vec<&str> = config.voters.iter().map(|voter| voter.name.as_str()).collect();
+    let names = names.join(", ");
+    Err(Failure::Unreachable(format!("the log's voters are {names}, and this process knows one source")))
+}
+
 impl Reader {
     pub(crate) async fn head(&self) -> Result<Head, Failure> {
         match self {
-            Reader::One(source) => source.head().await,
+            Reader::One(source) => alone(source.head().await, |head| head),
             Reader::Many(capped) => capped.head(),
         }
     }
@@ -29,7 +41,7 @@ impl Reader {
     /// The head as this source alone would show it; `None` = any.
     pub(crate) async fn head_of(&self, only: Option<&SourceName>) -> Result<Head, Failure> {
         match self {
-            Reader::One(source) => source.head().await,
+            Reader::One(source) => alone(source.head().await, |head| head),
             Reader::Many(capped) => capped.head_of(only),
         }
     }
@@ -40,7 +52,7 @@ impl Reader {
         read: ReadLog,
     ) -> Result<LogPage, Failure> {
         match self {
-            Reader::One(source) => source.read_log(read).await,
+            Reader::One(source) => alone(source.read_log(read).await, |page| &page.head),
             Reader::Many(capped) => capped.read_log(only, read).await,
         }
     }
@@ -51,7 +63,7 @@ impl Reader {
         read: ReadStream,
     ) -> Result<StreamPage, Failure> {
         match self {
-            Reader::One(source) => source.read_stream(read).await,
+            Reader::One(source) => alone(source.read_stream(read).await, |page| &page.head),
             Reader::Many(capped) => capped.read_stream(only, read).await,
         }
     }
@@ -62,7 +74,7 @@ impl Reader {
         read: ReadCategory,
     ) -> Result<CategoryPage, Failure> {
         match self {
-            Reader::One(source) => source.read_category(read).await,
+            Reader::One(source) => alone(source.read_category(read).await, |page| &page.head),
             Reader::Many(capped) => capped.read_category(only, read).await,
         }
     }
@@ -73,21 +85,21 @@ impl Reader {
         select: Select,
     ) -> Result<Selected, Failure> {
         match self {
-            Reader::One(source) => source.select(select).await,
+            Reader::One(source) => alone(source.select(select).await, |selected| &selected.head),
             Reader::Many(capped) => capped.select(only, select).await,
         }
     }
 
     pub(crate) async fn tally(&self, only: Option<&SourceName>, tally: Tally) -> Result<Tallied, Failure> {
         match self {
-            Reader::One(source) => source.tally(tally).await,
+            Reader::One(source) => alone(source.tally(tally).await, |tallied| &tallied.head),
             Reader::Many(capped) => capped.tally(only, tally).await,
         }
     }
 
     pub(crate) async fn find(&self, only: Option<&SourceName>, id: EventId) -> Result<FoundEvent, Failure> {
         match self {
-            Reader::One(source) => source.find(id).await,
+            Reader::One(source) => alone(source.find(id).await, |found| &found.head),
             Reader::Many(capped) => capped.find(only, id).await,
         }
     }

@@ -33,8 +33,19 @@ pub enum SourceState {
     Level,
     /// It lacks events that the primary has, and receives them.
     Behind,
+    /// It cannot store the next event: nothing after it is copied until it can.
+    Stalled(Stalled),
     /// It does not do its work.
     Failing(Failure),
+}
+
+/// An event that a source cannot store. It is never left out: it is tried again until the source takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stalled {
+    /// The first position of its commit.
+    pub position: Position,
+    /// Why not.
+    pub reason: String,
 }
 
 /// One source, as last seen.
@@ -115,15 +126,18 @@ impl Shared {
                 voter.name == seen.name && of == (seen.identity.database, seen.identity.incarnation)
             };
             let is_voter = head.config.config.voters.iter().any(is_this);
-            let state = match failure {
+            // what can be read of it is more than one that does not answer says
+            let stalled = seen.stalled.as_ref().filter(|_| seen.failing_since.is_none());
+            let state = match (failure, stalled) {
                 _ if seen.went_back => {
                     let told = "it went back: a backup was put back, or writes were lost; it does not count any more";
                     SourceState::Failing(Failure::WrongStore(told.into()))
                 }
-                Some(failure) => SourceState::Failing(failure.clone()),
-                None if is_primary => SourceState::Primary,
-                None if seen.held.is_some_and(|held| held.position >= end) => SourceState::Level,
-                None => SourceState::Behind,
+                (_, Some(stalled)) => SourceState::Stalled(stalled.clone()),
+                (Some(failure), None) => SourceState::Failing(failure.clone()),
+                (None, None) if is_primary => SourceState::Primary,
+                (None, None) if seen.held.is_some_and(|held| held.position >= end) => SourceState::Level,
+                (None, None) => SourceState::Behind,
             };
             SourceStatus {
                 name: seen.name.clone(),

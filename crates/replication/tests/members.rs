@@ -6,7 +6,10 @@ mod support;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use polylog_log::{Acks, Failover, Member, SourceName};
-use polylog_replication::{DesiredConfig, Duties, OpenError, PrimaryWish, Replica, Store, StoreOptions};
+use polylog_replication::{
+    Consistency, DesiredConfig, Duties, FollowOptions, FollowStep, LogQuery, OpenError, PageLimits,
+    PrimaryWish, ReadOptions, Replica, Start, Store, StoreOptions,
+};
 use support::*;
 
 /// A source under a name, in the database of a number.
@@ -175,4 +178,33 @@ async fn a_process_that_waited_for_a_primary_long_enough_elects_when_it_begins()
     let store = opened(begins(true)).await;
     append(&store, 1).await;
     assert_eq!(events_of(&store).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_process_that_knows_one_source_shows_nothing_of_a_log_that_has_several() {
+    let all = three();
+    let alone = opened(StoreOptions { config: DesiredConfig::default(), ..options(&all[..1]) }).await;
+    append(&alone, 0).await;
+    let mut follower = alone.follow(Start::Beginning, FollowOptions::default()).await.expect("follows");
+    let several = opened(options(&all)).await;
+    append(&several, 1).await;
+    until_voters(&several, &[&all[0], &all[1], &all[2]]).await;
+    append(&several, 2).await;
+
+    for consistency in [Consistency::Strong, Consistency::Session, Consistency::Eventual] {
+        let options = ReadOptions { consistency, ..ReadOptions::default() };
+        let read = alone.read_log(&LogQuery::forward(10), &options).await;
+        assert!(read.is_err(), "the first source alone says nothing of what the others hold: {read:?}");
+        let found = alone.stream_head(&stream("account-1"), &options).await;
+        assert!(found.is_err(), "{found:?}");
+    }
+    let followed = async {
+        while let Ok(step) = follower.next(PageLimits::default()).await {
+            let FollowStep::Events(events) = step else { continue };
+            assert!(events.iter().all(|event| event.event.version.get() < 3), "shown: {events:?}");
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), followed).await;
+    assert!(alone.append(commit(3, "account-1", 1), None, soon()).await.is_err());
+    assert_eq!(events_of(&several).await, [1, 2, 3]);
 }

@@ -24,6 +24,8 @@ pub(crate) struct SeenSource {
     pub(crate) is_up: bool,
     /// Events and seconds that it is behind, where there are several.
     pub(crate) lag_events: Option<u64>,
+    /// The position that it cannot store.
+    pub(crate) stalled: Option<u64>,
     pub(crate) lag_seconds: Option<u64>,
     /// Whether the log counts it as a voter, where there are several.
     pub(crate) votes: Option<bool>,
@@ -129,6 +131,10 @@ fn read(text: &str, store: &str) -> Seen {
             "polylog_source_up" => seen(&|seen| seen.is_up = value.trim() == "1"),
             "polylog_source_primary" if value.trim() == "1" => primary = Some(source.to_owned()),
             "polylog_source_votes" => seen(&|seen| seen.votes = Some(value.trim() == "1")),
+            "polylog_source_stalled_position" => {
+                let position = value.trim().parse().ok().filter(|position| *position > 0);
+                seen(&|seen| seen.stalled = position);
+            }
             "polylog_replication_lag_events" => seen(&|seen| seen.lag_events = value.trim().parse().ok()),
             "polylog_replication_lag_seconds" => seen(&|seen| seen.lag_seconds = seconds(value)),
             _ => {}
@@ -154,14 +160,21 @@ mod tests {
         let text = format!(
             "{text}polylog_source_up{{store=\"payments\",source=\"mirror\"}} 1\n\
              polylog_replication_lag_events{{store=\"payments\",source=\"mirror\"}} 12\n\
+             polylog_source_stalled_position{{store=\"payments\",source=\"mirror\"}} 60\n\
+             polylog_source_stalled_position{{store=\"payments\",source=\"ledger\"}} 0\n\
              polylog_replication_lag_seconds{{store=\"payments\",source=\"mirror\"}} 3.7\n\
              polylog_source_primary{{store=\"payments\",source=\"ledger\"}} 0\n\
              polylog_source_primary{{store=\"payments\",source=\"mirror\"}} 1\n\
              polylog_source_votes{{store=\"payments\",source=\"mirror\"}} 0\n"
         );
         let seen = read(&text, "payments");
-        let mirror =
-            SeenSource { is_up: true, lag_events: Some(12), lag_seconds: Some(3), votes: Some(false) };
+        let mirror = SeenSource {
+            is_up: true,
+            lag_events: Some(12),
+            lag_seconds: Some(3),
+            votes: Some(false),
+            stalled: Some(60),
+        };
         assert_eq!(seen.source("mirror"), Some(mirror));
         assert!(matches!(seen, Seen::Answered { primary: Some(primary), .. } if primary == "mirror"));
         let nothing =

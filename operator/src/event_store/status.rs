@@ -5,7 +5,7 @@ use polylog_crds::{
     ObjectRef,
     event_store::{
         EventStoreStatus, PlanPhase, PlanStatus, PlanStep, PodsStatus, ProvisioningMode, SourceRole,
-        SourceState, SourceStatus, SourceSyncState, StatusSummary, StepClass, StrategyStatus,
+        SourceState, SourceStatus, SourceSyncState, StalledAt, StatusSummary, StepClass, StrategyStatus,
     },
     resolve::{ResolvedSource, ResolvedStore},
     values::SourceName,
@@ -177,6 +177,7 @@ fn source(facts: &Facts<'_>, known: &Known, source: &ResolvedSource) -> SourceSt
         _ if in_maintenance => (SourceSyncState::Maintenance, None),
         // the only copy has everything
         _ if known.members.is_empty() => (SourceSyncState::InSync, None),
+        Some(SeenSource { stalled: Some(_), .. }) => (SourceSyncState::Stalled, None),
         Some(SeenSource { lag_events: Some(0), .. }) => (SourceSyncState::InSync, None),
         Some(_) if follows == Some(Follows::NotYet) => (SourceSyncState::Syncing, None),
         Some(_) => (SourceSyncState::Lagging, None),
@@ -199,7 +200,7 @@ fn source(facts: &Facts<'_>, known: &Known, source: &ResolvedSource) -> SourceSt
     let end = facts.gateway.position();
     let position = match state {
         SourceSyncState::InSync => end,
-        SourceSyncState::Lagging | SourceSyncState::Syncing => {
+        SourceSyncState::Lagging | SourceSyncState::Syncing | SourceSyncState::Stalled => {
             end.zip(lag_events).map(|(end, lag)| end.saturating_sub(lag))
         }
         _ => None,
@@ -220,7 +221,10 @@ fn source(facts: &Facts<'_>, known: &Known, source: &ResolvedSource) -> SourceSt
             None => before.and_then(|before| before.format_version),
         },
         database_id: database_id.or_else(|| before.and_then(|before| before.database_id.clone())),
-        stalled: None,
+        stalled: seen.and_then(|seen| seen.stalled).map(|position| StalledAt {
+            position,
+            reason: "the gateway's log says why: source_stalled".to_owned(),
+        }),
         quarantined: None,
         message: unusable.or(message).or(waits).or(failure.map(said)),
     }

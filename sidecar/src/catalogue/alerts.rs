@@ -79,6 +79,10 @@ alerts! {
         "min by (namespace, store) (polylog_store_open) == 0",
         "{{ $labels.namespace }}/{{ $labels.store }} waits for its source in at least one process",
         "The log line `store_not_served` or `connection_unusable` says why";
+    "PolylogSourceStalled", Warning, "1m", "0.1.0",
+        "max by (namespace, store, source) (polylog_source_stalled_position) > 0",
+        "source {{ $labels.source }} of {{ $labels.namespace }}/{{ $labels.store }} cannot store position {{ $value }}, and gets nothing after it",
+        "The log line `source_stalled` says why";
     "PolylogConfigurationRefused", Warning, "5m", "0.1.0",
         "min by (namespace, store) (polylog_configuration_in_force) == 0",
         "a newer configuration of {{ $labels.namespace }}/{{ $labels.store }} is not in force in at least one process",

@@ -188,6 +188,11 @@ log_events! {
         "Look at the database, and at its connection";
     "source_open", Info, ["store", "source"], "0.1.0",
         "A source that did not answer, or was not mounted, when its store was opened is reached now", "Nothing";
+    "source_goes_on", Info, ["store", "source"], "0.1.0",
+        "A source stores again what it could not, and is filled with what came after it", "Nothing";
+    "source_stalled", Warn, ["store", "source", "position", "reason"], "0.1.0",
+        "A source cannot store the commit at `position`, and nothing after it is copied there; it is tried again once a second",
+        "Do what `reason` asks for in that database: raise a limit, drop a constraint";
     "sources_changed", Info, ["store", "sources", "voters"], "0.1.0",
         "Other sources are mounted for a store than before; the log's members follow one by one", "Nothing";
     "status_unwritten", Warn, ["error"], "0.1.0",

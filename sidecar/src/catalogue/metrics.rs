@@ -134,6 +134,8 @@ metrics! {
         "Events that the primary has and the source has not, as seen last; only of stores with several sources";
     REPLICATION_LAG_SECONDS = "polylog_replication_lag_seconds", Gauge in Seconds, ["store", "source"], "0.1.0",
         "How long the source has lacked the first of these events; 0 where it lacks none";
+    SOURCE_STALLED = "polylog_source_stalled_position", Gauge, ["store", "source"], "0.1.0",
+        "The position that the source cannot store, and stands still at; 0 = none, or another process copies to it";
     SUBSCRIBERS = "polylog_subscribers", Gauge, ["store"], "0.1.0",
         "Open subscriptions";
     SUBSCRIBER_LAG = "polylog_subscriber_lag_events", Gauge, ["store"], "0.1.0",

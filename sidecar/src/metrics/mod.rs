@@ -61,6 +61,7 @@ struct Inner {
     source_maintenance: Family<OfSource, Gauge>,
     source: SourceFamilies,
     replication_lag: Family<OfSource, Gauge>,
+    source_stalled: Family<OfSource, Gauge>,
     replication_lag_seconds: Family<OfSource, Decimal>,
     position: Family<OfStore, Gauge>,
     waiting_commits: Family<OfStore, Gauge>,
@@ -127,6 +128,7 @@ impl Metrics {
             source_votes: register(registry, catalogue::SOURCE_VOTES, Family::default()),
             source_maintenance: register(registry, catalogue::SOURCE_MAINTENANCE, Family::default()),
             replication_lag: register(registry, catalogue::REPLICATION_LAG, Family::default()),
+            source_stalled: register(registry, catalogue::SOURCE_STALLED, Family::default()),
             replication_lag_seconds: register(
                 registry,
                 catalogue::REPLICATION_LAG_SECONDS,
@@ -264,6 +266,13 @@ impl Metrics {
                 self.inner.source_votes.get_or_create(&of).set(i64::from(votes));
                 let behind = i64::try_from(source.lag_events).unwrap_or(i64::MAX);
                 self.inner.replication_lag.get_or_create(&of).set(behind);
+                let stalled = match &source.state {
+                    SourceState::Stalled(stalled) => {
+                        i64::try_from(stalled.position.get()).unwrap_or(i64::MAX)
+                    }
+                    _ => 0,
+                };
+                self.inner.source_stalled.get_or_create(&of).set(stalled);
                 let is_primary = status.primary.as_ref() == Some(&source.name);
                 self.inner.source_primary.get_or_create(&of).set(i64::from(is_primary));
                 if let Some(lag) = source.lag {
@@ -290,6 +299,7 @@ impl Inner {
             &self.source_votes,
             &self.source_maintenance,
             &self.replication_lag,
+            &self.source_stalled,
         ];
         for gauge in gauges {
             gauge.remove(gone);

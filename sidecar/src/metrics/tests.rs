@@ -51,6 +51,7 @@ const OF_STATUS: &[&str] = &[
     "polylog_source_maintenance",
     "polylog_replication_lag_events",
     "polylog_replication_lag_seconds",
+    "polylog_source_stalled_position",
     "polylog_subscriber_lag_events",
 ];
 

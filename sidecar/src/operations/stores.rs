@@ -1,6 +1,6 @@
 use polylog_api::{Code, Problem, SourceStatus, StoreStatus};
 use polylog_log::{Failure, Position, Term};
-use polylog_replication::{SourceState, StoreStatus as Status};
+use polylog_replication::{SourceState, Stalled, StoreStatus as Status};
 
 use crate::{
     forward::Forward,
@@ -145,6 +145,9 @@ fn source(declared: &DeclaredSource, status: &Status) -> SourceStatus {
     let (state, message) = match seen.map(|source| &source.state) {
         Some(SourceState::Primary | SourceState::Level) => ("InSync", remark.clone().unwrap_or_default()),
         Some(SourceState::Behind) => ("Lagging", remark.clone().unwrap_or_default()),
+        Some(SourceState::Stalled(Stalled { position, reason })) => {
+            ("Stalled", format!("it cannot store position {position}: {reason}"))
+        }
         Some(SourceState::NotOpened) => ("Syncing", "not opened as primary yet".to_owned()),
         Some(SourceState::Failing(failure @ Failure::WrongStore(_))) => ("Divergent", failure.to_string()),
         Some(SourceState::Failing(failure)) => ("Unreachable", failure.to_string()),

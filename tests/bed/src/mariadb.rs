@@ -224,6 +224,7 @@ fn copy(from: &Path, to: &Path) {
 fn create(folder: &Path) {
     let mut command = Command::new(program("mariadb-install-db"));
     command.arg("--no-defaults").arg(format!("--datadir={}", folder.join("data").display())).args([
+        &own_temporaries(folder),
         "--auth-root-authentication-method=normal",
         "--skip-test-db",
         "--skip-name-resolve",
@@ -237,12 +238,18 @@ fn create(folder: &Path) {
     assert!(output.status.success(), "mariadb-install-db: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A server that begins removes the temporary tables that it finds where it keeps its own: another one's, in a common folder.
+fn own_temporaries(folder: &Path) -> String {
+    format!("--tmpdir={}", folder.display())
+}
+
 fn command(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Vec<String> {
     let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
     let mut command = vec![
         program("mariadbd").to_string_lossy().into_owned(),
         format!("--defaults-file={}", path("my.cnf")),
         format!("--datadir={}", path("data")),
+        own_temporaries(folder),
         format!("--socket={}", path("sock")),
         format!("--pid-file={}", path("pid")),
         format!("--init-file={}", path("begin.sql")),

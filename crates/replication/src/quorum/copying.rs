@@ -1,9 +1,10 @@
 //! Brings one source's log to that of another, step by step: find where they part, cut what lost, copy the rest.
 
 use super::rules::{Rule, Rules};
+use crate::Stalled;
 use polylog_log::{
-    Apply, Entry, Head, LogId, LogPage, OperationError, Point, Position, ReadLog, Refusal, SourceName, Term,
-    Truncate, Watermarks,
+    Apply, Entry, Failure, Head, LogId, LogPage, OperationError, Point, Position, ReadLog, Refusal,
+    RefusedReason, SourceName, Term, Truncate, Watermarks,
 };
 
 /// Most events and bytes that are copied at once.
@@ -80,12 +81,32 @@ pub(crate) struct Copying {
     tail: Option<Point>,
     /// Both logs hold everything up to here.
     common: Option<Point>,
+    /// The destination could not store something of a page: entries are copied one by one until it takes the next.
+    is_careful: bool,
+    stalled: Option<Stalled>,
     state: State,
 }
 
 impl Copying {
     pub(crate) fn new(log: LogId, term: Term, from: From, destination: SourceName, rules: Rules) -> Self {
-        Self { rules, log, term, from, destination, tail: None, common: None, state: State::Unknown }
+        let state = State::Unknown;
+        Self {
+            rules,
+            log,
+            term,
+            from,
+            destination,
+            tail: None,
+            common: None,
+            is_careful: false,
+            stalled: None,
+            state,
+        }
+    }
+
+    /// The entry that the destination cannot store, found by copying one by one.
+    pub(crate) fn stalled(&self) -> Option<&Stalled> {
+        self.stalled.as_ref()
     }
 
     pub(crate) fn destination(&self) -> &SourceName {
@@ -108,7 +129,8 @@ impl Copying {
                 // what is known to be common need not be read again
                 let from = if self.common == Some(tail) { tail.position.next() } else { tail.position };
                 let from = from.max(Position::FIRST);
-                Step::ReadOrigin(page(from, cap.max(from)))
+                let page = page(from, cap.max(from));
+                Step::ReadOrigin(if self.is_careful { ReadLog { max_events: 1, ..page } } else { page })
             }
             State::Applying(entries) => {
                 let (term, entries) = (self.term, entries.clone());
@@ -129,6 +151,9 @@ impl Copying {
             self.common = Some(head.tail);
         }
         let moved = self.tail != Some(head.tail);
+        if self.stalled.as_ref().is_some_and(|stalled| head.tail.position >= stalled.position) {
+            (self.is_careful, self.stalled) = (false, None);
+        }
         if self.common.is_some_and(|common| common.position > head.tail.position) {
             self.common = None;
         }
@@ -151,6 +176,7 @@ impl Copying {
                 }
             }
             Err(OperationError::Refused { reason, .. }) => self.stop(Stop::Refused(reason.clone())),
+            Err(OperationError::Failed(failure)) if is_of_content(failure) => self.not_stored(failure),
             // whether it was executed shows in the head
             Err(OperationError::Failed(_) | OperationError::Unknown(_)) => self.restart(),
         }
@@ -210,6 +236,20 @@ impl Copying {
         }
     }
 
+    /// The destination takes nothing of a page, and says that it will not: which entry it is shows one by one. It is tried
+    /// again, and never left out.
+    fn not_stored(&mut self, failure: &Failure) {
+        if let State::Applying(entries) = &self.state
+            && let [first, rest @ ..] = &entries[..]
+        {
+            match rest.is_empty() {
+                true => self.stalled = Some(Stalled { position: first.first(), reason: failure.to_string() }),
+                false => self.is_careful = true,
+            }
+        }
+        self.restart();
+    }
+
     fn restart(&mut self) {
         (self.state, self.tail, self.common) = (State::Unknown, None, None);
     }
@@ -251,6 +291,11 @@ impl Search {
 
 fn page(from: Position, to: Position) -> ReadLog {
     ReadLog { from, to, max_events: PAGE_EVENTS, max_bytes: PAGE_BYTES }
+}
+
+/// Whether it is about what should be stored, and not about the connection or the database's state of the moment.
+fn is_of_content(failure: &Failure) -> bool {
+    matches!(failure, Failure::Damaged(_) | Failure::Refused { reason: RefusedReason::Unsuitable, .. })
 }
 
 /// Whether two points are the same place of the same history.

@@ -21,7 +21,7 @@ use super::{
     view::Replicated,
 };
 use crate::{
-    AppendError, PrimaryWish, QueueBounds,
+    AppendError, PrimaryWish, QueueBounds, Stalled,
     heads::Heads,
     quorum::{Answer, Peer, PeerOptions, Request, Rules, Seen, SeenLead, SeenSource, rests_on},
 };
@@ -321,11 +321,38 @@ impl Driver {
         if view == *before {
             return;
         }
+        self.tell_stalled(&before, &view);
         let view = View { number: before.number + 1, ..view };
         if let Some(place) = view.place.as_ref().filter(|place| before.place.as_ref() != Some(*place)) {
             self.heads.feed(place.shown(view.number));
         }
         self.view.send_replace(Arc::new(view));
+    }
+}
+
+impl Driver {
+    fn tell_stalled(&self, before: &View, after: &View) {
+        for Replicated { seen: source, .. } in &after.sources {
+            let known = before.sources.iter().find(|other| other.seen.name == source.name);
+            let known = known.and_then(|known| known.seen.stalled.as_ref());
+            match &source.stalled {
+                Some(Stalled { position, reason })
+                    if known.is_none_or(|known| known.position != *position) =>
+                {
+                    tracing::warn!(
+                        event = "source_stalled", store = %self.name, source = %source.name, %position, reason,
+                        "a source cannot store the next commit"
+                    );
+                }
+                None if known.is_some() => {
+                    tracing::info!(
+                        event = "source_goes_on", store = %self.name, source = %source.name,
+                        "a source stores again what it could not"
+                    );
+                }
+                _ => {}
+            }
+        }
     }
 }
 

@@ -46,6 +46,30 @@ impl Post {
         change(PATIENCE, self.replica.source.lease(&self.replica.identity, swap)).await.ok()
     }
 
+    /// Whether the lease is mine, or was free and is mine now; `None` = the source does not answer.
+    async fn look(&mut self, mine: &Lease, after: Duration) -> Option<bool> {
+        let held = self.lease.clone().filter(|lease| lease.holder == mine.holder);
+        let set = held.is_some().then(|| mine.clone());
+        // without a lease of its own this changes nothing, and says who has it
+        let LeaseAnswer { swapped, lease } = self.swap(held.clone(), set).await?;
+        self.lease = lease;
+        if held.is_some() && swapped {
+            return Some(true);
+        }
+        // one that was never held has to stand free for as long
+        let nobody = Lease { holder: String::new(), beat: 0 };
+        let seen = self.lease.clone().unwrap_or(nobody);
+        if !self.watch.is_free(Some(&seen), now(), after) {
+            return Some(false);
+        }
+        let Some(LeaseAnswer { swapped, lease }) = self.swap(self.lease.clone(), Some(mine.clone())).await
+        else {
+            return Some(false);
+        };
+        self.lease = lease;
+        Some(swapped)
+    }
+
     /// Takes the lease, whoever has it.
     async fn show(&mut self, mine: Lease) {
         // the second time with what the first one found
@@ -86,9 +110,12 @@ pub(crate) async fn share_duties(
     loop {
         watcher.beat += 1;
         match duties {
+            // one that cannot elect is no reason for others not to
+            Duties::Own | Duties::Shown(_) if !handle.view().reaches_majority() => {}
             Duties::Own | Duties::Shown(_) => watcher.show().await,
             Duties::OnceFree(after) => {
-                let has = watcher.look(&handle, after).await;
+                let primary = handle.view().primary.as_ref().map(|(name, _)| name.clone());
+                let has = watcher.look(primary.as_ref(), after).await;
                 if has != has_duties {
                     has_duties = has;
                     handle.set_duties(has).await;
@@ -138,32 +165,19 @@ impl Watcher {
     }
 
     /// Whether this process has the duties. The first source that answers says so, the primary last: its head has better to
-    /// do.
-    async fn look(&mut self, handle: &Handle, after: Duration) -> bool {
+    /// do. Once it has them it shows so in all, and keeps them when the first one goes away.
+    async fn look(&mut self, primary: Option<&SourceName>, after: Duration) -> bool {
+        let mut names: Vec<SourceName> = self.posts.keys().cloned().collect();
+        names.sort_by_key(|name| Some(name) == primary);
         let mine = self.mine();
-        let primary = handle.view().primary.as_ref().map(|(name, _)| name.clone());
-        let mut posts: Vec<&mut Post> = self.posts.values_mut().collect();
-        posts.sort_by_key(|post| Some(&post.replica.name) == primary.as_ref());
-        for post in posts {
-            let held = post.lease.clone().filter(|lease| lease.holder == mine.holder);
-            let set = held.is_some().then(|| mine.clone());
-            // without a lease of its own this changes nothing, and says who has it
-            let Some(LeaseAnswer { swapped, lease }) = post.swap(held.clone(), set).await else { continue };
-            post.lease = lease;
-            if held.is_some() && swapped {
-                return true;
+        for asked in &names {
+            let Some(post) = self.posts.get_mut(asked) else { continue };
+            let Some(has) = post.look(&mine, after).await else { continue };
+            if has {
+                let others = self.posts.iter_mut().filter(|(name, _)| *name != asked);
+                join_all(others.map(|(_, post)| post.show(mine.clone()))).await;
             }
-            // one that was never held has to stand free for as long
-            let nobody = Lease { holder: String::new(), beat: 0 };
-            let seen = post.lease.clone().unwrap_or(nobody);
-            if !post.watch.is_free(Some(&seen), now(), after) {
-                return false;
-            }
-            let Some(LeaseAnswer { swapped, lease }) = post.swap(post.lease.clone(), Some(mine)).await else {
-                return false;
-            };
-            post.lease = lease;
-            return swapped;
+            return has;
         }
         false
     }
@@ -171,4 +185,55 @@ impl Watcher {
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use polylog_log::{DatabaseId, Identity, Incarnation, LogId};
+    use polylog_source_simulated::{Options, transactional::Database};
+
+    use super::*;
+
+    fn replicas() -> Vec<Replica> {
+        let replica = |number: u128| {
+            let identity = Identity {
+                log: LogId::new(Uuid::from_u128(1)),
+                database: DatabaseId::new(Uuid::from_u128(number)),
+                incarnation: Incarnation::new(Uuid::from_u128(number)),
+            };
+            let name = SourceName::recorded(&format!("source-{number}"));
+            let database = Database::new(identity, name.clone(), Options::default());
+            Replica { name, source: Arc::new(database.connect()), identity }
+        };
+        (1..=3).map(replica).collect()
+    }
+
+    async fn looks(watcher: &mut Watcher) -> bool {
+        watcher.beat += 1;
+        watcher.look(None, Duration::from_secs(30)).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn duties_that_were_taken_outlast_the_source_where_they_were_and_stand_in_the_others() {
+        let replicas = replicas();
+        let (mut one, mut other) = (Watcher::new(replicas.clone()), Watcher::new(replicas));
+        assert!(!looks(&mut one).await, "not before it stood free for long enough");
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert!(looks(&mut one).await);
+        assert!(!looks(&mut other).await);
+
+        // the source that is asked first is there no more: what it says is another database's
+        let elsewhere = DatabaseId::new(Uuid::from_u128(9));
+        for watcher in [&mut one, &mut other] {
+            let first = watcher.posts.values_mut().next().expect("one");
+            first.replica.identity.database = elsewhere;
+        }
+        for _ in 0..20 {
+            tokio::time::advance(Duration::from_secs(5)).await;
+            assert!(looks(&mut one).await, "it has them still");
+            assert!(!looks(&mut other).await, "and nobody else");
+        }
+    }
 }

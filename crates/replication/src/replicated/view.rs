@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use polylog_log::{Failure, Head, Point, Position, SourceName, Term};
+use polylog_log::{Acks, Failure, Head, Member, Point, Position, SourceName, Term};
 
 use crate::{Sent, quorum::SeenSource};
 
@@ -74,5 +74,16 @@ impl View {
     /// The end of what is shown.
     pub(crate) fn cap(&self) -> Position {
         self.place.as_ref().map_or(Position::ZERO, |place| place.cap.position)
+    }
+
+    /// Whether a majority of the log's voters answers, as far as is known.
+    pub(crate) fn reaches_majority(&self) -> bool {
+        let Some(place) = &self.place else { return true };
+        let voters = &place.head.config.config.voters;
+        let answers = |voter: &&Member| {
+            let mut sources = self.sources.iter().map(|source| &source.seen);
+            sources.any(|source| source.name == voter.name && source.failing_since.is_none())
+        };
+        voters.iter().filter(answers).count() >= Acks::Majority.required(voters.len())
     }
 }

@@ -70,6 +70,8 @@ pub struct Remote {
     is_read_only: AtomicBool,
     has_slow_looks: AtomicBool,
     panics: AtomicUsize,
+    /// Events with more data than this cannot be stored.
+    most_data: AtomicUsize,
     /// Operations that would change something, whatever became of them.
     pub writes: AtomicUsize,
     pub appends: AtomicUsize,
@@ -109,6 +111,7 @@ impl Remote {
             is_read_only: AtomicBool::new(false),
             has_slow_looks: AtomicBool::new(false),
             panics: AtomicUsize::new(0),
+            most_data: AtomicUsize::new(usize::MAX),
             writes: AtomicUsize::new(0),
             appends: AtomicUsize::new(0),
             log_reads: AtomicUsize::new(0),
@@ -150,6 +153,11 @@ impl Remote {
     /// It answers, and takes no writes.
     pub fn read_only(&self, is_read_only: bool) {
         self.is_read_only.store(is_read_only, Ordering::SeqCst);
+    }
+
+    /// Entries with larger events are not taken from the primary.
+    pub fn most_data(&self, bytes: usize) {
+        self.most_data.store(bytes, Ordering::SeqCst);
     }
 
     /// The next appends panic before they reach the database.
@@ -207,6 +215,16 @@ impl Source for Remote {
         self.operate()?.append(of, append).await
     }
     async fn apply(&self, of: &Identity, apply: Apply) -> Result<Head, OperationError> {
+        let most = self.most_data.load(Ordering::SeqCst);
+        let events = apply.entries.iter().flat_map(|entry| &entry.events);
+        let mut sizes = events.filter_map(|event| Some(event.data.as_ref()?.len()));
+        if let Some(size) = sizes.find(|size| *size > most) {
+            let message = format!("{size} bytes of data");
+            return Err(OperationError::Failed(Failure::Refused {
+                reason: RefusedReason::Unsuitable,
+                message,
+            }));
+        }
         self.operate()?.apply(of, apply).await
     }
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {

@@ -221,7 +221,7 @@ fn several() -> (Known, Progress) {
 fn seen(sources: &[(&str, bool, u64)]) -> Seen {
     let source = |(name, is_up, lag): &(&str, bool, u64)| {
         let (lag_events, lag_seconds) = (Some(*lag), Some(*lag / 10));
-        let seen = SeenSource { is_up: *is_up, lag_events, lag_seconds, votes: None };
+        let seen = SeenSource { is_up: *is_up, lag_events, lag_seconds, votes: None, stalled: None };
         ((*name).to_owned(), seen)
     };
     let sources = sources.iter().map(source).collect();

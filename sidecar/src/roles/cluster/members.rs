@@ -135,10 +135,11 @@ pub(super) struct Rotated {
 
 impl Members {
     /// Connects to the sources that are not among those `before`. One of several need not answer, as long as it is known
-    /// which database it is: by the manifest, or by the log's configuration.
+    /// which database it is: by the manifest, or by the log's configuration. At a start a log that was begun is opened
+    /// without those that are not known.
     ///
     /// # Errors
-    /// A source that holds the log alone does not answer; none does; one is unknown.
+    /// A source that holds the log alone does not answer; none does; one is unknown that is to join, or to begin the log.
     pub(super) async fn joined(
         places: &[Place],
         log: Option<LogId>,
@@ -192,7 +193,11 @@ impl Members {
             };
             let Some(identity) = identity else {
                 let away = away.unwrap_or_else(|| Failure::Unreachable("it does not answer".into()));
-                return Err(away.into());
+                if config.is_none() || before.is_some() {
+                    return Err(away.into());
+                }
+                place.warn(&away);
+                continue;
             };
             if let Some(log) = log.filter(|log| *log != identity.log) {
                 let told = format!("source {} holds log {}, another one {log}", place.name, identity.log);
@@ -311,6 +316,13 @@ fn not_mounted(message: &str) -> Failure {
 }
 
 impl Place {
+    fn warn(&self, failure: &Failure) {
+        tracing::warn!(
+            event = "source_not_open", source = %self.name, error = %failure,
+            "a source cannot be used now; it is tried again"
+        );
+    }
+
     /// Whether the operator says that the source is another database than this.
     fn is_other_than(&self, identity: Identity) -> bool {
         self.known.database.is_some_and(|known| known != (identity.database, identity.incarnation))
@@ -341,10 +353,7 @@ impl Place {
             Some(source) => source.shared(),
             None => {
                 let failure = away.unwrap_or_else(|| Failure::Unreachable("it does not answer".into()));
-                tracing::warn!(
-                    event = "source_not_open", source = %self.name, error = %failure,
-                    "a source cannot be used now; it is tried again"
-                );
+                self.warn(&failure);
                 Arc::new(AwaySource(failure))
             }
         };

@@ -207,7 +207,7 @@ impl Task {
         shared.logs.lock().insert(log, self.name.clone());
         let source = open.members.names().first().map(ToString::to_string).unwrap_or_default();
         tracing::info!(event = "store_opened", store = self.name, source, log = %log, "the store is open");
-        let has_away = open.members.has_away();
+        let has_away = open.members.has_away() || open.members.lack(places);
         self.open = Some(open);
         self.forward = None;
         self.pause = SHORTEST;

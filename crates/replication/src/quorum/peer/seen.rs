@@ -5,7 +5,7 @@ use std::time::Instant;
 use polylog_log::{ConfigPoint, Head, Identity, Point, Position, SourceName, Term};
 
 use super::Peer;
-use crate::Sent;
+use crate::{Sent, Stalled};
 
 /// What is known of the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +49,8 @@ pub(crate) struct SeenSource {
     pub(crate) failing_since: Option<Instant>,
     /// Since when everything failed that was written to it.
     pub(crate) refuses_since: Option<Instant>,
+    /// The entry that it cannot store, as far as this process copies to it.
+    pub(crate) stalled: Option<Stalled>,
     /// It showed less than before: a backup was put back, or writes were lost.
     pub(crate) went_back: bool,
 }
@@ -71,6 +73,7 @@ impl<T> Peer<T> {
         });
         let source = |name: &SourceName| {
             let known = self.sources.get(name)?;
+            let copying = self.lead.as_ref().and_then(|lead| lead.copies.get(name));
             Some(SeenSource {
                 name: name.clone(),
                 identity: known.identity,
@@ -78,6 +81,7 @@ impl<T> Peer<T> {
                 held: evidence.and_then(|evidence| evidence.place_of(name)),
                 failing_since: known.failing_since,
                 refuses_since: self.polled_at.and_then(|now| known.refuses_since(now)),
+                stalled: copying.and_then(|copying| copying.stalled().cloned()),
                 went_back: known.went_back,
             })
         };
