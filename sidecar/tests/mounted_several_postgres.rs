@@ -433,8 +433,9 @@ async fn sources_drain_leave_and_are_replaced_and_strategies_change_under_load()
         all.len() == 3 && all.iter().all(|source| source["role"] == "Voter")
     };
     until_status(&sidecar, "it votes again", votes).await;
+    let before = sidecar.status("payments").await["configPosition"].clone();
     volume.set(&[("store/strategy.yaml", &strategy(MAJORITY))]);
-    sidecar.until_configuration("InForce").await;
+    until_status(&sidecar, "it is in the log", |status| status["configPosition"] != before).await;
     until_level(&gateway.client).await;
 
     // a database is lost, and provisioned as another: it is filled, and votes once it has everything

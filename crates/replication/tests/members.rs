@@ -208,3 +208,17 @@ async fn a_process_that_knows_one_source_shows_nothing_of_a_log_that_has_several
     assert!(alone.append(commit(3, "account-1", 1), None, soon()).await.is_err());
     assert_eq!(events_of(&several).await, [1, 2, 3]);
 }
+
+/// As when its tables are dropped, or its name leads to another server.
+#[tokio::test]
+async fn appends_wait_for_another_primary_when_theirs_is_another_database() {
+    let all = three();
+    let config = DesiredConfig { failover: Failover::Automatic, ..options(&all).config };
+    let store = opened(StoreOptions { config, ..options(&all) }).await;
+    append(&store, 0).await;
+    assert_eq!(store.status().await.primary, Some(source_name(0)));
+    all[0].remote.replace_by(&Database::new(0, 9).remote);
+    append(&store, 1).await;
+    assert_ne!(store.status().await.primary, Some(source_name(0)));
+    assert_eq!(events_of(&store).await, [1, 2]);
+}

@@ -40,6 +40,7 @@ impl<T> Peer<T> {
             Purpose::Look | Purpose::Publish | Purpose::Configure => {}
             Purpose::Append { attempt, term } => {
                 if let Answer::Appended(result) = answer {
+                    let result = result.map_err(of_one_of_several);
                     self.appended(now, attempt, term, result, random);
                 }
             }
@@ -189,6 +190,16 @@ pub(crate) fn rests_on(verdict: &Verdict) -> Point {
         | Verdict::IdConflict { at, .. }
         | Verdict::OtherAttributes { at, .. }
         | Verdict::StreamTwice { at, .. } => *at,
+    }
+}
+
+/// A primary that is another database now is gone, and another takes over: its callers wait for that one.
+fn of_one_of_several(error: OperationError) -> OperationError {
+    match error {
+        OperationError::Failed(Failure::WrongStore(what) | Failure::NotProvisioned(what)) => {
+            OperationError::Failed(Failure::Unreachable(what))
+        }
+        other => other,
     }
 }
 
