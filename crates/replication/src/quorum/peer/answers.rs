@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use polylog_log::{Appended, Failure, OperationError, Point, SourceName, Term, Verdict};
+use polylog_log::{Appended, Failure, OperationError, Point, Refusal, SourceName, Term, Verdict};
 
 use super::{Peer, Purpose, Unacked, UnderWay};
 use crate::{
@@ -198,6 +198,9 @@ fn of_one_of_several(error: OperationError) -> OperationError {
     match error {
         OperationError::Failed(Failure::WrongStore(what) | Failure::NotProvisioned(what)) => {
             OperationError::Failed(Failure::Unreachable(what))
+        }
+        OperationError::Refused { reason: reason @ Refusal::WrongStore, .. } => {
+            OperationError::Failed(Failure::Unreachable(reason.to_string()))
         }
         other => other,
     }
