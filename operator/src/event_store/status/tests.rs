@@ -260,7 +260,8 @@ fn a_replica_that_is_away_makes_a_store_neither_unavailable_nor_unready() {
     assert_eq!(condition(&status, "Replicating"), (TRUE, "Lagging".into()));
     assert_eq!(condition(&status, "Ready").0, TRUE);
     let failure = Refusal::new(Reason::Unreachable, "no route");
-    progress.sources[2] = SourceProgress { identity: None, format: None, failure: Some(failure), ..there("spare") };
+    progress.sources[2] =
+        SourceProgress { identity: None, format: None, failure: Some(failure), ..there("spare") };
     let judged = Judged::Looked(known.clone(), progress);
     let away = seen(&[("ledger", true, 0), ("mirror", true, 0), ("spare", false, 9)]);
     let status = told(&judged, &away, Some(&status), 2);
@@ -289,8 +290,12 @@ fn the_format_of_a_log_is_what_its_head_says() {
 
     let (known, mut progress) = several();
     let failure = too_new(8);
-    progress.sources[2] =
-        SourceProgress { identity: None, format: failure.found_format, failure: Some(failure), ..there("spare") };
+    progress.sources[2] = SourceProgress {
+        identity: None,
+        format: failure.found_format,
+        failure: Some(failure),
+        ..there("spare")
+    };
     let status = told(&Judged::Looked(known.clone(), progress.clone()), &serving(), None, 1);
     assert_eq!((format(&status, 1), format(&status, 2)), (Some(7), Some(8)));
     // one that does not answer is what it was
