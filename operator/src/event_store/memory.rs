@@ -106,6 +106,12 @@ pub(crate) fn spread(time: Duration, share: f64) -> Duration {
     time.mul_f64(0.9 + 0.2 * share.clamp(0.0, 1.0))
 }
 
+/// When the databases of a store that is as it should be are looked at again. The first time is anywhere in the period, since
+/// all stores are looked at together when a process begins: an hour later they would still come together.
+pub(crate) fn drift_wait(every: Duration, is_first: bool, share: f64) -> Duration {
+    if is_first { every.mul_f64(share.clamp(0.0, 1.0)) } else { spread(every, share) }
+}
+
 /// What something that was seen asks of the next reconcile of a store, also of one that is under way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Wish {
@@ -178,6 +184,15 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 256, 300, 300, 300]);
         assert_eq!(back_off(1, 0.0), Duration::from_millis(900));
         assert_eq!(back_off(1, 1.0), Duration::from_millis(1100));
+    }
+
+    #[test]
+    fn stores_that_begin_together_are_looked_at_apart() {
+        let every = Duration::from_secs(600);
+        let first = [0.0, 0.25, 1.0].map(|share| drift_wait(every, true, share).as_secs());
+        assert_eq!(first, [0, 150, 600]);
+        let later = [0.0, 0.5, 1.0].map(|share| drift_wait(every, false, share).as_secs());
+        assert_eq!(later, [540, 600, 660]);
     }
 
     #[test]

@@ -97,6 +97,8 @@ pub(crate) struct SourceProgress {
     pub(crate) source: String,
     /// What it holds, once it is there.
     pub(crate) identity: Option<Identity>,
+    /// In which stored format, also where that is too new.
+    pub(crate) format: Option<u32>,
     /// Why it cannot be used; only where others can.
     pub(crate) failure: Option<Refusal>,
 }
@@ -217,13 +219,14 @@ impl Provisioning<'_> {
             let identity = planned.is_there.then_some(planned.identity);
             progress.log = progress.log.or(planned.is_there.then_some(planned.identity.log));
             let failure = lost.filter(|_| !planned.is_there);
-            progress.sources.push(SourceProgress { source, identity, failure });
+            progress.sources.push(SourceProgress { source, identity, format: planned.format, failure });
             progress.waiting.sources.push(waiting);
         }
         let failed = failed.into_iter();
         progress.sources.extend(failed.map(|(source, failure)| SourceProgress {
             source: source.name.as_str().to_owned(),
             identity: None,
+            format: failure.found_format,
             failure: Some(failure),
         }));
         Ok(progress)

@@ -14,7 +14,7 @@ use super::{
     look::approval,
     made,
     membership::{Before, may_vote},
-    memory::{EVERY, Inputs, Remembered, back_off, spread},
+    memory::{EVERY, Inputs, Remembered, back_off, drift_wait, spread},
     refusal::{Reason, Refusal},
     status::Judged,
 };
@@ -120,7 +120,11 @@ impl EventStores {
             Judged::Blind(_) | Judged::Looked(..) => {
                 remembered.failures = 0;
                 let every = self.context.args.drift_check;
-                spread(if look.is_incomplete { every.min(EVERY) } else { every }, share)
+                let is_first = remembered.inputs.is_none();
+                match look.is_incomplete {
+                    true => spread(every.min(EVERY), share),
+                    false => drift_wait(every, is_first, share),
+                }
             }
         };
         if let Judged::Looked(_, progress) = &look.judged {

@@ -51,11 +51,13 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// Approved steps were being carried out.
     pub(crate) while_applying: bool,
+    /// The stored format that is too new.
+    pub(crate) found_format: Option<u32>,
 }
 
 impl Refusal {
     pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), while_applying: false }
+        Self { reason, message: message.into(), while_applying: false, found_format: None }
     }
 
     /// What a source's failure means for its store.
@@ -79,8 +81,12 @@ impl Refusal {
             Failure::FormatTooNew { .. } => Reason::FormatTooNew,
             Failure::Damaged(_) => Reason::Damaged,
         };
+        let found_format = match failure {
+            Failure::FormatTooNew { found, .. } => Some(*found),
+            _ => None,
+        };
         let message = format!("{place}: {failure}: {}", reason.next_step());
-        Self { reason, message, while_applying: false }
+        Self { found_format, ..Self::new(reason, message) }
     }
 
     /// Whether the manifest itself cannot be: `Valid` is False. Otherwise the database stands in the way.

@@ -103,7 +103,7 @@ impl Facts<'_> {
 pub(crate) fn status(facts: &Facts<'_>) -> EventStoreStatus {
     let previous = facts.previous.cloned().unwrap_or_default();
     let log = facts.progress().and_then(|progress| progress.log);
-    let sources = facts.known().map(|known| sources(facts, known)).or(previous.sources);
+    let sources = facts.known().map(|known| sources(facts, known)).or_else(|| kept(facts, previous.sources));
     EventStoreStatus {
         observed_generation: facts.generation,
         store_id: log.map(|log| log.to_string()).or(previous.store_id),
@@ -149,6 +149,16 @@ fn strategy(known: &Known) -> StrategyStatus {
 
 fn sources(facts: &Facts<'_>, known: &Known) -> Vec<SourceStatus> {
     known.store.sources.iter().map(|source| self::source(facts, known, source)).collect()
+}
+
+/// What was told of the sources of a store that has an obstacle. A head that a newer version raised is seen all the same.
+fn kept(facts: &Facts<'_>, before: Option<Vec<SourceStatus>>) -> Option<Vec<SourceStatus>> {
+    let mut sources = before?;
+    let raised = facts.refusal().and_then(|refusal| refusal.found_format);
+    if let ([only], Some(found)) = (&mut sources[..], raised) {
+        only.format_version = Some(found);
+    }
+    Some(sources)
 }
 
 fn source(facts: &Facts<'_>, known: &Known, source: &ResolvedSource) -> SourceStatus {
@@ -216,10 +226,7 @@ fn source(facts: &Facts<'_>, known: &Known, source: &ResolvedSource) -> SourceSt
         position,
         lag_events,
         lag_seconds: seen.and_then(|seen| seen.lag_seconds),
-        format_version: match &database_id {
-            Some(_) => Some(polylog_log::FORMAT),
-            None => before.and_then(|before| before.format_version),
-        },
+        format_version: looked.and_then(|one| one.format).or_else(|| before?.format_version),
         database_id: database_id.or_else(|| before.and_then(|before| before.database_id.clone())),
         stalled: seen.and_then(|seen| seen.stalled).map(|position| StalledAt {
             position,

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::bed::{Namespace, Operator, POSTGRES, condition};
+use crate::bed::{Namespace, Operator, POSTGRES, condition, store_of};
 
 const FINALIZER: &str = "polylog.dev/wipe";
 
@@ -138,6 +138,44 @@ fn a_wipe_that_cannot_be_says_why_and_a_store_can_be_let_go_without_it() {
     namespace.bind("polylog-secret-reader");
     is_gone(&namespace, "forbidden");
     assert_eq!(tables(&database, "forbidden"), "");
+
+    // a log that another store has is not dropped with the one that claims it
+    let mut twin = store_of("twin", json!({ "deletionPolicy": "Delete" }));
+    twin["spec"]["sources"][0]["connection"]["secretRef"]["name"] = json!("retained-db");
+    twin["spec"]["sources"][0]["postgres"]["schema"] = json!("retained");
+    namespace.apply(&twin);
+    namespace.until_told("twin", "Valid", "False", "IdentityConflict");
+    let log = namespace.get("eventstore", "retained")["status"]["storeId"].clone();
+    let claim = json!({ "status": { "storeId": log } }).to_string();
+    namespace.kubectl(
+        &["patch", "eventstore", "twin", "--subresource=status", "--type=merge", "--patch", &claim],
+        "",
+    );
+    delete(&namespace, "twin");
+    let twin = namespace.until_told("twin", "Stalled", "True", "IdentityConflict");
+    let message = condition(&twin, "Stalled")["message"].as_str().expect("words").to_owned();
+    assert!(message.contains("EventStore unwiped/retained too: nothing was dropped"), "{message}");
+    namespace.kubectl(&["annotate", "eventstore", "twin", "polylog.dev/force-delete=true"], "");
+    is_gone(&namespace, "twin");
+
+    // what is told to rest, or is not the operator's to change, stays until somebody says otherwise
+    for (store, fields, reason) in [
+        ("resting", json!({ "suspend": true }), "Suspended"),
+        ("handed", json!({ "provisioning": { "mode": "External" } }), "External"),
+    ] {
+        namespace.secret(store, &url);
+        namespace.store(store, json!({ "deletionPolicy": "Delete" }));
+        namespace.until_told(store, "Provisioned", "True", "UpToDate");
+        let mut fields = fields;
+        fields["deletionPolicy"] = json!("Delete");
+        namespace.store(store, fields);
+        delete(&namespace, store);
+        namespace.until_told(store, "Stalled", "True", reason);
+        assert!(tables(&database, store).contains("polylog_events"), "{store}");
+        namespace.store(store, json!({ "deletionPolicy": "Delete" }));
+        is_gone(&namespace, store);
+        assert_eq!(tables(&database, store), "", "{store}");
+    }
 
     // one that is retained goes without an operator
     operator.kill();

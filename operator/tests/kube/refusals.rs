@@ -96,6 +96,13 @@ fn a_log_is_adopted_by_another_cluster_and_its_loss_is_not_taken_for_a_new_one()
             && condition(store, "Provisioned")["status"] == "True"
     });
     assert_eq!(second["status"]["storeId"], first["status"]["storeId"]);
+    // a newer version raised its format: nothing is done, and the status says in which it is
+    assert_eq!(second["status"]["sources"][0]["formatVersion"], 1);
+    POSTGRES.execute(&database, "UPDATE payments.polylog_head SET format = 9");
+    let raised = namespace.until_told("payments", "Provisioned", "False", "FormatTooNew");
+    assert_eq!(raised["status"]["sources"][0]["formatVersion"], 9);
+    POSTGRES.execute(&database, "UPDATE payments.polylog_head SET format = 1");
+    namespace.until_told("payments", "Provisioned", "True", "UpToDate");
     POSTGRES.execute(&database, "DROP SCHEMA payments CASCADE");
     let lost = namespace.until_told("payments", "Valid", "False", "IdentityConflict");
     assert!(condition(&lost, "Valid")["message"].as_str().expect("words").contains("restore it"), "{lost:#}");

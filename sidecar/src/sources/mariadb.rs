@@ -39,15 +39,15 @@ impl MariadbPlace {
 
     async fn plan_at(&self, place: &Place, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
         let actual = provision::inspect(self.provisioning(), place).await?;
-        let found = match &actual {
-            Actual::Ours(inventory) => inventory.identity,
-            Actual::Absent | Actual::Empty => None,
+        let (found, format) = match &actual {
+            Actual::Ours(inventory) => (inventory.identity, inventory.format),
+            Actual::Absent | Actual::Empty => (None, None),
         };
         let is_empty = matches!(actual, Actual::Absent | Actual::Empty);
         let identity = wanted.identity(known, found, is_empty)?;
         let Wanted { source, indexes, .. } = wanted;
         let plan = provision::plan(&Desired { identity, source, indexes }, place, &actual)?;
-        Ok(Planned { identity, is_there: found.is_some(), plan })
+        Ok(Planned { identity, is_there: found.is_some(), format, plan })
     }
 
     fn provisioning(&self) -> &MariadbConfig {

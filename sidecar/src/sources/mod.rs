@@ -123,6 +123,8 @@ pub struct Planned {
     pub identity: Identity,
     /// Whether it holds that already.
     pub is_there: bool,
+    /// The stored format of what it holds already.
+    pub format: Option<u32>,
     /// The steps.
     pub plan: Plan,
 }

@@ -50,7 +50,7 @@ impl ServerPlace for MongodbPlace {
         let Wanted { source, indexes, .. } = wanted;
         let desired = Desired { identity, source, indexes };
         let plan = provision::plan(&desired, &self.data.prefix, &actual)?;
-        Ok(Planned { identity, is_there: found.is_some(), plan })
+        Ok(Planned { identity, is_there: found.is_some(), format: actual.format, plan })
     }
 
     async fn apply(&self, plan: &Plan, approval: &Approval) -> Result<Applied, Failure> {

@@ -69,15 +69,15 @@ impl ServerPlace for PostgresPlace {
 
     async fn plan(&self, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {
         let actual = provision::inspect(&self.provisioning, &self.place).await?;
-        let found = match &actual {
-            Actual::Ours(inventory) => inventory.identity,
-            Actual::Absent | Actual::Empty => None,
+        let (found, format) = match &actual {
+            Actual::Ours(inventory) => (inventory.identity, inventory.format),
+            Actual::Absent | Actual::Empty => (None, None),
         };
         let is_empty = matches!(actual, Actual::Absent | Actual::Empty);
         let identity = wanted.identity(known, found, is_empty)?;
         let Wanted { source, indexes, .. } = wanted;
         let plan = provision::plan(&Desired { identity, source, indexes }, &self.place, &actual)?;
-        Ok(Planned { identity, is_there: found.is_some(), plan })
+        Ok(Planned { identity, is_there: found.is_some(), format, plan })
     }
 
     async fn open(&self) -> Result<OpenSource, Failure> {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use polylog_crds::{Condition, ConditionStatus};
-use polylog_log::{DatabaseId, Identity, Incarnation, LogId, Plan, Step};
+use polylog_log::{DatabaseId, Failure, Identity, Incarnation, LogId, Plan, Step};
 use uuid::Uuid;
 
 use super::*;
@@ -30,7 +30,7 @@ fn there(source: &str) -> SourceProgress {
         database: DatabaseId::new(Uuid::from_u128(2)),
         incarnation: Incarnation::new(Uuid::from_u128(3)),
     };
-    SourceProgress { source: source.into(), identity: Some(identity), failure: None }
+    SourceProgress { source: source.into(), identity: Some(identity), format: Some(7), failure: None }
 }
 
 fn progress(statements: &[&str]) -> Progress {
@@ -260,7 +260,8 @@ fn a_replica_that_is_away_makes_a_store_neither_unavailable_nor_unready() {
     assert_eq!(condition(&status, "Replicating"), (TRUE, "Lagging".into()));
     assert_eq!(condition(&status, "Ready").0, TRUE);
     let failure = Refusal::new(Reason::Unreachable, "no route");
-    progress.sources[2] = SourceProgress { identity: None, failure: Some(failure), ..there("spare") };
+    progress.sources[2] =
+        SourceProgress { identity: None, format: None, failure: Some(failure), ..there("spare") };
     let judged = Judged::Looked(known.clone(), progress);
     let away = seen(&[("ledger", true, 0), ("mirror", true, 0), ("spare", false, 9)]);
     let status = told(&judged, &away, Some(&status), 2);
@@ -271,6 +272,37 @@ fn a_replica_that_is_away_makes_a_store_neither_unavailable_nor_unready() {
     assert!(spare.database_id.is_some(), "it is the same database still");
     let lost = seen(&[("ledger", false, 0), ("mirror", true, 0), ("spare", false, 9)]);
     assert_eq!(condition(&told(&judged, &lost, Some(&status), 3), "Available"), (FALSE, "SourceDown".into()));
+}
+
+#[test]
+fn the_format_of_a_log_is_what_its_head_says() {
+    let format = |status: &EventStoreStatus, index: usize| {
+        status.sources.as_ref().expect("sources")[index].format_version
+    };
+    let too_new = |found| {
+        Refusal::of_source("postgres://db/shop", &Failure::FormatTooNew { found, known: polylog_log::FORMAT })
+    };
+    let good = told(&Judged::Looked(known(testing::PAYMENTS), progress(&[])), &serving(), None, 1);
+    assert_eq!(format(&good, 0), Some(7));
+    let raised = told(&Judged::Refused(too_new(8)), &serving(), Some(&good), 2);
+    assert_eq!(condition(&raised, "Provisioned"), (FALSE, "FormatTooNew".into()));
+    assert_eq!(format(&raised, 0), Some(8));
+
+    let (known, mut progress) = several();
+    let failure = too_new(8);
+    progress.sources[2] = SourceProgress {
+        identity: None,
+        format: failure.found_format,
+        failure: Some(failure),
+        ..there("spare")
+    };
+    let status = told(&Judged::Looked(known.clone(), progress.clone()), &serving(), None, 1);
+    assert_eq!((format(&status, 1), format(&status, 2)), (Some(7), Some(8)));
+    // one that does not answer is what it was
+    let away = Refusal::new(Reason::Unreachable, "no route");
+    progress.sources[2] =
+        SourceProgress { identity: None, format: None, failure: Some(away), ..there("spare") };
+    assert_eq!(format(&told(&Judged::Looked(known, progress), &serving(), Some(&status), 2), 2), Some(8));
 }
 
 #[test]

@@ -45,16 +45,19 @@ async fn look(config: &MariadbConfig, place: &Place) -> Result<Actual, EngineErr
     }
     let tables = tables(connection, place, &found).await?;
     let has = |table: &Table| tables.contains_key(table.name);
-    let identity = if has(&schema::HEAD) { identity(connection, &place.tables).await? } else { None };
+    let (format, identity) = match has(&schema::HEAD) {
+        true => stored(connection, &place.tables).await?.unzip(),
+        false => (None, None),
+    };
     let events = if has(&schema::EVENTS) { events(connection, &place.tables).await? } else { 0 };
     let indexes = found.indexes.into_iter();
-    let stored = indexes
+    let indexes = indexes
         .map(|(name, index)| (name, StoredIndex { is_unique: index.is_unique, columns: index.columns }));
     let granted = match &place.worker {
         Some(worker) => granted(worker).await?,
         None => Granted::default(),
     };
-    Ok(Actual::Ours(Inventory { identity, events, tables, indexes: stored.collect(), granted }))
+    Ok(Actual::Ours(Inventory { identity, format, events, tables, indexes: indexes.collect(), granted }))
 }
 
 async fn tables(
@@ -99,10 +102,11 @@ async fn granted(worker: &Worker) -> Result<Granted, EngineError> {
     Ok(granted)
 }
 
-pub(super) async fn identity(
+/// The stored format of the head, and whose it is.
+pub(super) async fn stored(
     connection: &mut MySqlConnection,
     tables: &Tables,
-) -> Result<Option<Identity>, EngineError> {
+) -> Result<Option<(u32, Identity)>, EngineError> {
     let head = tables.qualified(schema::HEAD.name);
     // the format first: the other columns are what it says
     let format = format!("SELECT format FROM {head} WHERE lane = 0");
@@ -111,17 +115,19 @@ pub(super) async fn identity(
         Some(row) => Some(u32::try_from(number(&row, 0)?).unwrap_or(u32::MAX)),
         None => None,
     };
-    if let Some(found) = found.filter(|format| *format > FORMAT) {
+    let Some(found) = found else { return Ok(None) };
+    if found > FORMAT {
         return Err(Failure::FormatTooNew { found, known: FORMAT }.into());
     }
     let identity = format!("SELECT log, `database`, incarnation FROM {head} WHERE lane = 0");
     let row = sqlx::query(AssertSqlSafe(identity)).fetch_optional(connection).await?;
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Identity {
+    let identity = Identity {
         log: LogId::new(row.try_get_unchecked(0)?),
         database: DatabaseId::new(row.try_get_unchecked(1)?),
         incarnation: Incarnation::new(row.try_get_unchecked(2)?),
-    }))
+    };
+    Ok(Some((found, identity)))
 }
 
 pub(super) async fn events(connection: &mut MySqlConnection, tables: &Tables) -> Result<u64, EngineError> {

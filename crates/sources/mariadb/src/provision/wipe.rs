@@ -3,7 +3,7 @@ use sqlx::{AssertSqlSafe, MySqlConnection};
 
 use super::{
     Place,
-    inspect::{events, identity, patience},
+    inspect::{events, patience, stored},
 };
 use crate::{
     MariadbConfig, catalog,
@@ -38,9 +38,9 @@ async fn carry_out(
     let found = catalog::look(connection, &place.tables).await?;
     found.check_foreign(&place.tables)?;
     let is_there = |name: &str| found.tables.iter().any(|table| table.name == name);
-    let identity =
-        if is_there(schema::HEAD.name) { identity(connection, &place.tables).await? } else { None };
-    let Some(identity) = identity else {
+    let stored =
+        if is_there(schema::HEAD.name) { stored(connection, &place.tables).await? } else { None };
+    let Some((_, identity)) = stored else {
         let events = if is_there(schema::EVENTS.name) { events(connection, &place.tables).await? } else { 0 };
         return if events == 0 { Ok(Vec::new()) } else { Err(unknown(events).into()) };
     };

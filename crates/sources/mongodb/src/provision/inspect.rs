@@ -53,7 +53,7 @@ pub(crate) async fn look(handle: &Handle) -> Result<Actual, EngineError> {
         if found > FORMAT {
             return Err(Failure::FormatTooNew { found, known: FORMAT }.into());
         }
-        actual.identity = Some(head::identity(&document)?);
+        (actual.format, actual.identity) = (Some(found), Some(head::identity(&document)?));
     }
     if actual.collections.contains(EVENTS) {
         let last =

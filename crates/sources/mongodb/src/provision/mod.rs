@@ -28,6 +28,8 @@ pub use wipe::wipe;
 pub struct Actual {
     /// The log's identity; absent = it was never provisioned to the end.
     pub identity: Option<Identity>,
+    /// The stored format of its head.
+    pub format: Option<u32>,
     /// Number of events.
     pub events: u64,
     /// Our collections that exist, without their prefix.

@@ -58,11 +58,14 @@ async fn look(config: &PostgresConfig, place: &Place) -> Result<Actual, EngineEr
     }
     let tables = tables(connection, place).await?;
     let has = |table: &Table| tables.contains_key(table.name);
-    let identity = if has(&schema::HEAD) { identity(connection, place).await? } else { None };
+    let (format, identity) = match has(&schema::HEAD) {
+        true => stored(connection, place).await?.unzip(),
+        false => (None, None),
+    };
     let events = if has(&schema::EVENTS) { events(connection, place).await? } else { 0 };
     let indexes = indexes(connection, place).await?;
     let granted = granted(connection, place).await?;
-    Ok(Actual::Ours(Inventory { identity, events, tables, indexes, granted }))
+    Ok(Actual::Ours(Inventory { identity, format, events, tables, indexes, granted }))
 }
 
 async fn check_role(connection: &mut PgConnection, place: &Place) -> Result<(), EngineError> {
@@ -130,27 +133,30 @@ async fn granted(connection: &mut PgConnection, place: &Place) -> Result<Granted
     Ok(Granted { usage, tables })
 }
 
-pub(super) async fn identity(
+/// The stored format of the head, and whose it is.
+pub(super) async fn stored(
     connection: &mut PgConnection,
     place: &Place,
-) -> Result<Option<Identity>, EngineError> {
+) -> Result<Option<(u32, Identity)>, EngineError> {
     let head = schema::HEAD.in_schema(&place.schema);
     // the format first: the other columns are what it says
     let format = format!("SELECT format FROM {head} WHERE lane = 0");
     let format: Option<i64> =
         sqlx::query_scalar(AssertSqlSafe(format)).fetch_optional(&mut *connection).await?;
     let found = format.map(|format| u32::try_from(format).unwrap_or(u32::MAX));
-    if let Some(found) = found.filter(|format| *format > FORMAT) {
+    let Some(found) = found else { return Ok(None) };
+    if found > FORMAT {
         return Err(Failure::FormatTooNew { found, known: FORMAT }.into());
     }
     let identity = format!("SELECT log, database, incarnation FROM {head} WHERE lane = 0");
     let row = sqlx::query(AssertSqlSafe(identity)).fetch_optional(connection).await?;
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Identity {
+    let identity = Identity {
         log: LogId::new(row.try_get(0)?),
         database: DatabaseId::new(row.try_get(1)?),
         incarnation: Incarnation::new(row.try_get(2)?),
-    }))
+    };
+    Ok(Some((found, identity)))
 }
 
 pub(super) async fn events(connection: &mut PgConnection, place: &Place) -> Result<u64, EngineError> {

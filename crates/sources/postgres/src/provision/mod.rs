@@ -73,6 +73,8 @@ pub enum Actual {
 pub struct Inventory {
     /// Its identity; absent = it was never provisioned to the end.
     pub identity: Option<Identity>,
+    /// The stored format of its head.
+    pub format: Option<u32>,
     /// Number of events.
     pub events: u64,
     /// Our tables that exist, with their columns.

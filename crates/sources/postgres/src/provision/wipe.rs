@@ -3,7 +3,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{
     Place,
-    inspect::{events, identity, patience},
+    inspect::{events, patience, stored},
 };
 use crate::{PostgresConfig, checks, connection::connect, error::EngineError, schema};
 
@@ -36,11 +36,11 @@ async fn carry_out(
         // nobody makes it another log's between the look and the end
         let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", schema::HEAD.in_schema(&place.schema));
         execute(connection, &lock).await?;
-        identity(connection, place).await?
+        stored(connection, place).await?
     } else {
         None
     };
-    let Some(found) = found else {
+    let Some((_, found)) = found else {
         let events = if is_there(schema::EVENTS.name) { events(connection, place).await? } else { 0 };
         return if events == 0 { Ok(Vec::new()) } else { Err(unknown(events).into()) };
     };

@@ -39,6 +39,7 @@ fn whole(desired: &Desired) -> Inventory {
     let indexes = schema::indexes(desired.indexes);
     Inventory {
         identity: Some(desired.identity),
+        format: Some(1),
         events: 10,
         tables: schema::TABLES.iter().map(columns).collect(),
         indexes: indexes.iter().map(|index| (index.name.into(), stored(index))).collect(),
