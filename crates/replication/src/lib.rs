@@ -35,6 +35,7 @@ mod tail;
 mod token;
 mod trace;
 mod verdict;
+mod verification;
 mod writer;
 
 pub use error::{AppendError, FollowError, InvalidCommit, OpenError, ReadError};
@@ -50,3 +51,4 @@ pub use search::Search;
 pub use status::{Role, SourceState, SourceStatus, StoreStatus};
 pub use store::{Acknowledged, Store};
 pub use token::TokenPoint;
+pub use verification::{VerificationOptions, Verified};
