@@ -1,5 +1,5 @@
 use polylog_log::{
-    DatabaseId, Digest, LogId, Position, SourceName, StreamName, StreamReceipt, Term, Version,
+    DatabaseId, Digest, LogId, Position, SourceName, StreamName, StreamReceipt, Term, Timestamp, Version,
 };
 use serde::{Deserialize, Serialize};
 

@@ -43,6 +43,7 @@ pub use export::LogReader;
 pub use follow::{FollowOptions, FollowStep, Follower, Mark, PageLimits, Start};
 pub use group::Sent;
 pub use options::{DesiredConfig, PrimaryWish, QueueBounds, StoreOptions};
+pub use quorum::ForceRefused;
 pub use reads::{
     Consistency, EventRead, LogQuery, LogRead, ReadOptions, Served, StreamHeadRead, StreamQuery, StreamRead,
 };

@@ -1,5 +1,5 @@
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fmt,
     sync::{
         Arc,
@@ -17,9 +17,9 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    AppendError, DesiredConfig, EventRead, FollowOptions, Follower, InvalidCommit, LogQuery, LogRead,
-    LogReader, OpenError, PrimaryWish, ReadError, ReadOptions, Search, Start, StoreOptions, StoreStatus,
-    StreamHeadRead, StreamQuery, StreamRead, TokenPoint,
+    AppendError, DesiredConfig, EventRead, FollowOptions, Follower, ForceRefused, InvalidCommit, LogQuery,
+    LogRead, LogReader, OpenError, PrimaryWish, ReadError, ReadOptions, Search, Start, StoreOptions,
+    StoreStatus, StreamHeadRead, StreamQuery, StreamRead, TokenPoint,
     configure::Put,
     opening::{opened_many, opened_one},
     replicated::call,
@@ -190,6 +190,23 @@ impl Store {
     ) -> Option<Result<Vec<Quarantined>, Failure>> {
         let replica = self.inner.shared.replicas.iter().find(|replica| replica.name == *source)?;
         Some(call::read(QUARANTINE_READ, replica.source.quarantine(after, limit)).await)
+    }
+
+    /// With several sources: opens the log without these voters, of which the caller says that they are stopped or cut
+    /// off. What only they hold is lost to the log.
+    pub async fn force(&self, absent: BTreeSet<SourceName>) -> Result<(), ForceRefused> {
+        match &self.inner.shared.writer {
+            Writer::One(_) => Err(ForceRefused::NoDuties),
+            Writer::Many(handle) => handle.force(absent).await,
+        }
+    }
+
+    /// With several sources: whether this process elects, and copies to those that fell behind.
+    pub fn has_duties(&self) -> bool {
+        match &self.inner.shared.writer {
+            Writer::One(_) => false,
+            Writer::Many(handle) => handle.view().has_duties,
+        }
     }
 
     /// The version of the configuration in force, and whether it is `config`.

@@ -94,9 +94,16 @@ impl Bed {
     /// Flips a bit of an event's data.
     async fn flip(&self, number: usize, position: u64) {
         let event = self.event(position).await;
+        self.flip_in(&[number], event);
+    }
+
+    fn flip_in(&self, numbers: &[usize], event: Event) {
         let mut data = event.data.expect("data").to_vec();
         data[2] ^= 1;
-        self.remotes[number].damage(position, Some((data.into(), event.data_digest, event.digest)));
+        for number in numbers {
+            let other = (data.clone().into(), event.data_digest, event.digest);
+            self.remotes[*number].damage(event.position.get(), Some(other));
+        }
     }
 
     /// Puts another event in its place, which is whole.
@@ -154,9 +161,7 @@ async fn another_event_is_told_and_left_alone() {
 #[tokio::test]
 async fn what_no_source_has_is_told_and_the_rest_is_verified() {
     let bed = Bed::new(3, 200).await;
-    for number in 0..3 {
-        bed.flip(number, 71).await;
-    }
+    bed.flip_in(&[0, 1, 2], bed.event(71).await);
     for one in bed.verify().await {
         assert_eq!((wrong(&one), one.repaired, one.coverage()), ((0, 1, 0), 0, 1.0), "{one:?}");
     }

@@ -137,7 +137,8 @@ impl Opening<'_> {
         let hosted =
             Hosted::new(store.namespace.to_string(), name.clone(), opened, declared_sources.collect())
                 .map_err(|error| DevError::Policy { store: name, error })?
-                .with_reads(read_defaults(store));
+                .with_reads(read_defaults(store))
+                .with_primary(primary_wish(store));
         Ok(Opened { hosted, sources, folder })
     }
 
