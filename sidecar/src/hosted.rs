@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use polylog_log::{Limits, Point, RecordedEvent, SourceName};
-use polylog_replication::{Consistency, Store, TokenPoint};
+use polylog_replication::{Consistency, PrimaryWish, Store, TokenPoint};
 use tokio::sync::watch;
 
 use polylog_api::{Problem, Token};
@@ -22,6 +22,8 @@ pub struct Hosted {
     pub sources: Vec<DeclaredSource>,
     /// What reads are served like that do not say it themselves.
     pub reads: ReadDefaults,
+    /// Which source should be primary, as the manifest says.
+    pub primary: PrimaryWish,
     policy: Mutex<Followed>,
 }
 
@@ -93,13 +95,27 @@ impl Hosted {
         let content = receiver.borrow_and_update().clone();
         let compiled = Arc::new(compile(content.as_deref(), &namespace)?);
         let policy = Mutex::new(Followed { receiver, compiled });
-        Ok(Self { namespace, name, store, sources, reads: ReadDefaults::default(), policy })
+        Ok(Self {
+            namespace,
+            name,
+            store,
+            sources,
+            reads: ReadDefaults::default(),
+            primary: PrimaryWish::default(),
+            policy,
+        })
     }
 
     /// The same, with what its strategy says of reads.
     #[must_use]
     pub fn with_reads(self, reads: ReadDefaults) -> Self {
         Self { reads, ..self }
+    }
+
+    /// The same, with which source should be primary.
+    #[must_use]
+    pub fn with_primary(self, primary: PrimaryWish) -> Self {
+        Self { primary, ..self }
     }
 
     /// The policy in force. A new one that this version cannot read leaves the old one in force, and is logged once.

@@ -39,7 +39,7 @@ pub use received::{EventJson, ReceivedEvent};
 pub use requests::{AppendBody, CommitsBody, NewEventBody, StreamAppendBody};
 pub use responses::{
     AppendAnswer, CommitsAnswer, ConfigurationStatus, Location, LocationsAnswer, ReadPage, Served,
-    SourceStatus, StoreList, StoreStatus, StreamHeadAnswer, StreamResult,
+    SourceStatus, StoreList, StoreStatus, StreamHeadAnswer, StreamResult, VerifiedStatus,
 };
 pub use subscribe::{Frame, Mark, write_frame, write_heartbeat, write_retry};
 pub use token::{Token, TokenError};

@@ -1,5 +1,5 @@
 use polylog_log::{
-    DatabaseId, Digest, LogId, Position, SourceName, StreamName, StreamReceipt, Term, Version,
+    DatabaseId, Digest, LogId, Position, SourceName, StreamName, StreamReceipt, Term, Timestamp, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -236,7 +236,32 @@ pub struct SourceStatus {
     /// How many seconds it is behind the primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_seconds: Option<u64>,
+    /// What comparing and reading it again found; absent where the process that answers does not verify it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<VerifiedStatus>,
     /// What is wrong, or worth knowing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+}
+
+/// What comparing a source and reading it again found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifiedStatus {
+    /// Everything up to this position was read at least once.
+    pub through: Position,
+    /// Where the log ended then.
+    pub end: Position,
+    /// Since when that was.
+    pub since: Timestamp,
+    /// Events that are not there, and that nobody could write back.
+    pub missing: u64,
+    /// Events that are not what the log's chain says, and that nobody could, or may, write over.
+    pub differing: u64,
+    /// Rows behind the log's end.
+    pub extra: u64,
+    /// Rows that were written back since this process opened the store.
+    pub repaired: u64,
+    /// The highest request to verify that was carried out.
+    pub answered: u64,
 }

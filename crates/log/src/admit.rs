@@ -144,6 +144,9 @@ pub enum Refusal {
     /// An entry has a term above that of its sender.
     #[error("an entry has a term above that of the operation")]
     EntryAboveTerm,
+    /// A repair met an event that is whole and another than this log's. Somebody must look.
+    #[error("another event than this log's stands at position {0}")]
+    OtherEvent(Position),
     /// A majority holds what should be removed. Somebody must look.
     #[error("the truncation would remove what a majority holds")]
     BelowStable,

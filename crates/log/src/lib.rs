@@ -23,6 +23,7 @@ mod names;
 mod numbers;
 mod preflight;
 mod provision;
+mod repair;
 mod rules;
 mod search;
 mod seen;
@@ -46,6 +47,7 @@ pub use names::{AggregateId, Category, EventType, NameError, SourceName, StreamN
 pub use numbers::{NumberError, Position, Term, Version};
 pub use preflight::{Check, CheckOutcome, CheckTopic, Credential, GrantStage, Preflight, RoleGrants};
 pub use provision::{Applied, Approval, Desired, IndexOptions, Plan, Step, StepClass};
+pub use repair::{Held, HeldRow, Repair, Repaired, Repairing, Rewrite};
 pub use rules::{Rule, Rules};
 pub use search::{
     InvalidWords, LONGEST_TEXT, LONGEST_WORD, MOST_WORDS, Narrow, Select, Selected, Tallied, Tallies, Tally,

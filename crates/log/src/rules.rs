@@ -90,6 +90,10 @@ rules! {
     TruncateRestoresConfig,
     /// What is removed is saved in the same step or before.
     TruncateQuarantines,
+    /// A repair writes only what the own chain proves.
+    RepairProven,
+    /// A repair writes over damage, never over another event that is whole.
+    RepairKeepsOthers,
     /// A page and the head that it belongs to are of one snapshot.
     OneSnapshot,
     /// A page holds whole entries.

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use crate::{
     Category, Commit, ConfigVersion, Cut, Digest, Entry, Event, EventId, Head, Identity, LeaseAnswer,
-    LeaseSwap, Limits, Nonce, Point, Position, Refusal, Select, Selected, SourceName, StreamHead, StreamName,
-    Tallied, Tally, Term, Verdict, Version, Watermarks, search,
+    LeaseSwap, Limits, Nonce, Point, Position, Refusal, Repair, Repaired, Select, Selected, SourceName,
+    StreamHead, StreamName, Tallied, Tally, Term, Verdict, Version, Watermarks, search,
 };
 
 /// One database that holds a copy of the log.
@@ -32,6 +32,10 @@ pub trait Source: Send + Sync + 'static {
 
     /// Moves a tail that lost to quarantine.
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError>;
+
+    /// Writes rows back that are missing or damaged, of entries that the own chain proves; the log is the same afterwards.
+    /// Never writes over a whole event that is another ([`Refusal::OtherEvent`]): then nothing is written.
+    async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError>;
 
     /// Whole entries from the one that holds `from` on, with the head of the same snapshot. At least one entry where
     /// there is one, however large.

@@ -35,6 +35,7 @@ mod tail;
 mod token;
 mod trace;
 mod verdict;
+mod verification;
 mod writer;
 
 pub use error::{AppendError, FollowError, InvalidCommit, OpenError, ReadError};
@@ -42,6 +43,7 @@ pub use export::LogReader;
 pub use follow::{FollowOptions, FollowStep, Follower, Mark, PageLimits, Start};
 pub use group::Sent;
 pub use options::{DesiredConfig, PrimaryWish, QueueBounds, StoreOptions};
+pub use quorum::ForceRefused;
 pub use reads::{
     Consistency, EventRead, LogQuery, LogRead, ReadOptions, Served, StreamHeadRead, StreamQuery, StreamRead,
 };
@@ -50,3 +52,4 @@ pub use search::Search;
 pub use status::{Role, SourceState, SourceStatus, Stalled, StoreStatus};
 pub use store::{Acknowledged, Store};
 pub use token::TokenPoint;
+pub use verification::{VerificationOptions, Verified};

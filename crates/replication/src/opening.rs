@@ -102,6 +102,7 @@ fn shared(options: &StoreOptions, reader: Reader, writer: Writer, heads: Arc<Hea
         writer,
         heads,
         *recent_bytes,
+        replicas,
     )
 }
 

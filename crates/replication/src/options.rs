@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bytes::Bytes;
 use polylog_log::{Acks, Divergence, Failover, Identity, Limits, Member, Source, SourceName};
 
-use crate::{Duties, Replica};
+use crate::{Duties, Replica, VerificationOptions};
 
 /// What a [`Store`](crate::Store) is opened with.
 #[derive(Clone)]
@@ -44,6 +44,8 @@ pub struct StoreOptions {
     pub ack_timeout: Duration,
     /// Whether this process opens terms and writes `$config` and `$policy` (gateway, dev), or only uses what it finds.
     pub may_open: bool,
+    /// How the sources are verified, by the process that has the duties; `None` = not at all.
+    pub verification: Option<VerificationOptions>,
     /// Bytes of recent events kept in memory, while there are followers, for those that stand at the log's end.
     pub recent_bytes: usize,
 }
@@ -103,6 +105,7 @@ impl StoreOptions {
             queue: QueueBounds::default(),
             ack_timeout: Duration::from_secs(5),
             may_open: true,
+            verification: None,
             recent_bytes: 4 << 20,
         }
     }

@@ -13,8 +13,14 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Acknowledged, AppendError, InvalidCommit, followers::Followers, heads::Heads, reader::Reader,
-    recent::Recent, replicated::Kept, writer::Writer,
+    Acknowledged, AppendError, InvalidCommit,
+    followers::Followers,
+    heads::Heads,
+    reader::Reader,
+    recent::Recent,
+    replicated::{Kept, Replica},
+    verification::Board,
+    writer::Writer,
 };
 
 /// Followers that are behind read pages of their own; only this many at once, whatever their number.
@@ -43,6 +49,9 @@ pub(crate) struct Shared {
     pub(crate) followers: Followers,
     /// Wakes the tail's reader for the first follower.
     pub(crate) follower_came: Notify,
+    /// What verification knows.
+    pub(crate) board: Arc<Board>,
+    pub(crate) replicas: Vec<Replica>,
     acknowledged: AtomicU64,
 }
 
@@ -59,6 +68,7 @@ impl Shared {
         writer: Writer,
         heads: Arc<Heads>,
         recent_bytes: usize,
+        replicas: Vec<Replica>,
     ) -> Self {
         Self {
             name,
@@ -77,6 +87,8 @@ impl Shared {
             stop: CancellationToken::new(),
             followers: Followers::default(),
             follower_came: Notify::new(),
+            board: Arc::default(),
+            replicas,
             acknowledged: AtomicU64::new(0),
         }
     }

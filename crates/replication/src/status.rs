@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use polylog_log::{Config, Failure, Head, Identity, Member, Point, Position, SourceName, Term};
 
 use crate::{
-    Sent,
+    Sent, Verified,
     caught::caught,
     replicated::{Replicated, View},
     shared::Shared,
@@ -67,6 +67,10 @@ pub struct SourceStatus {
     pub lag_events: u64,
     /// How long it is behind; `None` = not measured.
     pub lag: Option<Duration>,
+    /// Truncations of its log: each left entries in quarantine.
+    pub cuts: u64,
+    /// What comparing and reading it again found; `None` = this process does not verify it.
+    pub verified: Option<Verified>,
 }
 
 /// A store, as last seen.
@@ -148,6 +152,8 @@ impl Shared {
                 position,
                 lag_events: end.get().saturating_sub(position.get()),
                 lag: *lag,
+                cuts: seen.head.as_ref().map_or(0, Head::cuts),
+                verified: self.board.of(&seen.name),
             }
         };
         let sources: Vec<_> = view.sources.iter().map(source).collect();
@@ -186,6 +192,8 @@ impl Shared {
             position: head.tail.position,
             lag_events: 0,
             lag: head.is_primary().then_some(Duration::ZERO),
+            cuts: head.cuts(),
+            verified: self.board.of(&self.source_name),
         };
         let primary = head.is_primary().then(|| self.source_name.clone());
         let (identity, term) = (self.identity, head.term);

@@ -1,5 +1,5 @@
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fmt,
     sync::{
         Arc,
@@ -10,25 +10,29 @@ use std::{
 
 use bytes::Bytes;
 use polylog_log::{
-    Acks, Category, Commit, CommitReceipt, ConfigVersion, EventId, Identity, Limits, Point, Position,
-    SourceName, StreamName, Version,
+    Acks, Category, Commit, CommitReceipt, ConfigVersion, EventId, Failure, Identity, Limits, Point,
+    Position, QuarantinePlace, Quarantined, SourceName, StreamName, Version,
 };
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    AppendError, DesiredConfig, EventRead, FollowOptions, Follower, InvalidCommit, LogQuery, LogRead,
-    LogReader, OpenError, PrimaryWish, ReadError, ReadOptions, Search, Start, StoreOptions, StoreStatus,
-    StreamHeadRead, StreamQuery, StreamRead, TokenPoint,
+    AppendError, DesiredConfig, EventRead, FollowOptions, Follower, ForceRefused, InvalidCommit, LogQuery,
+    LogRead, LogReader, OpenError, PrimaryWish, ReadError, ReadOptions, Search, Start, StoreOptions,
+    StoreStatus, StreamHeadRead, StreamQuery, StreamRead, TokenPoint,
     configure::Put,
     opening::{opened_many, opened_one},
+    replicated::call,
     shared::Shared,
-    tail,
+    tail, verification,
     writer::Writer,
 };
 
 /// An hour in microseconds: far beyond what a caller waits, and safe to add to any time.
 const LONGEST_ACK_TIMEOUT: u64 = 3_600_000_000;
+
+/// How long a source may take for a page of what was removed from its log.
+const QUARANTINE_READ: Duration = Duration::from_secs(20);
 
 /// An open log: appends, reads and followers. Clones share everything; its tasks end with the last of them.
 #[derive(Clone)]
@@ -75,6 +79,19 @@ impl Store {
         };
         let shared = Arc::new(opened);
         tasks.spawn(tail::run(shared.clone()));
+        // with one source, whoever may write its configuration has the duties
+        let verifies = options.may_open || !options.others.is_empty();
+        if let Some(verification) = options.verification.filter(|_| verifies) {
+            tasks.spawn(verification::verify(
+                shared.name.clone(),
+                verification,
+                shared.identity.log,
+                shared.replicas.clone(),
+                shared.writer.sight(&shared),
+                shared.board.clone(),
+                shared.stop.clone(),
+            ));
+        }
         // From here on an early return ends the tasks.
         let inner = Inner { shared, ack_timeout: AtomicU64::new(micros(options.ack_timeout)), tasks };
         let store = Self { inner: Arc::new(inner) };
@@ -152,6 +169,43 @@ impl Store {
     pub async fn set_failover(&self, after: Duration, opens_minority: bool) {
         if let Writer::Many(handle) = &self.inner.shared.writer {
             handle.set_failover(after, opens_minority).await;
+        }
+    }
+
+    /// Everything is read again and compared, as fast as the options allow, by the process that verifies; the number says
+    /// when that was done (see [`Verified::answered`](crate::Verified::answered)). `None` = this process does not verify.
+    pub fn verify(&self) -> Option<u64> {
+        let verifies =
+            self.inner.shared.replicas.iter().any(|one| self.inner.shared.board.of(&one.name).is_some());
+        verifies.then(|| self.inner.shared.board.ask())
+    }
+
+    /// Entries that truncations removed from a source's log, oldest first; at most `limit` of those after this place.
+    /// `None` = there is no source of this name.
+    pub async fn quarantine(
+        &self,
+        source: &SourceName,
+        after: QuarantinePlace,
+        limit: usize,
+    ) -> Option<Result<Vec<Quarantined>, Failure>> {
+        let replica = self.inner.shared.replicas.iter().find(|replica| replica.name == *source)?;
+        Some(call::read(QUARANTINE_READ, replica.source.quarantine(after, limit)).await)
+    }
+
+    /// With several sources: opens the log without these voters, of which the caller says that they are stopped or cut
+    /// off. What only they hold is lost to the log.
+    pub async fn force(&self, absent: BTreeSet<SourceName>) -> Result<(), ForceRefused> {
+        match &self.inner.shared.writer {
+            Writer::One(_) => Err(ForceRefused::NoDuties),
+            Writer::Many(handle) => handle.force(absent).await,
+        }
+    }
+
+    /// With several sources: whether this process elects, and copies to those that fell behind.
+    pub fn has_duties(&self) -> bool {
+        match &self.inner.shared.writer {
+            Writer::One(_) => false,
+            Writer::Many(handle) => handle.view().has_duties,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Sent, appender::Queue, replicated::Handle};
+use crate::{Sent, appender::Queue, replicated::Handle, shared::Shared, verification::Sight};
 
 /// The source side of appending.
 pub(crate) enum Writer {
@@ -11,6 +11,14 @@ pub(crate) enum Writer {
 }
 
 impl Writer {
+    /// How the sources are seen.
+    pub(crate) fn sight(&self, of: &Shared) -> Sight {
+        match self {
+            Writer::One(_) => Sight::One(of.source_name.clone(), of.heads.clone()),
+            Writer::Many(handle) => Sight::Many(handle.clone()),
+        }
+    }
+
     /// Refuses what comes from now on.
     pub(crate) fn drain(&self) {
         match self {

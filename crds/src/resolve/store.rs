@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Access, EventSchemas, ResolvedLimits, ResolvedStrategy, ResolvedValidation};
 use crate::event_store::{
     Adopt, ApprovedClass, Connection, Engine, EnrichWith, EventIndex, EventStore, EventStoreSpec, LogLevel,
-    Mongodb, Mysql, Postgres, ProvisioningMode, Source, SourceRole, SourceState,
+    Mongodb, Mysql, Postgres, ProvisioningMode, Source, SourceRole, SourceState, Verification,
 };
 use crate::manifests::{Manifests, ObjectKey};
 use crate::values::{Duration, JsonPointer, NamespaceName, ObjectName, Region, SourceName};
@@ -33,6 +33,9 @@ pub struct ResolvedStore {
     pub adopt: Adopt,
     /// Who creates tables, and who approves.
     pub provisioning: ResolvedProvisioning,
+    /// Comparison of the sources.
+    #[serde(default)]
+    pub verification: ResolvedVerification,
     /// Ports and logging.
     pub sidecar: ResolvedSidecar,
 }
@@ -90,6 +93,34 @@ pub struct ResolvedProvisioning {
     pub mode: ProvisioningMode,
     /// Up to which class steps need nobody's approval.
     pub auto_approve: ApprovedClass,
+}
+
+/// Comparison of the sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedVerification {
+    /// Time in which everything is compared once.
+    pub cycle: Duration,
+    /// Most reads per second for it.
+    pub max_reads_per_second: u32,
+}
+
+impl Default for ResolvedVerification {
+    fn default() -> Self {
+        Self { cycle: Duration::from_secs(24 * 3_600), max_reads_per_second: 50 }
+    }
+}
+
+impl ResolvedVerification {
+    fn resolve(declared: Option<&Verification>) -> Self {
+        let default = Self::default();
+        Self {
+            cycle: declared.and_then(|declared| declared.cycle).unwrap_or(default.cycle),
+            max_reads_per_second: declared
+                .and_then(|declared| declared.max_reads_per_second)
+                .unwrap_or(default.max_reads_per_second),
+        }
+    }
 }
 
 /// Ports and logging.
@@ -186,6 +217,7 @@ impl ResolvedStore {
                     .and_then(|provisioning| provisioning.auto_approve)
                     .unwrap_or(ApprovedClass::Additive),
             },
+            verification: ResolvedVerification::resolve(spec.verification.as_ref()),
             sidecar: ResolvedSidecar {
                 api_port: sidecar.and_then(|sidecar| sidecar.api_port).unwrap_or(7300),
                 health_port: sidecar.and_then(|sidecar| sidecar.health_port).unwrap_or(7301),

@@ -185,6 +185,7 @@ impl Capabilities {
                 ),
             ),
             (Feature::SourceStates, Support::Works),
+            (Feature::Verification, Support::Works),
             (
                 Feature::UnreplicatedBytes,
                 Support::NoEffect("this version counts events, and not their bytes"),
@@ -242,5 +243,6 @@ const IN_A_CLUSTER: Features = &[
     (Feature::SidecarSettings, Support::Works),
     (Feature::SourceStates, Support::Works),
     (Feature::Suspend, Support::Works),
+    (Feature::Verification, Support::Works),
     (Feature::UnreplicatedBytes, Support::NoEffect("this version counts events, and not their bytes")),
 ];

@@ -71,6 +71,26 @@ alerts! {
         r#"histogram_quantile(0.99, sum by (namespace, store, le) (rate(polylog_append_duration_seconds_bucket{phase="total"}[5m]))) > 1"#,
         "one of a hundred appends to {{ $labels.namespace }}/{{ $labels.store }} takes longer than a second",
         "Compare with the time of operations on the source: the rest is waiting in the queue";
+    "PolylogInconsistent", Critical, "0s", "0.1.0",
+        "sum by (namespace, store, source, finding) (polylog_inconsistent_events) > 0",
+        "source {{ $labels.source }} of {{ $labels.namespace }}/{{ $labels.store }} does not hold what the log's chain says ({{ $labels.finding }})",
+        "The log line `source_inconsistent` names the position; the page on verification says what to do";
+    "PolylogRepaired", Warning, "0s", "0.1.0",
+        "sum by (namespace, store, source) (increase(polylog_repaired_rows_total[1h])) > 0",
+        "rows of source {{ $labels.source }} of {{ $labels.namespace }}/{{ $labels.store }} were missing or damaged, and were written back",
+        "The data is whole; the disk, or whoever has the database's password, may not be";
+    "PolylogVerificationLate", Warning, "1h", "0.1.0",
+        "max by (namespace, store, source) (polylog_verified_age_seconds) > 259200",
+        "source {{ $labels.source }} of {{ $labels.namespace }}/{{ $labels.store }} was not read whole for three days",
+        "Raise `spec.verification.maxReadsPerSecond`, or look why the source cannot be read";
+    "PolylogQuarantineNotEmpty", Warning, "0s", "0.1.0",
+        "max by (namespace, store, source) (increase(polylog_truncations[1d])) > 0",
+        "entries of source {{ $labels.source }} of {{ $labels.namespace }}/{{ $labels.store }} lost to another history in the last day",
+        "`polylog quarantine` lists them; what matters of it has to be appended again";
+    "PolylogReplicationSlow", Warning, "5m", "0.1.0",
+        "max by (namespace, store, source) (polylog_replication_lag_seconds) > 60 unless max by (namespace, store, source) (polylog_source_maintenance) == 1",
+        "source {{ $labels.source }} of {{ $labels.namespace }}/{{ $labels.store }} lacks events for more than a minute",
+        "Compare the time of its operations with that of the others";
     "PolylogQueueLong", Warning, "1m", "0.1.0",
         "max by (namespace, store) (polylog_append_queue_commits) > 2048",
         "the queue of {{ $labels.namespace }}/{{ $labels.store }} is half full; from 4,096 commits on they are refused",

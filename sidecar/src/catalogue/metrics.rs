@@ -136,6 +136,18 @@ metrics! {
         "How long the source has lacked the first of these events; 0 where it lacks none";
     SOURCE_STALLED = "polylog_source_stalled_position", Gauge, ["store", "source"], "0.1.0",
         "The position that the source cannot store, and stands still at; 0 = none, or another process copies to it";
+    CONSISTENCY = "polylog_consistency_ratio", Gauge, ["store", "source"], "0.1.0",
+        "Share of what was read of the source that is what the log's chain says; only of the process that verifies it, as all of these";
+    VERIFIED = "polylog_verified_ratio", Gauge, ["store", "source"], "0.1.0",
+        "Share of the log that was read of the source since that process began to verify it";
+    VERIFIED_AGE = "polylog_verified_age_seconds", Gauge in Seconds, ["store", "source"], "0.1.0",
+        "How long ago the reading began that this rests on";
+    INCONSISTENT = "polylog_inconsistent_events", Gauge, ["store", "source", "finding"], "0.1.0",
+        "What is wrong and stays: missing (not there), differing (not what the chain says), extra (rows behind the log's end)";
+    REPAIRED = "polylog_repaired_rows", Counter, ["store", "source"], "0.1.0",
+        "Rows that were missing or damaged and were written back";
+    QUARANTINED = "polylog_truncations", Gauge, ["store", "source"], "0.1.0",
+        "Truncations of the source's log so far: each left entries in quarantine";
     SUBSCRIBERS = "polylog_subscribers", Gauge, ["store"], "0.1.0",
         "Open subscriptions";
     SUBSCRIBER_LAG = "polylog_subscriber_lag_events", Gauge, ["store"], "0.1.0",

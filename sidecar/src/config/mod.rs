@@ -22,5 +22,5 @@ pub use declared::{At, SourceAt, declared_sources};
 pub(crate) use manifests::check;
 pub use manifests::{ConfigError, Declared, load};
 pub(crate) use settings::{
-    desired_config, draining, opens_minority, policy_document, primary_wish, read_defaults,
+    desired_config, draining, opens_minority, policy_document, primary_wish, read_defaults, verification,
 };

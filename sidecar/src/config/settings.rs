@@ -5,7 +5,7 @@ use polylog_crds::{
     values::AckLevel,
 };
 use polylog_log::{Acks, Limits, SourceName};
-use polylog_replication::{Consistency, DesiredConfig, PrimaryWish};
+use polylog_replication::{Consistency, DesiredConfig, PrimaryWish, VerificationOptions};
 
 use crate::hosted::ReadDefaults;
 use crate::policy::{AccessRule, Account, PolicyDocument, Validation};
@@ -70,6 +70,12 @@ pub(crate) fn desired_config(store: &ResolvedStore) -> DesiredConfig {
         max_unreplicated_events: (unreplicated.action == MaxUnreplicatedAction::Refuse)
             .then_some(unreplicated.events),
     }
+}
+
+/// How a store's sources are verified.
+pub(crate) fn verification(store: &ResolvedStore) -> VerificationOptions {
+    let declared = store.verification;
+    VerificationOptions { cycle: declared.cycle.as_std(), reads_per_second: declared.max_reads_per_second }
 }
 
 /// Whether a store's log is opened with whatever voters answer.

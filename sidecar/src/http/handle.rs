@@ -6,7 +6,7 @@ use http::{Request, StatusCode};
 use polylog_api::{Code, Problem};
 
 use super::{
-    append,
+    admin, append,
     context::Context,
     events, follow, forward, read, respond,
     respond::{Answer, Refused},
@@ -98,6 +98,10 @@ async fn to(server: Arc<Server>, peer: Arc<Peer>, resource: Resource, request: R
         StoreResource::Search => search::search(context).boxed(),
         StoreResource::Statistics => search::statistics(context).boxed(),
         StoreResource::Trends => search::trends(context).boxed(),
+        StoreResource::Verify => admin::verify(context).boxed(),
+        StoreResource::Switch => admin::switch(context, body).boxed(),
+        StoreResource::Failover => admin::failover(context, body).boxed(),
+        StoreResource::Quarantine => admin::quarantine(context).boxed(),
         StoreResource::Later(what) => return Err(later(what)),
     };
     answering.await
@@ -127,6 +131,10 @@ impl Resource {
                 StoreResource::Search => "search",
                 StoreResource::Statistics => "statistics",
                 StoreResource::Trends => "trends",
+                StoreResource::Verify => "verify",
+                StoreResource::Switch => "switch",
+                StoreResource::Failover => "failover",
+                StoreResource::Quarantine => "quarantine",
                 StoreResource::Later(_) => "later",
             },
         }

@@ -1,5 +1,6 @@
 //! The HTTP server: routes, bodies, answers and streams.
 
+mod admin;
 mod append;
 pub(crate) mod body;
 mod calls;

@@ -39,6 +39,14 @@ pub(crate) enum StoreResource {
     Statistics,
     /// `trends`
     Trends,
+    /// `admin/verify`
+    Verify,
+    /// `admin/switch`
+    Switch,
+    /// `admin/failover`
+    Failover,
+    /// `admin/quarantine`
+    Quarantine,
     /// An operation of a later version, by its path's pattern.
     Later(&'static str),
 }
@@ -56,7 +64,7 @@ pub(crate) const LATER: &[(&[&str], &[&str])] = &[
     (&["GET"], &["models"]),
     (&["GET"], &["models", "{model}"]),
     (&["GET"], &["models", "{model}", "{key}"]),
-    // administration is over gRPC
+    // configuration is put over gRPC
     (&["GET"], &["admin", "status"]),
     (&["PUT"], &["admin", "config"]),
     (&["PUT"], &["admin", "policy"]),
@@ -102,6 +110,10 @@ fn within(
         ["search"] => (StoreResource::Search, &["GET"]),
         ["statistics"] => (StoreResource::Statistics, &["GET"]),
         ["trends"] => (StoreResource::Trends, &["GET"]),
+        ["admin", "verify"] => (StoreResource::Verify, &["POST"]),
+        ["admin", "switch"] => (StoreResource::Switch, &["POST"]),
+        ["admin", "failover"] => (StoreResource::Failover, &["POST"]),
+        ["admin", "quarantine"] => (StoreResource::Quarantine, &["GET"]),
         _ => {
             let is_named = |pattern: &[&str]| {
                 pattern.len() == parts.len()
@@ -153,6 +165,7 @@ mod tests {
         assert_eq!(get("/v1/stores/s"), Resource::Store("s".into()));
         assert_eq!(get("/v1/events/7/locations"), of(None, StoreResource::Locations("7".into())));
         assert_eq!(get("/v1/models/m/k"), of(None, StoreResource::Later("models")));
+        assert_eq!(get("/v1/stores/s/admin/quarantine"), of(Some("s"), StoreResource::Quarantine));
         assert_eq!(get("/v1/admin/status"), of(None, StoreResource::Later("admin")));
         assert_eq!(get("/openapi.json"), Resource::OpenApi);
     }

@@ -14,6 +14,13 @@ pub(super) struct OfSource {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct OfFinding {
+    pub(super) store: String,
+    pub(super) source: String,
+    pub(super) finding: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct SourceOperation {
     pub(super) store: String,
     pub(super) source: String,

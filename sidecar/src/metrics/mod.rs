@@ -7,6 +7,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod text;
+mod verified;
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +25,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::{labels::*, process::ProcessMetrics, registered::register, source::SourceFamilies};
+use self::{
+    labels::*, process::ProcessMetrics, registered::register, source::SourceFamilies,
+    verified::VerifiedFamilies,
+};
 use crate::{catalogue, hosted::DeclaredSource, sources::Observed};
 
 pub(crate) use self::{source::SourceMetrics, text::TextFormat};
@@ -60,6 +64,7 @@ struct Inner {
     source_votes: Family<OfSource, Gauge>,
     source_maintenance: Family<OfSource, Gauge>,
     source: SourceFamilies,
+    verified: VerifiedFamilies,
     replication_lag: Family<OfSource, Gauge>,
     source_stalled: Family<OfSource, Gauge>,
     replication_lag_seconds: Family<OfSource, Decimal>,
@@ -134,6 +139,7 @@ impl Metrics {
                 catalogue::REPLICATION_LAG_SECONDS,
                 Family::default(),
             ),
+            verified: VerifiedFamilies::new(registry),
             subscribers: register(registry, catalogue::SUBSCRIBERS, Family::default()),
             subscriber_lag: register(registry, catalogue::SUBSCRIBER_LAG, Family::default()),
             requests: register(registry, catalogue::HTTP_REQUESTS, Family::default()),
@@ -261,6 +267,7 @@ impl Metrics {
             let is_up = !matches!(source.state, SourceState::Failing(_));
             self.inner.source_up.get_or_create(&of).set(i64::from(is_up));
             self.inner.source_maintenance.get_or_create(&of).set(i64::from(in_maintenance));
+            self.inner.verified.observe(&of, source);
             if status.sources.len() > 1 {
                 let votes = source.role == polylog_replication::Role::Voter;
                 self.inner.source_votes.get_or_create(&of).set(i64::from(votes));
@@ -305,5 +312,6 @@ impl Inner {
             gauge.remove(gone);
         }
         self.replication_lag_seconds.remove(gone);
+        self.verified.gone(gone);
     }
 }

@@ -52,6 +52,7 @@ pub(super) fn document() -> Value {
             {"name": "events", "description": "Append, read, follow"},
             {"name": "search", "description": "Find and count"},
             {"name": "stores", "description": "What is served here, and how it is"},
+            {"name": "administration", "description": "What needs the verb admin"},
             {"name": "head", "description": "What GET says, without the body"},
             {"name": "later", "description": "Not in this version: 501 is the only answer"},
         ],

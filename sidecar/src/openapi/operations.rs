@@ -263,6 +263,7 @@ pub(super) fn operations() -> Vec<Operation> {
         &["fromStart", "after", "sinceRecorded", "untilRecorded", "startToken", "lastEventId"],
         &[&filter],
     )));
+    operations.extend(administration());
     operations.extend(stores());
     operations
 }
@@ -293,6 +294,65 @@ fn subscribe(parameters: Vec<&'static str>) -> Operation {
         ],
         codes: reads(&[Code::InvalidFilter, Code::NotAcceptable]),
     }
+}
+
+fn administration() -> Vec<Operation> {
+    let post = |path, id, summary, body: Option<&str>, success, codes: &[Code]| Operation {
+        method: "POST",
+        path,
+        is_of_store: true,
+        id,
+        tag: "administration",
+        summary,
+        parameters: vec!["timeout"],
+        body: body.map(json_of),
+        successes: vec![success],
+        codes: [Code::NotSupported].iter().chain(codes).chain(SOURCE).copied().collect(),
+    };
+    let led = || answer(200, "The primary now", json_of("Led"), &[]);
+    vec![
+        post(
+            "admin/verify",
+            "verify",
+            "Read everything again, and compare it",
+            None,
+            answer(
+                202,
+                "It is begun; `verified.answered` of each source says when it is done",
+                json_of("VerifyAsked"),
+                &[],
+            ),
+            &[],
+        ),
+        post(
+            "admin/switch",
+            "switch",
+            "Make another source primary; nothing is lost",
+            Some("Switch"),
+            led(),
+            &[Code::UnsupportedMediaType, Code::NotCaughtUp],
+        ),
+        post(
+            "admin/failover",
+            "failover",
+            "Open the log without sources that are stopped or cut off",
+            Some("Failover"),
+            led(),
+            &[Code::UnsupportedMediaType],
+        ),
+        Operation {
+            method: "GET",
+            path: "admin/quarantine",
+            is_of_store: true,
+            id: "quarantine",
+            tag: "administration",
+            summary: "Entries that lost to another history",
+            parameters: vec!["onlySource", "afterPlace", "limit", "timeout"],
+            body: None,
+            successes: vec![answer(200, "A page of them, oldest first", json_of("Quarantine"), &[])],
+            codes: SOURCE.to_vec(),
+        },
+    ]
 }
 
 fn stores() -> Vec<Operation> {

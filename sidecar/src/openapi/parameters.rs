@@ -96,6 +96,14 @@ pub(super) fn parameters() -> Value {
         json!({"type": "string", "minLength": 1, "maxLength": 1024}),
     );
     put("includeSystem", "includeSystem", "query", "Also the log's own events", json!({"type": "boolean"}));
+    put("onlySource", "source", "query", "Only of this source", name_schema());
+    put(
+        "afterPlace",
+        "after",
+        "query",
+        "Behind this place: `next` of an earlier answer",
+        json!({"type": "string"}),
+    );
     put("lane", "lane", "query", "There is one", number(0, 0));
     put(
         "consistency",

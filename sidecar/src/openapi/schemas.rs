@@ -8,7 +8,8 @@ const LARGEST: u64 = (1 << 53) - 1;
 /// All schemas of bodies and answers.
 pub(super) fn schemas() -> Value {
     let mut all = Map::new();
-    for (name, schema) in requests().into_iter().chain(events()).chain(answers()).chain(status()) {
+    let some = requests().into_iter().chain(events()).chain(answers());
+    for (name, schema) in some.chain(status()).chain(administration()) {
         all.insert(name.into(), schema);
     }
     Value::Object(all)
@@ -263,12 +264,35 @@ fn problem() -> Value {
     )
 }
 
+fn administration() -> Vec<(&'static str, Value)> {
+    let names = json!({"type": "array", "items": name_schema(), "minItems": 1, "uniqueItems": true});
+    let entry = object(
+        &["source", "cut", "keptTo", "removedTo", "removedUnder", "term", "commitId", "events"],
+        json!({"source": name_schema(), "cut": number(), "keptTo": number(), "removedTo": number(),
+            "removedUnder": number(), "term": number(), "commitId": uuid(), "events": list_of("Event")}),
+    );
+    vec![
+        ("VerifyAsked", object(&["request"], json!({"request": number()}))),
+        ("Switch", object(&["primary"], json!({"primary": name_schema()}))),
+        ("Failover", object(&["stopped"], json!({"stopped": names}))),
+        ("Led", object(&["primary", "term"], json!({"primary": text(), "term": number()}))),
+        ("Quarantined", entry),
+        (
+            "Quarantine",
+            object(
+                &["entries", "next"],
+                json!({"entries": list_of("Quarantined"), "next": {"type": ["string", "null"]}}),
+            ),
+        ),
+    ]
+}
+
 fn status() -> Vec<(&'static str, Value)> {
     let source = object(
         &["name", "engine", "role", "state"],
         json!({"name": text(), "engine": text(), "role": {"type": "string", "enum": ["Voter", "Learner"]},
             "state": text(), "databaseId": uuid(), "term": number(), "position": number(),
-            "lagEvents": number(), "lagSeconds": number(), "message": text()}),
+            "lagEvents": number(), "lagSeconds": number(), "verified": reference("Verified"), "message": text()}),
     );
     let store = object(
         &["name", "term", "positions", "sources", "configPosition", "sidecarVersion", "verbs"],
@@ -277,6 +301,11 @@ fn status() -> Vec<(&'static str, Value)> {
             "consistencyPercent": text(), "verifiedPercent": text(), "configPosition": number(),
             "sidecarVersion": text(), "verbs": {"type": "array", "items": text()},
             "configuration": reference("Configuration")}),
+    );
+    let verified = object(
+        &["through", "end", "since", "missing", "differing", "extra", "repaired", "answered"],
+        json!({"through": number(), "end": number(), "since": time(), "missing": number(), "differing": number(),
+            "extra": number(), "repaired": number(), "answered": number()}),
     );
     let configuration = object(
         &["state"],
@@ -287,6 +316,7 @@ fn status() -> Vec<(&'static str, Value)> {
         ("Configuration", configuration),
         ("Source", source),
         ("Store", store),
+        ("Verified", verified),
         ("Stores", object(&["stores"], json!({"stores": list_of("Store")}))),
     ]
 }

@@ -1,6 +1,7 @@
 //! What callers can do with a store, whatever surface they come by: HTTP and gRPC read a request into these terms, and
 //! write what comes back.
 
+pub(crate) mod admin;
 mod append;
 mod call;
 pub(crate) mod conflicts;

@@ -1,6 +1,8 @@
-use polylog_api::{Code, Problem, SourceStatus, StoreStatus};
-use polylog_log::{Failure, Position, Term};
-use polylog_replication::{SourceState, Stalled, StoreStatus as Status};
+use std::time::SystemTime;
+
+use polylog_api::{Code, Problem, SourceStatus, StoreStatus, VerifiedStatus};
+use polylog_log::{Failure, Position, Term, Timestamp};
+use polylog_replication::{SourceState, Stalled, StoreStatus as Status, Verified};
 
 use crate::{
     forward::Forward,
@@ -117,6 +119,7 @@ fn unseen(declared: &DeclaredSource, state: &str, message: String) -> SourceStat
         position: None,
         lag_events: None,
         lag_seconds: None,
+        verified: None,
         message,
     }
 }
@@ -130,8 +133,8 @@ fn status(server: &Server, subject: &Subject, hosted: &Hosted, status: &Status) 
         term: status.term,
         positions: vec![status.tail.position],
         sources: hosted.sources.iter().map(|declared| source(declared, status)).collect(),
-        consistency_percent: None,
-        verified_percent: None,
+        consistency_percent: percent(status, Verified::consistency),
+        verified_percent: percent(status, Verified::coverage),
         config_position: status.config_position,
         sidecar_version: env!("CARGO_PKG_VERSION").into(),
         verbs: verbs.into_iter().map(|verb| verb.as_str().to_owned()).collect(),
@@ -164,6 +167,21 @@ fn source(declared: &DeclaredSource, status: &Status) -> SourceStatus {
         position: seen.map(|source| source.position),
         lag_events: seen.map(|source| source.lag_events),
         lag_seconds: seen.and_then(|source| source.lag).map(|lag| lag.as_secs()),
+        verified: seen.and_then(|source| source.verified).map(verified),
         message,
     }
+}
+
+fn verified(known: Verified) -> VerifiedStatus {
+    let Verified { through, end, missing, differing, extra, repaired, since, answered } = known;
+    let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
+    VerifiedStatus { through, end, since, missing, differing, extra, repaired, answered }
+}
+
+/// The share of the worst of the sources: never rounded up to all of it.
+fn percent(status: &Status, share: fn(&Verified) -> f64) -> Option<String> {
+    let shares = status.sources.iter().filter_map(|source| source.verified.as_ref().map(share));
+    let worst = shares.reduce(f64::min)?;
+    Some(format!("{:.2}", (worst * 10_000.0).floor() / 100.0))
 }

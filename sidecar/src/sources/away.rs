@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, StreamPage, Tallied, Tally,
-    Term, Truncate,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
+    Tallied, Tally, Term, Truncate,
 };
 
 /// What any of our databases takes as it is delivered: nobody can ask this one.
@@ -50,6 +50,10 @@ impl Source for AwaySource {
     }
 
     async fn truncate(&self, _: &Identity, _: Truncate) -> Result<Head, OperationError> {
+        self.change()
+    }
+
+    async fn repair(&self, _: &Identity, _: Repair) -> Result<Repaired, OperationError> {
         self.change()
     }
 

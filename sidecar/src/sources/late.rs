@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, StreamPage, Tallied, Tally,
-    Term, Truncate,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
+    Tallied, Tally, Term, Truncate,
 };
 
 use super::{OpenSource, StorePlace, on_demand::OnDemand};
@@ -75,6 +75,10 @@ impl Source for LateSource {
 
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
         self.to_change().await?.truncate(of, truncate).await
+    }
+
+    async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
+        self.to_change().await?.repair(of, repair).await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

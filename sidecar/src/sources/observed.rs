@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, StreamPage, Tallied, Tally,
-    Term, Truncate,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
+    Tallied, Tally, Term, Truncate,
 };
 
 use crate::{metrics::SourceMetrics, operations::errors::of_source};
@@ -91,6 +91,10 @@ impl Source for Observed {
 
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
         self.timed("truncate", self.inner.truncate(of, truncate)).await
+    }
+
+    async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
+        self.timed("repair", self.inner.repair(of, repair)).await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

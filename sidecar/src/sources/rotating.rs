@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, RefusedReason, Select, Selected, Source, StreamPage,
-    Tallied, Tally, Term, Truncate,
+    Quarantined, ReadCategory, ReadLog, ReadStream, RefusedReason, Repair, Repaired, Select, Selected,
+    Source, StreamPage, Tallied, Tally, Term, Truncate,
 };
 use tokio::sync::watch;
 
@@ -146,6 +146,10 @@ impl Source for RotatingSource {
 
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
         self.write(|source| async move { source.truncate(of, truncate).await }).await
+    }
+
+    async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
+        self.write(|source| async move { source.repair(of, repair).await }).await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

@@ -4,6 +4,7 @@
 
 pub mod answers;
 pub mod client;
+pub mod forged;
 pub mod mounted;
 pub mod process;
 pub mod remote;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::Violation;
-use crate::{FailPoints, Identity, Source, SourceName};
+use crate::{DataDigest, Digest, FailPoints, Identity, Position, Source, SourceName};
 
 /// What an engine implements so that the kit can test it.
 #[async_trait]
@@ -25,6 +25,12 @@ pub trait Database: Send + Sync + 'static {
     /// and must have no effect after this returned.
     async fn crash(&self) -> Result<(), Violation>;
 
+    /// Does to the stored row of an event what a bad disk or somebody with a database client does. `false`: this engine
+    /// cannot write rows back.
+    async fn damage(&self, _position: Position, _damage: Damage) -> Result<bool, Violation> {
+        Ok(false)
+    }
+
     /// The engine's fail points, shared by every handle to this database. Those of an engine without any are empty.
     fn fail_points(&self) -> FailPoints {
         FailPoints::default()
@@ -34,6 +40,22 @@ pub trait Database: Send + Sync + 'static {
     fn processes(&self) -> Option<Processes> {
         None
     }
+}
+
+/// What happens to a stored row behind its source's back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Damage {
+    /// It is gone.
+    Remove,
+    /// It holds other data, and says these digests of it.
+    Replace {
+        /// The data.
+        data: Vec<u8>,
+        /// What it says to be the data's digest.
+        data_digest: DataDigest,
+        /// What it says to be the event's digest.
+        digest: Digest,
+    },
 }
 
 /// How the kit starts real processes that work on a database, to kill them.

@@ -27,7 +27,7 @@ mod violation;
 mod wire;
 
 pub use child::child;
-pub use harness::{Database, Harness, Processes};
+pub use harness::{Damage, Database, Harness, Processes};
 pub use kit::Kit;
 pub use run::{Case, Outcome, Report, cases, run, run_all};
 pub use violation::Violation;

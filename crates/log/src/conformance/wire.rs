@@ -15,8 +15,8 @@ use super::{Kit, subject::Checked};
 use crate::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, StreamPage, Tallied, Tally,
-    Term, Truncate,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
+    Tallied, Tally, Term, Truncate,
 };
 
 type Request = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -155,6 +155,15 @@ impl Source for Wire {
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
         let of = *of;
         self.send(|source| async move { source.truncate(&of, truncate).await }).await
+    }
+
+    async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
+        let of = *of;
+        self.send(|source| {
+            let repair = repair.clone();
+            async move { source.repair(&of, repair).await }
+        })
+        .await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

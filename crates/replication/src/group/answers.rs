@@ -115,6 +115,7 @@ impl<T> Group<T> {
             | Refusal::TermJump
             | Refusal::Entries(_)
             | Refusal::EntryAboveTerm
+            | Refusal::OtherEvent(_)
             | Refusal::BelowStable => {
                 self.refuse_taken(Failure::Damaged(format!("refused an append: {reason}")).into());
             }

@@ -12,6 +12,7 @@ pub(crate) mod peer;
 mod request;
 mod rules;
 
+pub use peer::ForceRefused;
 pub(crate) use peer::{Peer, PeerOptions, Seen, SeenLead, SeenSource, lost, rests_on};
 pub(crate) use request::{Answer, Operation, Request};
 #[cfg(test)]

@@ -30,6 +30,7 @@ use crate::{
 };
 
 pub(crate) use answers::{lost, rests_on};
+pub use orders::ForceRefused;
 use orders::Orders;
 pub(crate) use seen::{Seen, SeenLead, SeenSource};
 

@@ -55,7 +55,7 @@ async fn carry_out(source: Arc<dyn Source>, request: Request) -> Answer {
 }
 
 /// A read that takes too long has failed.
-pub(super) async fn read<T>(
+pub(crate) async fn read<T>(
     at_most: Duration,
     read: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
@@ -63,7 +63,7 @@ pub(super) async fn read<T>(
 }
 
 /// What became of a change that takes too long is not known.
-pub(super) async fn change<T>(
+pub(crate) async fn change<T>(
     at_most: Duration,
     change: impl Future<Output = Result<T, OperationError>>,
 ) -> Result<T, OperationError> {

@@ -235,6 +235,8 @@ impl Driver {
                 self.avoided.clone_from(&wish.avoided);
                 want_primary(&mut self.peer, wish);
             }
+            // who went away does not want to know
+            Command::Force { absent, reply } => drop(reply.send(self.peer.force(absent))),
             Command::Duties(has_duties) => self.peer.set_duties(has_duties),
             Command::Failover { after, opens_minority } => {
                 self.peer.set_failover_after(after);

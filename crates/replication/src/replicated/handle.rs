@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -8,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Answered, View};
-use crate::{AppendError, PrimaryWish};
+use crate::{AppendError, PrimaryWish, quorum::ForceRefused};
 
 /// What the driver is asked to do.
 pub(super) enum Command {
@@ -25,6 +26,10 @@ pub(super) enum Command {
     Want(Box<Config>),
     WantPrimary(PrimaryWish),
     Duties(bool),
+    Force {
+        absent: BTreeSet<SourceName>,
+        reply: oneshot::Sender<Result<(), ForceRefused>>,
+    },
     Failover {
         after: Duration,
         opens_minority: bool,
@@ -101,6 +106,16 @@ impl Handle {
     /// answer, or no longer so.
     pub(crate) async fn set_failover(&self, after: Duration, opens_minority: bool) {
         let _ = self.commands.send(Command::Failover { after, opens_minority }).await;
+    }
+
+    /// Opens the log without these voters, of which somebody says that they are stopped or cut off.
+    pub(crate) async fn force(&self, absent: BTreeSet<SourceName>) -> Result<(), ForceRefused> {
+        let (reply, outcome) = oneshot::channel();
+        let sent = self.commands.send(Command::Force { absent, reply }).await;
+        match sent {
+            Ok(()) => outcome.await.unwrap_or(Err(ForceRefused::NoDuties)),
+            Err(_) => Err(ForceRefused::NoDuties),
+        }
     }
 
     /// Ends once it drains.

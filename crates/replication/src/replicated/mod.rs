@@ -2,7 +2,7 @@
 
 mod answered;
 mod begin;
-mod call;
+pub(crate) mod call;
 mod driver;
 mod duties;
 mod handle;

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use polylog_log::*;
 use polylog_replication::{LogQuery, ReadOptions, Store, StoreOptions};
-use polylog_source_simulated::{Options, document, transactional};
+use polylog_source_simulated::{Options, OtherData, document, transactional};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -126,6 +126,14 @@ impl Remote {
         }
     }
 
+    /// Takes an event's row away, or puts other data into it, behind everybody's back.
+    pub fn damage(&self, position: u64, other: Option<OtherData>) {
+        match &*self.database.lock() {
+            Database::Transactional(database) => database.damage(Position::new(position), other),
+            Database::Document(database) => database.damage(Position::new(position), other),
+        }
+    }
+
     /// Appends wait before they reach the database.
     pub fn hold(&self) {
         self.held.send_replace(true);
@@ -229,6 +237,9 @@ impl Source for Remote {
     }
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
         self.operate()?.truncate(of, truncate).await
+    }
+    async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
+        self.operate()?.repair(of, repair).await
     }
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
         self.log_reads.fetch_add(1, Ordering::SeqCst);

@@ -12,7 +12,8 @@ use futures::future::BoxFuture;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Source, StreamPage, Term, Truncate,
+    Quarantined, ReadCategory, ReadLog, ReadStream, RefusedReason, Repair, Repaired, Source, StreamPage,
+    Term, Truncate,
 };
 use polylog_source_servers::{
     page::{Guess, Sized},
@@ -146,6 +147,12 @@ impl Source for ElasticsearchSource {
 
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
         self.operate(of, Request::Truncate(truncate)).await
+    }
+
+    /// Not in this version: what is damaged there is found and told, and stays.
+    async fn repair(&self, _: &Identity, _: Repair) -> Result<Repaired, OperationError> {
+        let message = "this version cannot write documents back".into();
+        Err(OperationError::Failed(Failure::Refused { reason: RefusedReason::Unsuitable, message }))
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

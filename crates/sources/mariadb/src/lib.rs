@@ -29,6 +29,7 @@ pub mod provision;
 mod quarantine;
 mod read;
 mod records;
+mod repair;
 mod rows;
 mod schema;
 mod script;

@@ -12,8 +12,8 @@ use futures::future::BoxFuture;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, StreamPage, Tallied, Tally,
-    Term, Truncate,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
+    Tallied, Tally, Term, Truncate,
 };
 use polylog_source_servers::{
     page::{Guess, Sized},
@@ -28,7 +28,7 @@ use crate::{
     error::EngineError,
     head, history, lease,
     operation::{Stopped, Writer, is_deadlock},
-    quarantine, read, search,
+    quarantine, read, repair, search,
     wait::{TailLook, watcher},
 };
 
@@ -211,6 +211,10 @@ impl Source for MariadbSource {
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
         let work: Work<_, _> = |writer, of, truncate| Box::pin(election::truncate(writer, of, truncate));
         self.write(of, truncate, work).await
+    }
+
+    async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
+        self.write(of, repair, |writer, of, repair| Box::pin(repair::repair(writer, of, repair))).await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

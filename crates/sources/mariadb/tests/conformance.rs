@@ -7,8 +7,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use polylog_log::{
-    Approval, Desired, FailPoints, Identity, IndexOptions, Source, SourceName, StepClass,
-    conformance::{self, Database, Harness, Processes, Violation, run_all},
+    Approval, Desired, FailPoints, Identity, IndexOptions, Position, Source, SourceName, StepClass,
+    conformance::{self, Damage, Database, Harness, Processes, Violation, run_all},
 };
 use polylog_source_mariadb::{
     Address, DatabaseName, MariadbConfig, MariadbSource, POINTS, TablePrefix, Tables,
@@ -164,6 +164,22 @@ impl Database for Provisioned {
             server.start_again();
         };
         tokio::task::spawn_blocking(restart).await.map_err(Violation::new)
+    }
+
+    async fn damage(&self, position: Position, damage: Damage) -> Result<bool, Violation> {
+        let Made { on, database, prefix, .. } = self.tables.clone();
+        let (at, table) = (position.get(), format!("{prefix}polylog_events"));
+        let sql = match damage {
+            Damage::Remove => format!("DELETE FROM {table} WHERE position = {at}"),
+            Damage::Replace { data, data_digest, digest } => {
+                let data: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
+                let set = format!("data = X'{data}', data_digest = X'{data_digest}', digest = X'{digest}'");
+                format!("UPDATE {table} SET {set} WHERE position = {at}")
+            }
+        };
+        let execute = move || SERVERS[on].execute(&database, &sql);
+        tokio::task::spawn_blocking(execute).await.map_err(Violation::new)?;
+        Ok(true)
     }
 
     fn fail_points(&self) -> FailPoints {

@@ -30,6 +30,7 @@ pub mod provision;
 mod quarantine;
 mod queryable;
 mod read;
+mod repair;
 mod schema;
 mod source;
 mod swap;

@@ -27,6 +27,11 @@ pub(crate) fn event_id(position: Position) -> String {
     format!("{LANE}/{:020}", position.get())
 }
 
+/// The position in an event's `_id`.
+pub(crate) fn position_of(id: &str) -> Option<Position> {
+    Some(Position::new(id.strip_prefix(&format!("{LANE}/"))?.parse().ok()?))
+}
+
 /// The `_id` of an event that a truncation removed.
 pub(crate) fn quarantine_id(cut: u64, position: Position) -> String {
     format!("{LANE}/{cut:020}/{:020}", position.get())

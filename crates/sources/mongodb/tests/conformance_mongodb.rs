@@ -13,9 +13,10 @@ use std::{
 };
 
 use async_trait::async_trait;
+use mongodb::bson::{Binary, Document, doc, spec::BinarySubtype};
 use polylog_log::{
-    Approval, Desired, FailPoints, Identity, IndexOptions, Source, SourceName, StepClass,
-    conformance::{self, Database, Harness, Processes, Report, Violation},
+    Approval, Desired, FailPoints, Identity, IndexOptions, Position, Source, SourceName, StepClass,
+    conformance::{self, Damage, Database, Harness, Processes, Report, Violation},
 };
 use polylog_source_mongodb::{
     MongodbConfig, MongodbSource, POINTS,
@@ -189,6 +190,24 @@ impl Database for Mongo {
             source.close().await;
         }
         Ok(())
+    }
+
+    async fn damage(&self, position: Position, damage: Damage) -> Result<bool, Violation> {
+        let (url, database) = self.locator.split_once(' ').ok_or_else(|| Violation::new("a locator"))?;
+        let client = mongodb::Client::with_uri_str(url).await.map_err(Violation::new)?;
+        let events = client.database(database).collection::<Document>("polylog_events");
+        let id = doc! { "_id": format!("0/{:020}", position.get()) };
+        let binary = |bytes: &[u8]| Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() };
+        match damage {
+            Damage::Remove => events.delete_one(id).await.map(drop),
+            Damage::Replace { data, data_digest, digest } => {
+                let (data_digest, digest) = (binary(data_digest.as_bytes()), binary(digest.as_bytes()));
+                let set = doc! { "rawData": binary(&data), "dataDigest": data_digest, "digest": digest };
+                events.update_one(id, doc! { "$set": set }).await.map(drop)
+            }
+        }
+        .map_err(Violation::new)?;
+        Ok(true)
     }
 
     fn fail_points(&self) -> FailPoints {

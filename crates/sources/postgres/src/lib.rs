@@ -25,6 +25,7 @@ mod preflight;
 pub mod provision;
 mod quarantine;
 mod read;
+mod repair;
 mod rows;
 mod schema;
 mod search;

@@ -42,13 +42,20 @@ const MOST_BYTES: usize = 8 << 20;
 
 /// Writes entries at the end of the log.
 pub(crate) async fn insert(connection: &mut PgConnection, entries: &[Entry]) -> Result<(), EngineError> {
+    let rows = entries.iter().flat_map(|entry| entry.events.iter().map(move |event| (entry, event)));
+    insert_rows(connection, &rows.collect::<Vec<_>>()).await
+}
+
+/// Writes events of entries.
+pub(crate) async fn insert_rows(
+    connection: &mut PgConnection,
+    events: &[(&Entry, &Event)],
+) -> Result<(), EngineError> {
     let mut rows = Rows::default();
-    for entry in entries {
-        for event in &entry.events {
-            rows.push(entry, event);
-            if !rows.fit_one_statement() {
-                std::mem::take(&mut rows).insert(connection).await?;
-            }
+    for (entry, event) in events {
+        rows.push(entry, event);
+        if !rows.fit_one_statement() {
+            std::mem::take(&mut rows).insert(connection).await?;
         }
     }
     if rows.len() > 0 { rows.insert(connection).await } else { Ok(()) }

@@ -7,8 +7,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use polylog_log::{
-    Approval, Desired, FailPoints, Identity, IndexOptions, Source, SourceName, StepClass,
-    conformance::{self, Database, Harness, Processes, Violation, run_all},
+    Approval, Desired, FailPoints, Identity, IndexOptions, Position, Source, SourceName, StepClass,
+    conformance::{self, Damage, Database, Harness, Processes, Violation, run_all},
 };
 use polylog_source_postgres::{
     Address, POINTS, PostgresConfig, PostgresSource, SchemaName,
@@ -142,6 +142,26 @@ impl Database for Schema {
             server.start_again();
         };
         tokio::task::spawn_blocking(restart).await.map_err(Violation::new)
+    }
+
+    async fn damage(&self, position: Position, damage: Damage) -> Result<bool, Violation> {
+        let mut connection = PgConnection::connect(&self.tables.url).await.map_err(Violation::new)?;
+        let (at, table) = (position.get().cast_signed(), format!("{}.polylog_events", self.tables.schema));
+        let done = match damage {
+            Damage::Remove => {
+                let delete = AssertSqlSafe(format!("DELETE FROM {table} WHERE position = $1"));
+                sqlx::query(delete).bind(at).execute(&mut connection).await
+            }
+            Damage::Replace { data, data_digest, digest } => {
+                let set = "data = $2, data_digest = $3, digest = $4";
+                let update = AssertSqlSafe(format!("UPDATE {table} SET {set} WHERE position = $1"));
+                let update = sqlx::query(update).bind(at).bind(data);
+                let update = update.bind(data_digest.as_bytes().to_vec()).bind(digest.as_bytes().to_vec());
+                update.execute(&mut connection).await
+            }
+        };
+        done.map_err(Violation::new)?;
+        Ok(true)
     }
 
     fn fail_points(&self) -> FailPoints {

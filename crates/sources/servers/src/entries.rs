@@ -1,6 +1,6 @@
 //! Events put together to entries.
 
-use polylog_log::{Chain, Entry, Event, Failure, Fingerprint, Term};
+use polylog_log::{Chain, Entry, Event, Failure, Fingerprint, Held, HeldRow, Term};
 
 /// An event with what its row says of its entry.
 pub struct StoredEvent {
@@ -12,6 +12,12 @@ pub struct StoredEvent {
     pub chain: Chain,
     /// What its commit was; on the first event of an entry.
     pub fingerprint: Option<Fingerprint>,
+}
+
+impl From<StoredEvent> for Held {
+    fn from(StoredEvent { event, term, chain, fingerprint }: StoredEvent) -> Self {
+        Held::Row(Box::new(HeldRow { event, term, chain, fingerprint }))
+    }
 }
 
 /// Puts consecutive events together to entries.

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use polylog_log::{Config, FailPoints, Head, Identity, Member, Position, Rule, SourceName};
 use tokio::sync::watch;
 
-use crate::{Options, schedule::Schedule};
+use crate::{Options, entries::OtherData, schedule::Schedule};
 
 /// What a kind of database stores, and how.
 pub trait Kind: 'static {
@@ -14,6 +14,9 @@ pub trait Kind: 'static {
     type Shared: Default + Send + Sync;
     /// Where tests can make something go wrong.
     const FAIL_POINTS: &[&str];
+
+    /// Takes an event's row away, or puts other data into it, behind the back of every connection.
+    fn damage(content: &mut Self::Content, position: Position, other: Option<OtherData>);
 
     /// A provisioned, empty log.
     fn content(head: Head, options: Options) -> Self::Content;
@@ -75,6 +78,13 @@ impl<K: Kind> Database<K> {
     /// Stops the database and starts it again: what was not durable is gone, every connection is dead.
     pub fn crash(&self) {
         self.server.crash();
+    }
+
+    /// Takes an event's row away, or puts other data into it, behind the back of every connection.
+    pub fn damage(&self, position: Position, other: Option<OtherData>) {
+        let mut state = self.server.state.lock();
+        K::damage(&mut state.memory, position, other.clone());
+        K::damage(&mut state.disk, position, other);
     }
 
     /// Where tests make something go wrong.

@@ -3,7 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use polylog_log::{Chain, Entry, Event, Fingerprint, JSON, ReadLog, RecordedEvent, Rule, Rules, Term};
+use polylog_log::{
+    Chain, DataDigest, Digest, Entry, Event, Fingerprint, Held, HeldRow, JSON, ReadLog, RecordedEvent, Rule,
+    Rules, Term,
+};
+
+/// Data, and what a row says to be its digest and that of its event.
+pub type OtherData = (Bytes, DataDigest, Digest);
 
 /// One event as stored: with what belongs to its entry on each row.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,20 +21,36 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// The row of an event of an entry, as an engine that does not keep bytes would store it when the rule is off.
+    pub(crate) fn of(entry: &Entry, event: &Event, rules: Rules) -> Self {
+        let mut event = event.clone();
+        if !rules.on(Rule::VerbatimBytes) {
+            rewrite(&mut event);
+        }
+        Self { event, term: entry.term, fingerprint: entry.fingerprint, chain: entry.chain }
+    }
+
+    /// What a repair finds.
+    pub(crate) fn held(&self) -> Held {
+        let Self { event, term, fingerprint, chain } = self.clone();
+        let fingerprint = (event.position == event.first).then_some(fingerprint);
+        Held::Row(Box::new(HeldRow { event, term, chain, fingerprint }))
+    }
+
+    /// What a bad disk or somebody with a client makes of it.
+    pub(crate) fn with_data(&self, (data, data_digest, digest): OtherData) -> Self {
+        let event = Event { data: Some(data), data_digest, digest, ..self.event.clone() };
+        Self { event, ..self.clone() }
+    }
+
     pub(crate) fn recorded(&self) -> RecordedEvent {
         RecordedEvent { event: self.event.clone(), term: self.term, chain: self.chain }
     }
 }
 
-/// The rows of an entry, as an engine that does not keep bytes would store them when the rule is off.
+/// The rows of an entry.
 pub(crate) fn rows(entry: &Entry, rules: Rules) -> impl Iterator<Item = Row> + '_ {
-    entry.events.iter().map(move |event| {
-        let mut event = event.clone();
-        if !rules.on(Rule::VerbatimBytes) {
-            rewrite(&mut event);
-        }
-        Row { event, term: entry.term, fingerprint: entry.fingerprint, chain: entry.chain }
-    })
+    entry.events.iter().map(move |event| Row::of(entry, event, rules))
 }
 
 /// What a queryable JSON type does to a text: parses it and writes it anew.

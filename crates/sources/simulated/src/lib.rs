@@ -12,6 +12,7 @@ mod schedule;
 pub mod transactional;
 
 pub use database::{Connection, Database, Kind};
+pub use entries::OtherData;
 use polylog_log::{Limits, Rules};
 
 /// How a simulated database behaves.

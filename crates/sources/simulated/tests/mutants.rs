@@ -47,6 +47,8 @@ const CAUGHT: &[(Rule, &str)] = &[
     (Rule::TruncateRaisesTerm, "truncate::a_truncation_raises_the_term"),
     (Rule::TruncateRestoresConfig, "truncate::the_configuration_before_the_tail_is_back_in_force"),
     (Rule::TruncateQuarantines, "truncate::a_tail_that_lost_is_kept_in_quarantine"),
+    (Rule::RepairProven, "repair::what_the_chain_does_not_prove_is_refused"),
+    (Rule::RepairKeepsOthers, "repair::another_event_is_not_written_over"),
     (Rule::OneSnapshot, "snapshots::a_page_belongs_to_its_head"),
     (Rule::WholePages, "tails::pages_hold_whole_commits"),
     (Rule::Durable, "durability::what_was_answered_survives_a_crash"),

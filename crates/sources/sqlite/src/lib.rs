@@ -22,6 +22,7 @@ mod operation;
 pub mod provision;
 mod read;
 mod readers;
+mod repair;
 mod rows;
 mod schema;
 mod search;

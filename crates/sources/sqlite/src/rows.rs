@@ -34,11 +34,18 @@ const INSERT: &str = concat!(
 
 /// Writes entries at the end of the log.
 pub(crate) fn insert(connection: &Connection, entries: &[Entry]) -> Result<(), EngineError> {
+    let rows = entries.iter().flat_map(|entry| entry.events.iter().map(move |event| (entry, event)));
+    insert_rows(connection, rows)
+}
+
+/// Writes events of entries.
+pub(crate) fn insert_rows<'a>(
+    connection: &Connection,
+    rows: impl Iterator<Item = (&'a Entry, &'a Event)>,
+) -> Result<(), EngineError> {
     let mut statement = connection.prepare_cached(INSERT)?;
-    for entry in entries {
-        for event in &entry.events {
-            insert_event(&mut statement, entry, event)?;
-        }
+    for (entry, event) in rows {
+        insert_event(&mut statement, entry, event)?;
     }
     Ok(())
 }

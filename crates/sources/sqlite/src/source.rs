@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, StreamPage, Tallied, Tally,
-    Term, Truncate,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
+    Tallied, Tally, Term, Truncate,
 };
 use tokio::sync::watch;
 
@@ -14,7 +14,7 @@ use crate::{
     connection::{Handle, Slot},
     digest, election, head, lease, read,
     readers::Readers,
-    schema, search,
+    repair, schema, search,
     wait::Watcher,
     writer::Writer,
 };
@@ -100,6 +100,11 @@ impl Source for SqliteSource {
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
         let of = *of;
         self.write(move |slot, tail| election::truncate(slot, &of, &truncate, tail)).await
+    }
+
+    async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
+        let of = *of;
+        self.write(move |slot, _| repair::repair(slot, &of, &repair)).await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use polylog_log::{
-    FailPoints, Identity, Source, SourceName, StepClass,
-    conformance::{self, Database, Harness, Processes, Violation, run_all},
+    FailPoints, Identity, Position, Source, SourceName, StepClass,
+    conformance::{self, Damage, Database, Harness, Processes, Violation, run_all},
 };
 use polylog_source_sqlite::{
     POINTS, SqliteConfig, SqliteSource,
@@ -103,6 +103,21 @@ impl Database for File {
         fs::copy(&before, &after).map_err(Violation::new)?;
         fs::copy(wal(&before), wal(&after)).map_err(Violation::new)?;
         Ok(())
+    }
+
+    async fn damage(&self, position: Position, damage: Damage) -> Result<bool, Violation> {
+        let file = Connection::open(self.path()).map_err(Violation::new)?;
+        file.busy_timeout(Duration::from_secs(60)).map_err(Violation::new)?;
+        let at = position.get().cast_signed();
+        let done = match damage {
+            Damage::Remove => file.execute("DELETE FROM polylog_events WHERE position = ?1", [at]),
+            Damage::Replace { data, data_digest, digest } => file.execute(
+                "UPDATE polylog_events SET data = ?1, data_digest = ?2, digest = ?3 WHERE position = ?4",
+                rusqlite::params![data, data_digest.as_bytes(), digest.as_bytes(), at],
+            ),
+        };
+        done.map_err(Violation::new)?;
+        Ok(true)
     }
 
     fn fail_points(&self) -> FailPoints {

@@ -24,7 +24,9 @@ use super::{
     stores::{Desired, Shared},
 };
 use crate::{
-    config::{desired_config, draining, opens_minority, policy_document, primary_wish, read_defaults},
+    config::{
+        desired_config, draining, opens_minority, policy_document, primary_wish, read_defaults, verification,
+    },
     configuration::{Obstacle, Reason},
     forward::{Forward, InvalidTarget, Target},
     hosted::{DeclaredSource, Hosted, Waiting},
@@ -243,6 +245,7 @@ impl Task {
             duties: shared.role.duties(),
             has_waited,
             may_open,
+            verification: Some(verification(declared)),
             others: replicas.collect(),
             learners: learners.clone(),
             ..StoreOptions::new(&self.name, first.name, first.source, first.identity)
@@ -409,7 +412,7 @@ fn hosted(declared: &ResolvedStore, store: &Store, kept: &[SourceName]) -> Resul
                 .next_step("update the sidecar, or have the gateway write a policy that this version reads"),
         )
     })?;
-    Ok(hosted.with_reads(read_defaults(declared)))
+    Ok(hosted.with_reads(read_defaults(declared)).with_primary(primary_wish(declared)))
 }
 
 /// The store before anything was tried.

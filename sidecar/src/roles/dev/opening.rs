@@ -13,7 +13,7 @@ use super::DevError;
 use crate::{
     config::{
         Declared, DevArgs, desired_config, draining, opens_minority, policy_document, primary_wish,
-        read_defaults,
+        read_defaults, verification,
     },
     hosted::{DeclaredSource, Hosted},
     metrics::Metrics,
@@ -128,6 +128,7 @@ impl Opening<'_> {
             opens_minority: opens_minority(&store.strategy),
             primary: primary_wish(store),
             learners: draining(store),
+            verification: Some(verification(store)),
             others: replicas.collect(),
             ..StoreOptions::new(&name, first.name, first.source, first.identity)
         };
@@ -136,7 +137,8 @@ impl Opening<'_> {
         let hosted =
             Hosted::new(store.namespace.to_string(), name.clone(), opened, declared_sources.collect())
                 .map_err(|error| DevError::Policy { store: name, error })?
-                .with_reads(read_defaults(store));
+                .with_reads(read_defaults(store))
+                .with_primary(primary_wish(store));
         Ok(Opened { hosted, sources, folder })
     }
 

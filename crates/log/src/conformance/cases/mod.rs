@@ -43,6 +43,8 @@ cases! {
         truncation_needs_the_exact_tail, only_entries_of_old_terms_are_removed, what_is_kept_ends_with_an_entry,
         a_truncation_raises_the_term, what_a_majority_holds_is_not_removed,
         the_configuration_before_the_tail_is_back_in_force, several_truncations_are_told_apart;
+    repair: damaged_rows_are_written_back, missing_rows_are_written_back, another_event_is_not_written_over,
+        what_the_chain_does_not_prove_is_refused;
     lease: a_lease_is_compared_before_it_is_swapped, one_of_many_swaps_at_a_time;
     tails: pages_hold_whole_commits, readers_see_each_position_once_and_in_order,
         readers_see_nothing_that_a_crash_removes, a_wait_ends_when_there_is_more;

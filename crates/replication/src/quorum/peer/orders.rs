@@ -38,7 +38,7 @@ pub(super) struct Forced {
 
 /// Why a log is not opened without some of its voters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ForceRefused {
+pub enum ForceRefused {
     /// It answers, so it is neither stopped nor cut off. Let a majority decide, or stop it.
     #[error("{0} answers: it is neither stopped nor cut off")]
     Answers(SourceName),

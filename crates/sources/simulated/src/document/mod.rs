@@ -13,10 +13,12 @@ mod source;
 mod store;
 mod swap;
 
-use polylog_log::{Failure, Head};
+use std::sync::Arc;
+
+use polylog_log::{Failure, Head, Position};
 
 use self::documents::{Collections, HeadDocument};
-use crate::{Options, database};
+use crate::{Options, OtherData, database};
 
 /// A database with single-document updates.
 pub enum Document {}
@@ -31,6 +33,14 @@ impl database::Kind for Document {
     type Content = Collections;
     type Shared = ();
     const FAIL_POINTS: &[&str] = store::FAIL_POINTS;
+
+    fn damage(collections: &mut Collections, position: Position, other: Option<OtherData>) {
+        let Some(document) = collections.events.remove(&position) else { return };
+        if let Some(other) = other {
+            let row = Arc::new(document.row.with_data(other));
+            collections.events.insert(position, documents::EventDocument { row, ..document });
+        }
+    }
 
     fn content(head: Head, _: Options) -> Collections {
         Collections::new(HeadDocument::new(head))

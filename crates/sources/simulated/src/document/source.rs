@@ -1,14 +1,19 @@
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Refusal, Rule, Source, StreamPage, Term, Truncate,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Refusal, Repair, Repaired, Repairing, Rule, Source,
+    StreamPage, Term, Truncate,
 };
 
-use super::{Connection, Lost, operate::Request};
-use crate::LIMITS;
+use super::{
+    Connection, Lost,
+    documents::{EventDocument, Filter},
+    operate::Request,
+};
+use crate::{LIMITS, entries::Row};
 
 #[async_trait]
 impl Source for Connection {
@@ -35,6 +40,24 @@ impl Source for Connection {
 
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {
         self.operate(of, &Request::Truncate(truncate)).await.map(|effect| effect.head)
+    }
+
+    async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
+        let failed = |lost: Lost| OperationError::Failed(lost.into());
+        let document = self.head_document().await.map_err(failed)?;
+        let range = repair.range().unwrap_or(Position::FIRST..=Position::ZERO);
+        let rows = self.rows(&document, range, &Filter::All).await.map_err(failed)?;
+        let held = repair.held(rows.iter().map(|row| (row.event.position, row.held())));
+        let (head, rules) = (&document.head, self.server.options.rules);
+        let rewrite = head
+            .admit_repair(of, Repairing { repair: &repair, held: &held }, rules)
+            .map_err(|reason| OperationError::Refused { reason, head: Box::new(head.clone()) })?;
+        for (entry, event) in &rewrite.rows {
+            let row = Arc::new(Row::of(entry, event, rules));
+            let written = self.put_back(&EventDocument { revision: head.revision, row }).await;
+            written.map_err(|lost| OperationError::Unknown(lost.into()))?;
+        }
+        Ok(rewrite.told(head.clone()))
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

@@ -129,6 +129,18 @@ impl Connection {
         .await
     }
 
+    /// Puts an event's document back, unless one was written out since from a later head.
+    pub(super) async fn put_back(&self, document: &EventDocument) -> Result<(), Lost> {
+        self.write(EVENT_WRITTEN, |collections| {
+            let position = document.row.event.position;
+            let stored = collections.events.get(&position);
+            if stored.is_none_or(|stored| stored.revision <= document.revision) {
+                collections.events.insert(position, document.clone());
+            }
+        })
+        .await
+    }
+
     pub(super) async fn event_document(&self, position: Position) -> Result<Option<EventDocument>, Lost> {
         self.read(EVENT_READ, |collections| collections.events.get(&position).cloned()).await
     }

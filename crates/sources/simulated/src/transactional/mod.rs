@@ -5,13 +5,13 @@ mod source;
 mod tables;
 mod transaction;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use polylog_log::{CommitId, Failure, Head, OperationError, RecordedCommit};
+use polylog_log::{CommitId, Failure, Head, OperationError, Position, RecordedCommit};
 
 use self::tables::Tables;
-use crate::{Options, database};
+use crate::{Options, OtherData, database};
 
 /// A database with a lock and a transaction.
 pub enum Transactional {}
@@ -38,6 +38,13 @@ impl database::Kind for Transactional {
     type Shared = Transactions;
     /// Between the steps of every operation that writes.
     const FAIL_POINTS: &[&str] = &["locked", "decided", "row written", "written", "committed"];
+
+    fn damage(tables: &mut Tables, position: Position, other: Option<OtherData>) {
+        let Some(row) = tables.events.remove(&position) else { return };
+        if let Some(other) = other {
+            tables.events.insert(position, Arc::new(row.with_data(other)));
+        }
+    }
 
     fn content(head: Head, options: Options) -> Tables {
         Tables::new(head, options.rules)

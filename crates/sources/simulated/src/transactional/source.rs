@@ -1,18 +1,18 @@
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use polylog_log::{
     Append, Appended, Apply, Applying, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, Opening, Operation, OperationError, Position,
-    QuarantinePlace, Quarantined, ReadCategory, ReadLog, ReadStream, Refusal, Rule, Source, StreamPage, Term,
-    Truncate, Truncating, Wanted,
+    QuarantinePlace, Quarantined, ReadCategory, ReadLog, ReadStream, Refusal, Repair, Repaired, Repairing,
+    Rule, Source, StreamPage, Term, Truncate, Truncating, Wanted,
 };
 
 use super::{
     Connection,
     tables::{Change, Tables},
 };
-use crate::LIMITS;
+use crate::{LIMITS, entries::Row};
 
 #[async_trait]
 impl Source for Connection {
@@ -79,6 +79,19 @@ impl Source for Connection {
             tables.head.admit(of, Operation::Truncate(truncating), rules)
         };
         self.operate(decide, |effect| effect.head).await
+    }
+
+    async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
+        let rules = self.server.options.rules;
+        self.transact(|tables, _| {
+            let range = repair.range();
+            let rows = range.map(|range| tables.rows(range)).unwrap_or_default();
+            let held = repair.held(rows.iter().map(|row| (row.event.position, row.held())));
+            let rewrite = tables.head.admit_repair(of, Repairing { repair: &repair, held: &held }, rules)?;
+            let rows = rewrite.rows.iter().map(|(entry, event)| Arc::new(Row::of(entry, event, rules)));
+            Ok((rows.map(Change::Insert).collect(), rewrite.told(tables.head.clone())))
+        })
+        .await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

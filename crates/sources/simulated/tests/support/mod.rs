@@ -7,8 +7,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use polylog_log::{
-    FailPoints, Identity, Rules, Source, SourceName,
-    conformance::{Database, Harness, Violation},
+    FailPoints, Identity, Position, Rules, Source, SourceName,
+    conformance::{Damage, Database, Harness, Violation},
 };
 use polylog_source_simulated::{Options, document, transactional};
 
@@ -59,6 +59,15 @@ where
     async fn crash(&self) -> Result<(), Violation> {
         self.0.crash();
         Ok(())
+    }
+
+    async fn damage(&self, position: Position, damage: Damage) -> Result<bool, Violation> {
+        let other = match damage {
+            Damage::Remove => None,
+            Damage::Replace { data, data_digest, digest } => Some((data.into(), data_digest, digest)),
+        };
+        self.0.damage(position, other);
+        Ok(true)
     }
 
     fn fail_points(&self) -> FailPoints {
