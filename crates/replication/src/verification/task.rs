@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const PAGE_BYTES: usize = 1 << 20;
 /// What is new is read once there is a segment of it, or after this long.
 const SETTLED: Duration = Duration::from_secs(2);
+/// Where there is one source, a page of what is new is read this often.
+const ALONE: Duration = Duration::from_secs(1);
 /// Digests are compared so many times as often as everything is read.
 const LIGHT: u32 = 24;
 /// Where nothing is to be done.
@@ -172,12 +174,18 @@ impl Verifier {
     async fn step(&mut self, index: usize, primary: Option<usize>, end: Position) -> Result<bool, Away> {
         let post = &self.posts[index];
         let new = end.get().saturating_sub(post.front.at.position.get());
-        if new >= SEGMENT || new > 0 && post.moved.elapsed() >= SETTLED {
+        // one source has no other to be repaired from: its appends come first
+        let is_due = match self.posts.len() {
+            1 => new > 0 && post.moved.elapsed() >= ALONE,
+            _ => new >= SEGMENT || new > 0 && post.moved.elapsed() >= SETTLED,
+        };
+        if is_due {
             let mut walk = post.front.clone();
             let result = self.advance(index, &mut walk, end).await;
-            let post = &mut self.posts[index];
             // a log that grows all the time has whole segments; at its end a pause comes first
-            post.moved = if walk.at.position >= end { Instant::now() } else { post.moved };
+            let is_over = walk.at.position >= end || self.posts.len() == 1;
+            let post = &mut self.posts[index];
+            post.moved = if is_over { Instant::now() } else { post.moved };
             post.front = walk;
             return result.map(|()| true);
         }
