@@ -51,6 +51,12 @@ const OF_STATUS: &[&str] = &[
     "polylog_source_maintenance",
     "polylog_replication_lag_events",
     "polylog_replication_lag_seconds",
+    "polylog_consistency_ratio",
+    "polylog_verified_ratio",
+    "polylog_verified_age_seconds",
+    "polylog_inconsistent_events",
+    "polylog_repaired_rows",
+    "polylog_truncations",
     "polylog_subscriber_lag_events",
 ];
 
