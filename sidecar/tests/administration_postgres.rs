@@ -90,7 +90,10 @@ async fn a_primary_is_switched_one_that_is_lost_is_replaced_and_what_it_alone_ha
     assert_ne!(opened["primary"], "ledger", "{opened}");
     append_until_acknowledged(&dev.client, 16).await;
     let shown = numbers(&dev.client).await;
-    assert_eq!(shown, (1..=12).chain([16]).collect::<Vec<_>>());
+    // a write that waited for the file's lock may have come through
+    let kept = shown.len() as u64 - 13;
+    assert!(kept < 3, "{shown:?}");
+    assert_eq!(shown, (1..=12 + kept).chain([16]).collect::<Vec<_>>());
 
     // it is back, and what it alone had is put aside
     postgres.start_again();
@@ -99,7 +102,7 @@ async fn a_primary_is_switched_one_that_is_lost_is_replaced_and_what_it_alone_ha
     let entries = page["entries"].as_array().unwrap();
     let of = |entry: &Value| entry["events"][0]["data"]["number"].as_u64();
     let users: Vec<_> = entries.iter().filter_map(of).collect();
-    assert_eq!(users, [13, 14, 15], "{page}");
+    assert_eq!(users, (13 + kept..=15).collect::<Vec<_>>(), "{page}");
     assert!(entries.iter().all(|entry| entry["source"] == "ledger"), "{page}");
     let (mut paged, mut after) = (Vec::new(), String::new());
     loop {
