@@ -100,6 +100,14 @@ pub(crate) enum Online {
     Import(ImportArgs),
     /// Show stores and their sources
     Status,
+    /// Read every source again and compare, and say what was found; exit 1 where something is wrong and stays
+    Verify(commands::admin::VerifyArgs),
+    /// Make another source primary; nothing is lost
+    Switch(commands::admin::SwitchArgs),
+    /// Open the log without sources that are stopped or cut off; what only they hold is lost to it
+    Failover(commands::admin::FailoverArgs),
+    /// Show what lost to another history; with -o ndjson an export of it
+    Quarantine(commands::admin::QuarantineArgs),
     /// Measure appends
     Bench(BenchArgs),
 }

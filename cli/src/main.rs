@@ -52,6 +52,10 @@ fn online(command: Online, connection: &args::Connection, output: output::Format
             Online::Tail(args) => commands::tail::run(client, args, output).boxed_local(),
             Online::Export(args) => export::run(client, args).boxed_local(),
             Online::Status => commands::status::run(client, output).boxed_local(),
+            Online::Verify(args) => commands::admin::verify(client, args, output).boxed_local(),
+            Online::Switch(args) => commands::admin::switch(client, args, output).boxed_local(),
+            Online::Failover(args) => commands::admin::failover(client, args, output).boxed_local(),
+            Online::Quarantine(args) => commands::admin::quarantine(client, args, output).boxed_local(),
             Online::Bench(args) => bench::run(client, args, output).boxed_local(),
         };
         tokio::select! {

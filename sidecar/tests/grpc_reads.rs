@@ -3,7 +3,7 @@
 mod support;
 
 use polylog_api::proto::polylog::{
-    admin::v1::GetStatusRequest,
+    admin::v1::{FailoverRequest, GetStatusRequest, ListQuarantineRequest, SwitchRequest, VerifyRequest},
     v1::{self, read_frame::Frame},
 };
 use polylog_sidecar::{
@@ -236,6 +236,27 @@ async fn access_and_redaction_apply() {
     failed(subscribe, Code::PermissionDenied, "access_denied");
     let status = sidecar.remote.admin().get_status(GetStatusRequest::default()).await;
     failed(status, Code::PermissionDenied, "access_denied");
+    let verify = sidecar.remote.admin().verify(VerifyRequest::default()).await;
+    failed(verify, Code::PermissionDenied, "access_denied");
     let store = sidecar.remote.stores().get_store(v1::GetStoreRequest::default()).await.expect("a store");
     assert_eq!(store.into_inner().verbs, ["append", "read"]);
+}
+
+#[tokio::test]
+async fn administration_says_what_it_cannot_do() {
+    let sidecar = five().await;
+    let store = sidecar.remote.stores().get_store(v1::GetStoreRequest::default()).await.expect("a store");
+    let primary = store.into_inner().primary;
+    let mut admin = sidecar.remote.admin();
+    let switch = |primary: &str| SwitchRequest { primary: primary.into(), ..Default::default() };
+    let led = admin.switch(switch(&primary)).await.expect("it is already").into_inner();
+    assert_eq!((led.primary, led.term), (primary, 1));
+    failed(admin.switch(switch("other")).await, Code::InvalidArgument, "invalid_request");
+    failed(admin.failover(FailoverRequest::default()).await, Code::InvalidArgument, "invalid_request");
+    let page = admin.list_quarantine(ListQuarantineRequest::default()).await.expect("a page").into_inner();
+    assert_eq!((page.entries.len(), &*page.next), (0, ""));
+    let many = ListQuarantineRequest { limit: 1_001, ..Default::default() };
+    failed(admin.list_quarantine(many).await, Code::InvalidArgument, "invalid_request");
+    // the stores of these tests are not verified
+    failed(admin.verify(VerifyRequest::default()).await, Code::Unimplemented, "not_supported");
 }

@@ -1,5 +1,6 @@
 //! The `polylog` command against a real `polylog dev`.
 
+mod admin;
 mod append;
 mod export;
 mod failures;

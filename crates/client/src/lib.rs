@@ -4,6 +4,7 @@
 //! gives the one and only result. Reads and subscriptions go on where they were cut off.
 
 mod address;
+mod admin;
 mod append;
 mod attempts;
 mod backoff;
@@ -17,6 +18,7 @@ mod stores;
 mod subscription;
 
 pub use address::{Address, AddressError};
+pub use admin::{Led, QuarantinePage};
 pub use append::AppendOptions;
 pub use client::{Client, Timing};
 pub use error::ClientError;

@@ -7,7 +7,7 @@ use super::{
     membership::{Follows, Membership},
     provision::{Progress, SourceProgress},
     refusal::Refusal,
-    status::{Facts, Judged, approval_message, mode},
+    status::{self, Facts, Judged, approval_message, mode},
     validate::shortened,
 };
 
@@ -33,7 +33,6 @@ const TRUE: ConditionStatus = ConditionStatus::True;
 const FALSE: ConditionStatus = ConditionStatus::False;
 const UNKNOWN: ConditionStatus = ConditionStatus::Unknown;
 const JOINING: &str = "SourcesJoining";
-const NOT_IN_THIS_VERSION: &str = "NotInThisVersion";
 
 /// All conditions, each with the time since when its status holds.
 pub(crate) fn conditions(facts: &Facts<'_>, previous: Vec<Condition>) -> Vec<Condition> {
@@ -47,7 +46,7 @@ pub(crate) fn conditions(facts: &Facts<'_>, previous: Vec<Condition>) -> Vec<Con
         valid,
         provisioned,
         replicating,
-        told("Consistent", UNKNOWN, NOT_IN_THIS_VERSION, "this version compares no copies"),
+        consistent(facts, &previous),
         approval,
         sidecars(facts),
         credentials,
@@ -69,6 +68,32 @@ fn since(told: Told, previous: &[Condition], facts: &Facts<'_>) -> Condition {
         message: told.message,
         observed_generation: facts.generation,
         last_transition_time: unchanged.map_or(facts.now, |condition| condition.last_transition_time),
+    }
+}
+
+fn consistent(facts: &Facts<'_>, previous: &[Condition]) -> Told {
+    let Some(found) = status::consistency(facts) else {
+        return told("Consistent", UNKNOWN, "NotVerified", "the gateway does not say what it verified");
+    };
+    let wrong = found.missing + found.differing + found.extra;
+    let is_half = found.verified_percent.parse::<f64>().is_ok_and(|percent| percent >= 50.0);
+    let was = |condition: &Condition| condition.type_ == "Consistent" && condition.status == TRUE;
+    let was_consistent = is_half && previous.iter().any(was);
+    match wrong {
+        // what was just appended is read within seconds: once all was read, that is no news
+        0 if found.verified_percent == "100.00" || was_consistent => told("Consistent", TRUE, "Verified", ""),
+        0 => {
+            let message = format!("{} % of the log were read so far", found.verified_percent);
+            told("Consistent", UNKNOWN, "Verifying", message)
+        }
+        _ => {
+            let message = format!(
+                "{} events are missing, {} differ, {} rows stand behind the log's end; the gateway's log line \
+                 source_inconsistent names them",
+                found.missing, found.differing, found.extra
+            );
+            told("Consistent", FALSE, "Inconsistent", message)
+        }
     }
 }
 

@@ -29,6 +29,19 @@ pub(crate) struct SeenSource {
     pub(crate) lag_seconds: Option<u64>,
     /// Whether the log counts it as a voter, where there are several.
     pub(crate) votes: Option<bool>,
+    /// What verification found, where the gateway verifies.
+    pub(crate) verified: SeenVerified,
+}
+
+/// What verification found in a source; shares in hundredths of a per cent, rounded down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SeenVerified {
+    pub(crate) consistency: Option<u32>,
+    pub(crate) coverage: Option<u32>,
+    pub(crate) age_seconds: Option<u64>,
+    pub(crate) missing: u64,
+    pub(crate) differing: u64,
+    pub(crate) extra: u64,
 }
 
 /// What was seen of a gateway.
@@ -127,6 +140,10 @@ fn read(text: &str, store: &str) -> Seen {
         let mut seen =
             |change: &dyn Fn(&mut SeenSource)| change(sources.entry(source.to_owned()).or_default());
         let seconds = |value: &str| value.trim().parse::<f64>().ok().map(|seconds| seconds as u64);
+        let share = |value: &str| {
+            let share = value.trim().parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share))?;
+            Some((share * 10_000.0).floor() as u32)
+        };
         match name {
             "polylog_source_up" => seen(&|seen| seen.is_up = value.trim() == "1"),
             "polylog_source_primary" if value.trim() == "1" => primary = Some(source.to_owned()),
@@ -136,6 +153,23 @@ fn read(text: &str, store: &str) -> Seen {
                 seen(&|seen| seen.stalled = position);
             }
             "polylog_replication_lag_events" => seen(&|seen| seen.lag_events = value.trim().parse().ok()),
+            "polylog_consistency_ratio" => seen(&|seen| seen.verified.consistency = share(value)),
+            "polylog_verified_ratio" => seen(&|seen| seen.verified.coverage = share(value)),
+            "polylog_verified_age_seconds" => seen(&|seen| seen.verified.age_seconds = seconds(value)),
+            "polylog_inconsistent_events" => {
+                let count = value.trim().parse().unwrap_or_default();
+                let is =
+                    |finding: &str| labels.split(',').any(|label| label == format!("finding=\"{finding}\""));
+                seen(&|seen| {
+                    let verified = &mut seen.verified;
+                    let findings = [
+                        ("missing", &mut verified.missing),
+                        ("differing", &mut verified.differing),
+                        ("extra", &mut verified.extra),
+                    ];
+                    findings.into_iter().filter(|(name, _)| is(name)).for_each(|(_, to)| *to = count);
+                })
+            }
             "polylog_replication_lag_seconds" => seen(&|seen| seen.lag_seconds = seconds(value)),
             _ => {}
         }
@@ -165,15 +199,28 @@ mod tests {
              polylog_replication_lag_seconds{{store=\"payments\",source=\"mirror\"}} 3.7\n\
              polylog_source_primary{{store=\"payments\",source=\"ledger\"}} 0\n\
              polylog_source_primary{{store=\"payments\",source=\"mirror\"}} 1\n\
-             polylog_source_votes{{store=\"payments\",source=\"mirror\"}} 0\n"
+             polylog_source_votes{{store=\"payments\",source=\"mirror\"}} 0\n\
+             polylog_consistency_ratio{{store=\"payments\",source=\"mirror\"}} 0.99998\n\
+             polylog_verified_ratio{{store=\"payments\",source=\"mirror\"}} 1.0\n\
+             polylog_verified_age_seconds{{store=\"payments\",source=\"mirror\"}} 61.5\n\
+             polylog_inconsistent_events{{store=\"payments\",source=\"mirror\",finding=\"missing\"}} 0\n\
+             polylog_inconsistent_events{{store=\"payments\",source=\"mirror\",finding=\"extra\"}} 2\n"
         );
         let seen = read(&text, "payments");
+        let verified = SeenVerified {
+            consistency: Some(9_999),
+            coverage: Some(10_000),
+            age_seconds: Some(61),
+            extra: 2,
+            ..SeenVerified::default()
+        };
         let mirror = SeenSource {
             is_up: true,
             lag_events: Some(12),
             lag_seconds: Some(3),
             votes: Some(false),
             stalled: Some(60),
+            verified,
         };
         assert_eq!(seen.source("mirror"), Some(mirror));
         assert!(matches!(seen, Seen::Answered { primary: Some(primary), .. } if primary == "mirror"));

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use polylog_crds::{
     ObjectRef,
     event_store::{
-        EventStoreStatus, PlanPhase, PlanStatus, PlanStep, PodsStatus, ProvisioningMode, SourceRole,
-        SourceState, SourceStatus, SourceSyncState, StalledAt, StatusSummary, StepClass, StrategyStatus,
+        ConsistencyStatus, EventStoreStatus, PlanPhase, PlanStatus, PlanStep, PodsStatus, ProvisioningMode,
+        SourceRole, SourceState, SourceStatus, SourceSyncState, StalledAt, StatusSummary, StepClass,
+        StrategyStatus,
     },
     resolve::{ResolvedSource, ResolvedStore},
     values::SourceName,
@@ -14,7 +15,7 @@ use polylog_log::StepClass as LogStepClass;
 
 use super::{
     conditions,
-    gateway::{Seen, SeenSource},
+    gateway::{Seen, SeenSource, SeenVerified},
     membership::{Follows, Membership},
     provision::Progress,
     refusal::Refusal,
@@ -116,10 +117,10 @@ pub(crate) fn status(facts: &Facts<'_>) -> EventStoreStatus {
             .known()
             .and_then(|known| known.authorities.clone())
             .or(previous.gateway_authority),
-        summary: Some(summary(sources.as_deref().unwrap_or_default(), facts.pods)),
+        summary: Some(summary(sources.as_deref().unwrap_or_default(), facts)),
         strategy: facts.known().map(strategy).or(previous.strategy),
         sources,
-        consistency: None,
+        consistency: consistency(facts),
         pods: Some(pods(facts.pods)),
         plan: Some(plan(facts, previous.plan)),
         conditions: Some(conditions::conditions(facts, previous.conditions.unwrap_or_default())),
@@ -238,15 +239,49 @@ fn source(facts: &Facts<'_>, known: &Known, source: &ResolvedSource) -> SourceSt
 }
 
 /// What nobody measured is left empty.
-fn summary(sources: &[SourceStatus], pods: &PodCounts) -> StatusSummary {
+fn summary(sources: &[SourceStatus], facts: &Facts<'_>) -> StatusSummary {
+    let pods = facts.pods;
     let in_sync = sources.iter().filter(|source| source.state == SourceSyncState::InSync).count();
     let lag = sources.iter().filter_map(|source| source.lag_events).max();
     StatusSummary {
         sources: format!("{in_sync}/{}", sources.len()),
         lag: lag.map(|lag| lag.to_string()).unwrap_or_default(),
-        consistent: String::new(),
+        // a share of what was not read says nothing
+        consistent: match consistency(facts) {
+            Some(found) if found.verified_percent == "0.00" => String::new(),
+            Some(found) => format!("{} %", found.percent.trim_end_matches('0').trim_end_matches('.')),
+            None => String::new(),
+        },
         pods: format!("{}/{}", pods.injected.saturating_sub(pods.outdated), pods.selected),
     }
+}
+
+/// What verification found, over all sources: the share of the worst of them.
+pub(crate) fn consistency(facts: &Facts<'_>) -> Option<ConsistencyStatus> {
+    let Seen::Answered { sources, .. } = facts.gateway else { return None };
+    let verified: Vec<SeenVerified> = sources.values().map(|source| source.verified).collect();
+    let worst = |share: fn(&SeenVerified) -> Option<u32>| {
+        let worst = verified.iter().filter_map(share).min()?;
+        Some(format!("{}.{:02}", worst / 100, worst % 100))
+    };
+    let sum = |count: fn(&SeenVerified) -> u64| verified.iter().map(count).sum();
+    let age = verified.iter().filter_map(|one| one.age_seconds).max();
+    let oldest = age.and_then(|age| facts.now.as_second().checked_sub(i64::try_from(age).ok()?));
+    let oldest = oldest.and_then(|at| Timestamp::from_second(at).ok());
+    // age and clock are read one after the other: what differs by that is no news
+    let before = facts.previous.and_then(|previous| previous.consistency.as_ref()?.oldest_verification);
+    let is_same = |before: &Timestamp| {
+        oldest.is_some_and(|oldest| (oldest.as_second() - before.as_second()).abs() < 60)
+    };
+    let oldest = before.filter(is_same).or(oldest);
+    Some(ConsistencyStatus {
+        percent: worst(|one| one.consistency)?,
+        verified_percent: worst(|one| one.coverage)?,
+        oldest_verification: oldest,
+        missing: sum(|one| one.missing),
+        differing: sum(|one| one.differing),
+        extra: sum(|one| one.extra),
+    })
 }
 
 fn pods(counts: &PodCounts) -> PodsStatus {

@@ -1,6 +1,8 @@
 use axum::response::Response;
-use polylog_api::{Code, Problem, grpc, proto::polylog::admin::v1 as admin};
-use polylog_log::{Config, ConfigVersion, Divergence, Failover, SourceName, Version};
+use polylog_api::{Code, DataState, Problem, grpc, proto::polylog::admin::v1 as admin};
+use polylog_log::{
+    Config, ConfigVersion, Divergence, Event, Failover, Quarantined, RecordedEvent, SourceName, Version,
+};
 use polylog_replication::{DesiredConfig, OpenError};
 
 use super::{
@@ -9,9 +11,8 @@ use super::{
     message::{Incoming, Received},
 };
 use crate::{
-    operations::{Call, conflicts, errors, one_store},
-    pipeline::require_any,
-    policy::{Policy, PolicyDocument, Verb},
+    operations::{Call, admin as administer, conflicts, errors, one_store},
+    policy::{Policy, PolicyDocument},
 };
 
 /// `GetStatus`
@@ -71,10 +72,79 @@ pub(super) async fn put_policy(mut incoming: Incoming) -> Result<Response, Probl
     }
 }
 
+/// `Verify`
+pub(super) async fn verify(mut incoming: Incoming) -> Result<Response, Problem> {
+    let request = incoming.only::<admin::VerifyRequest>().await?.message;
+    let call = allowed(&incoming, &request.store)?;
+    Ok(answer::one(&admin::VerifyResponse { request: administer::verify(&call)? }))
+}
+
+/// `Switch`
+pub(super) async fn switch(mut incoming: Incoming) -> Result<Response, Problem> {
+    let request = incoming.only::<admin::SwitchRequest>().await?.message;
+    let call = allowed(&incoming, &request.store)?;
+    let led = administer::switch(&call, source("primary", &request.primary)?).await?;
+    Ok(answer::one(&admin::SwitchResponse { primary: led.primary.to_string(), term: led.term.get() }))
+}
+
+/// `Failover`
+pub(super) async fn failover(mut incoming: Incoming) -> Result<Response, Problem> {
+    let request = incoming.only::<admin::FailoverRequest>().await?.message;
+    let call = allowed(&incoming, &request.store)?;
+    let stopped = request.stopped.iter().map(|name| source("stopped", name)).collect::<Result<_, _>>()?;
+    let led = administer::failover(&call, stopped).await?;
+    Ok(answer::one(&admin::FailoverResponse { primary: led.primary.to_string(), term: led.term.get() }))
+}
+
+/// `ListQuarantine`
+pub(super) async fn list_quarantine(mut incoming: Incoming) -> Result<Response, Problem> {
+    let request = incoming.only::<admin::ListQuarantineRequest>().await?.message;
+    let call = allowed(&incoming, &request.store)?;
+    let some = |text: String| Some(text).filter(|text| !text.is_empty());
+    let only = some(request.source).map(|name| source("source", &name)).transpose()?;
+    let after = some(request.after).map(|after| after.parse().map_err(|error| invalid("after", error)));
+    let (default, most) = administer::QUARANTINE_PAGE;
+    let limit = match request.limit as usize {
+        0 => default,
+        limit if limit <= most => limit,
+        _ => return Err(invalid("limit", format!("it may be {most} at most"))),
+    };
+    let page = administer::quarantine(&call, only.as_ref(), after.transpose()?, limit).await?;
+    Ok(answer::one(&admin::ListQuarantineResponse {
+        entries: page.entries.iter().map(|(source, removed)| quarantined(source, removed)).collect(),
+        next: page.next.map(|next| next.to_string()).unwrap_or_default(),
+    }))
+}
+
+fn quarantined(source: &SourceName, Quarantined { cut, entry }: &Quarantined) -> admin::QuarantinedEntry {
+    let event = |event: &Event| {
+        let recorded = RecordedEvent { event: event.clone(), term: entry.term, chain: entry.chain };
+        let state = match event.data {
+            Some(_) => DataState::Present,
+            None => DataState::Unavailable,
+        };
+        grpc::event(&recorded, state)
+    };
+    admin::QuarantinedEntry {
+        source: source.to_string(),
+        cut: cut.number,
+        kept_to: cut.keep.position.get(),
+        removed_to: cut.removed.position.get(),
+        removed_under: cut.term.get(),
+        term: entry.term.get(),
+        commit_id: entry.commit_id().map(|id| id.to_string()).unwrap_or_default(),
+        events: entry.events.iter().map(event).collect(),
+    }
+}
+
+fn source(field: &str, name: &str) -> Result<SourceName, Problem> {
+    SourceName::parse(name).map_err(|error| invalid(field, error))
+}
+
 /// The call, for an administrator.
 fn allowed(incoming: &Incoming, store: &str) -> Result<Call, Problem> {
     let call = incoming.call(store)?;
-    require_any(&call.policy, &call.caller.peer.subject, Verb::Admin)?;
+    administer::require_admin(&call)?;
     Ok(call)
 }
 

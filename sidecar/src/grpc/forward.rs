@@ -80,7 +80,7 @@ pub(super) async fn call(
     let doubt = match method {
         Method::Append => identity.doubt(),
         // a version says which change is meant: the second of two is refused
-        Method::PutConfig | Method::PutPolicy => Doubt::Stays,
+        Method::PutConfig | Method::PutPolicy | Method::Switch | Method::Failover => Doubt::Stays,
         _ => Doubt::Never,
     };
     let key = (identity == Identity::Missing).then(|| Uuid::new_v4().to_string());

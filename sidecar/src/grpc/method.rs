@@ -16,6 +16,10 @@ pub(super) enum Method {
     GetStatus,
     PutConfig,
     PutPolicy,
+    Verify,
+    Switch,
+    Failover,
+    ListQuarantine,
     CheckHealth,
     WatchHealth,
     Reflect,
@@ -58,6 +62,10 @@ impl Method {
             "/polylog.admin.v1.Admin/GetStatus" => Self::GetStatus,
             "/polylog.admin.v1.Admin/PutConfig" => Self::PutConfig,
             "/polylog.admin.v1.Admin/PutPolicy" => Self::PutPolicy,
+            "/polylog.admin.v1.Admin/Verify" => Self::Verify,
+            "/polylog.admin.v1.Admin/Switch" => Self::Switch,
+            "/polylog.admin.v1.Admin/Failover" => Self::Failover,
+            "/polylog.admin.v1.Admin/ListQuarantine" => Self::ListQuarantine,
             "/grpc.health.v1.Health/Check" => Self::CheckHealth,
             "/grpc.health.v1.Health/Watch" => Self::WatchHealth,
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
@@ -80,7 +88,11 @@ impl Method {
             | Self::Statistics
             | Self::GetStatus
             | Self::PutConfig
-            | Self::PutPolicy => true,
+            | Self::PutPolicy
+            | Self::Verify
+            | Self::Switch
+            | Self::Failover
+            | Self::ListQuarantine => true,
             // these say something of this process too
             Self::ListStores | Self::GetStore | Self::WatchStore => false,
             Self::CheckHealth | Self::WatchHealth | Self::Reflect | Self::Later(_) => false,
@@ -105,6 +117,10 @@ impl Method {
             Self::GetStatus => "get_status",
             Self::PutConfig => "put_config",
             Self::PutPolicy => "put_policy",
+            Self::Verify => "verify",
+            Self::Switch => "switch",
+            Self::Failover => "failover",
+            Self::ListQuarantine => "quarantine",
             Self::CheckHealth | Self::WatchHealth => "health",
             Self::Reflect => "reflection",
             Self::Later(_) => "later",

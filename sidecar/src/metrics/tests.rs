@@ -52,6 +52,12 @@ const OF_STATUS: &[&str] = &[
     "polylog_replication_lag_events",
     "polylog_replication_lag_seconds",
     "polylog_source_stalled_position",
+    "polylog_consistency_ratio",
+    "polylog_verified_ratio",
+    "polylog_verified_age_seconds",
+    "polylog_inconsistent_events",
+    "polylog_repaired_rows",
+    "polylog_truncations",
     "polylog_subscriber_lag_events",
 ];
 

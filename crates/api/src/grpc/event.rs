@@ -1,6 +1,7 @@
 //! Events as messages, written straight from what was recorded: reads and subscriptions spend most of their time here.
 
 use polylog_log::RecordedEvent;
+use prost::Message;
 
 use super::{from_time, time::parts};
 use crate::{DataState, ReceivedEvent, proto::polylog::v1};
@@ -35,6 +36,14 @@ pub fn write_event(out: &mut Vec<u8>, tag: u32, recorded: &RecordedEvent, state:
     key(out, tag, LENGTH);
     varint(out, length.0 as u64);
     fields(out, recorded, state);
+}
+
+/// An event as a message of its own.
+pub fn event(recorded: &RecordedEvent, state: DataState) -> v1::Event {
+    let mut out = Vec::new();
+    write_event(&mut out, 1, recorded, state);
+    let answer = v1::GetEventResponse::decode(&out[..]).expect("what was just written can be read");
+    answer.event.unwrap_or_default()
 }
 
 /// Appends a whole gRPC message, with its prefix, that holds nothing but the event as the field `tag`.

@@ -7,7 +7,7 @@ mod store;
 mod time;
 
 pub use append::{append_response, check_size, commit, expected};
-pub use event::{write_event, write_event_frame};
+pub use event::{event, write_event, write_event_frame};
 pub use failure::{detail_of, error_detail, status_details};
 pub use store::{locations, store};
 pub use time::{duration, from_duration, from_time, time};

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
-use super::from_duration;
-use crate::{ConfigurationStatus, LocationsAnswer, SourceStatus, StoreStatus, proto::polylog::v1};
+use super::{from_duration, from_time};
+use crate::{
+    ConfigurationStatus, LocationsAnswer, SourceStatus, StoreStatus, VerifiedStatus, proto::polylog::v1,
+};
 
 /// State of a store, as messages have it.
 pub fn store(status: StoreStatus) -> v1::Store {
@@ -40,6 +42,20 @@ fn source(status: SourceStatus) -> v1::SourceStatus {
         lag_events: status.lag_events.unwrap_or_default(),
         lag: status.lag_seconds.map(Duration::from_secs).map(from_duration),
         message: status.message,
+        verified: status.verified.map(verified),
+    }
+}
+
+fn verified(found: VerifiedStatus) -> v1::Verified {
+    v1::Verified {
+        through: found.through.get(),
+        end: found.end.get(),
+        since: Some(from_time(found.since)),
+        missing: found.missing,
+        differing: found.differing,
+        extra: found.extra,
+        repaired: found.repaired,
+        answered: found.answered,
     }
 }
 

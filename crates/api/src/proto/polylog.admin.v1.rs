@@ -105,6 +105,114 @@ pub struct PutPolicyResponse {
     #[prost(uint64, tag = "1")]
     pub version: u64,
 }
+/// Asks for everything to be read again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerifyRequest {
+    /// The store; empty = the default one.
+    #[prost(string, tag = "1")]
+    pub store: ::prost::alloc::string::String,
+}
+/// It is begun.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerifyResponse {
+    /// The number that stands in the status of each source once it is done.
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+}
+/// Asks for another primary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SwitchRequest {
+    /// The store; empty = the default one.
+    #[prost(string, tag = "1")]
+    pub store: ::prost::alloc::string::String,
+    /// A source that votes.
+    #[prost(string, tag = "2")]
+    pub primary: ::prost::alloc::string::String,
+}
+/// The primary now.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SwitchResponse {
+    /// The source.
+    #[prost(string, tag = "1")]
+    pub primary: ::prost::alloc::string::String,
+    /// The term that it leads.
+    #[prost(uint64, tag = "2")]
+    pub term: u64,
+}
+/// Asks for the log to be opened without sources.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FailoverRequest {
+    /// The store; empty = the default one.
+    #[prost(string, tag = "1")]
+    pub store: ::prost::alloc::string::String,
+    /// Every source that votes and does not answer: whoever names it says that it is stopped or cut off.
+    #[prost(string, repeated, tag = "2")]
+    pub stopped: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The primary now.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FailoverResponse {
+    /// The source.
+    #[prost(string, tag = "1")]
+    pub primary: ::prost::alloc::string::String,
+    /// The term that it leads.
+    #[prost(uint64, tag = "2")]
+    pub term: u64,
+}
+/// Asks for entries that lost to another history.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListQuarantineRequest {
+    /// The store; empty = the default one.
+    #[prost(string, tag = "1")]
+    pub store: ::prost::alloc::string::String,
+    /// Only of this source; empty = of all.
+    #[prost(string, tag = "2")]
+    pub source: ::prost::alloc::string::String,
+    /// `next` of the page before; empty = from the beginning.
+    #[prost(string, tag = "3")]
+    pub after: ::prost::alloc::string::String,
+    /// At most so many, up to 1,000; 0 = 100.
+    #[prost(uint32, tag = "4")]
+    pub limit: u32,
+}
+/// A page of entries that lost to another history.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListQuarantineResponse {
+    /// Oldest first, source by source.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<QuarantinedEntry>,
+    /// Where the next page begins; empty = this is the last one.
+    #[prost(string, tag = "2")]
+    pub next: ::prost::alloc::string::String,
+}
+/// An entry that lost to another history.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QuarantinedEntry {
+    /// The source that it was removed from.
+    #[prost(string, tag = "1")]
+    pub source: ::prost::alloc::string::String,
+    /// Which of its truncations removed it.
+    #[prost(uint64, tag = "2")]
+    pub cut: u64,
+    /// What that kept ends here.
+    #[prost(uint64, tag = "3")]
+    pub kept_to: u64,
+    /// What that removed ended here.
+    #[prost(uint64, tag = "4")]
+    pub removed_to: u64,
+    /// The term under which it was removed.
+    #[prost(uint64, tag = "5")]
+    pub removed_under: u64,
+    /// The entry's own term.
+    #[prost(uint64, tag = "6")]
+    pub term: u64,
+    /// The commit that it was, a UUID.
+    #[prost(string, tag = "7")]
+    pub commit_id: ::prost::alloc::string::String,
+    /// Its events.
+    #[prost(message, repeated, tag = "8")]
+    pub events: ::prost::alloc::vec::Vec<super::super::v1::Event>,
+}
 /// Asks what provisioning would do.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PlanRequest {
@@ -291,6 +399,100 @@ pub mod admin_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("polylog.admin.v1.Admin", "PutPolicy"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Has every source read again, and compared. Begun when it is answered: `verified.answered` of each source says when it is done.
+        pub async fn verify(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VerifyRequest>,
+        ) -> std::result::Result<tonic::Response<super::VerifyResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/polylog.admin.v1.Admin/Verify",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("polylog.admin.v1.Admin", "Verify"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes another source primary; nothing is lost.
+        pub async fn switch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SwitchRequest>,
+        ) -> std::result::Result<tonic::Response<super::SwitchResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/polylog.admin.v1.Admin/Switch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("polylog.admin.v1.Admin", "Switch"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Opens the log without sources that are stopped or cut off; what only they hold is lost to it.
+        pub async fn failover(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FailoverRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FailoverResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/polylog.admin.v1.Admin/Failover",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("polylog.admin.v1.Admin", "Failover"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Entries that lost to another history, oldest first.
+        pub async fn list_quarantine(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListQuarantineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListQuarantineResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/polylog.admin.v1.Admin/ListQuarantine",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("polylog.admin.v1.Admin", "ListQuarantine"));
             self.inner.unary(req, path, codec).await
         }
         /// What provisioning would do. Not in this version.

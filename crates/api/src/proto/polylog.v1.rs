@@ -1926,6 +1926,37 @@ pub struct SourceStatus {
     /// What is wrong, or worth knowing.
     #[prost(string, tag = "9")]
     pub message: ::prost::alloc::string::String,
+    /// What comparing and reading it again found; absent where the process that answers does not verify it.
+    #[prost(message, optional, tag = "10")]
+    pub verified: ::core::option::Option<Verified>,
+}
+/// What comparing a source and reading it again found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Verified {
+    /// Everything up to this position was read at least once.
+    #[prost(uint64, tag = "1")]
+    pub through: u64,
+    /// Where the log ended then.
+    #[prost(uint64, tag = "2")]
+    pub end: u64,
+    /// Since when that was.
+    #[prost(message, optional, tag = "3")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// Events that are not there, and that nobody could write back.
+    #[prost(uint64, tag = "4")]
+    pub missing: u64,
+    /// Events that are not what the log's chain says, and that nobody could, or may, write over.
+    #[prost(uint64, tag = "5")]
+    pub differing: u64,
+    /// Rows behind the log's end.
+    #[prost(uint64, tag = "6")]
+    pub extra: u64,
+    /// Rows that were written back since this process opened the store.
+    #[prost(uint64, tag = "7")]
+    pub repaired: u64,
+    /// The highest request to verify that was carried out.
+    #[prost(uint64, tag = "8")]
+    pub answered: u64,
 }
 /// State of a store. What is not measured is empty.
 #[derive(Clone, PartialEq, ::prost::Message)]

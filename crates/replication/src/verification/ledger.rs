@@ -125,6 +125,11 @@ impl Ledger {
         has_room && self.findings.insert(at, finding) != Some(finding)
     }
 
+    /// Whether something is known to be wrong here.
+    pub(super) fn knows(&self, at: Position) -> bool {
+        self.findings.contains_key(&at)
+    }
+
     /// Rows stand behind the log's end. Whether it is news.
     pub(super) fn has_extra(&mut self, count: u64) -> bool {
         std::mem::replace(&mut self.extra, count) != count && count > 0

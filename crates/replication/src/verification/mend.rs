@@ -44,17 +44,14 @@ impl Verifier {
         end: Position,
     ) -> Result<(), Away> {
         let first = walk.next();
-        match self.mend(index, walk, end).await? {
-            Mended::Repaired | Mended::Other => Ok(()),
-            Mended::Unproven => {
-                self.found(index, first, Finding::Other);
-                self.pass_over(index, walk, end).await
-            }
-            Mended::Nothing | Mended::Alone => {
-                self.found(index, first, Finding::Damaged);
-                self.pass_over(index, walk, end).await
-            }
-        }
+        let finding = match self.mend(index, walk, end).await? {
+            Mended::Repaired | Mended::Other => return Ok(()),
+            Mended::Unproven => Finding::Other,
+            Mended::Nothing | Mended::Alone => Finding::Damaged,
+        };
+        self.confirm(index, first)?;
+        self.found(index, first, finding);
+        self.pass_over(index, walk, end).await
     }
 
     /// Compares a segment with the primary's, and looks at every row of what differs.
@@ -73,6 +70,7 @@ impl Verifier {
             let (mut walk, end) = (Walk::from(before), *leaf.end());
             // the other one may be the one that is damaged: its own turn comes
             if matches!(self.mend(index, &mut walk, end).await?, Mended::Unproven) {
+                self.confirm(index, walk.next())?;
                 self.found(index, walk.next(), Finding::Other);
             }
         }

@@ -50,6 +50,8 @@ struct Post {
     again: Pass,
     /// Not before then, after it did not answer.
     not_before: Instant,
+    /// What was found wrong here, and has to be found again before it is told.
+    suspect: Option<Position>,
 }
 
 /// A way through the whole log that is spread over a cycle.
@@ -118,6 +120,7 @@ impl Verifier {
             moved: now,
             again: Pass::new(log, None),
             not_before: now,
+            suspect: None,
         };
         let posts = replicas.into_iter().map(post).collect();
         let pace = Pace::new(options.reads_per_second);
@@ -294,6 +297,15 @@ impl Verifier {
             );
         }
         Ok(())
+    }
+
+    /// The first time it is looked at again a little later: an election may have come between two reads.
+    pub(super) fn confirm(&mut self, index: usize, at: Position) -> Result<(), Away> {
+        let post = &mut self.posts[index];
+        match post.ledger.knows(at) || post.suspect.replace(at) == Some(at) {
+            true => Ok(()),
+            false => Err(Away),
+        }
     }
 
     pub(super) fn found(&mut self, index: usize, position: Position, finding: Finding) {

@@ -107,6 +107,40 @@ fn a_store_that_serves_is_ready_and_what_nobody_measured_is_not_told() {
 }
 
 #[test]
+fn what_was_verified_is_told_and_what_was_appended_since_is_no_news() {
+    let judged = Judged::Looked(known(testing::PAYMENTS), progress(&[]));
+    let verified = |coverage, extra| {
+        let consistency = Some(if extra == 0 { 10_000 } else { 9_998 });
+        let verified = SeenVerified {
+            consistency,
+            coverage: Some(coverage),
+            age_seconds: Some(30),
+            extra,
+            ..SeenVerified::default()
+        };
+        let ledger = SeenSource { is_up: true, verified, ..SeenSource::default() };
+        let sources = BTreeMap::from([("ledger".to_owned(), ledger)]);
+        Seen::Answered { is_open: true, position: Some(7), sources, primary: None }
+    };
+    let told_of = |status: &EventStoreStatus| {
+        let (state, reason) = condition(status, "Consistent");
+        (state, reason, status.summary.as_ref().expect("a summary").consistent.clone())
+    };
+    let first = told(&judged, &verified(4_000, 0), None, 100);
+    assert_eq!(told_of(&first), (UNKNOWN, "Verifying".into(), "100 %".into()));
+    let second = told(&judged, &verified(10_000, 0), Some(&first), 101);
+    assert_eq!(told_of(&second), (TRUE, "Verified".into(), "100 %".into()));
+    let found = second.consistency.clone().expect("what was found");
+    assert_eq!((found.percent.as_str(), found.verified_percent.as_str()), ("100.00", "100.00"));
+    assert_eq!(found.oldest_verification, first.consistency.expect("the same").oldest_verification);
+    let third = told(&judged, &verified(9_000, 0), Some(&second), 130);
+    assert_eq!(told_of(&third).0, TRUE);
+    let fourth = told(&judged, &verified(10_000, 2), Some(&third), 160);
+    assert_eq!(told_of(&fourth), (FALSE, "Inconsistent".into(), "99.98 %".into()));
+    assert_eq!(fourth.consistency.expect("what was found").extra, 2);
+}
+
+#[test]
 fn a_gateway_that_is_not_seen_makes_nothing_false() {
     let nothing = Seen::Nothing("no answer".into());
     let status = told(&Judged::Looked(known(testing::PAYMENTS), progress(&[])), &nothing, None, 1);
@@ -221,7 +255,7 @@ fn several() -> (Known, Progress) {
 fn seen(sources: &[(&str, bool, u64)]) -> Seen {
     let source = |(name, is_up, lag): &(&str, bool, u64)| {
         let (lag_events, lag_seconds) = (Some(*lag), Some(*lag / 10));
-        let seen = SeenSource { is_up: *is_up, lag_events, lag_seconds, votes: None, stalled: None };
+        let seen = SeenSource { is_up: *is_up, lag_events, lag_seconds, ..SeenSource::default() };
         ((*name).to_owned(), seen)
     };
     let sources = sources.iter().map(source).collect();
