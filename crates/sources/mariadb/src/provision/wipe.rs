@@ -38,8 +38,7 @@ async fn carry_out(
     let found = catalog::look(connection, &place.tables).await?;
     found.check_foreign(&place.tables)?;
     let is_there = |name: &str| found.tables.iter().any(|table| table.name == name);
-    let stored =
-        if is_there(schema::HEAD.name) { stored(connection, &place.tables).await? } else { None };
+    let stored = if is_there(schema::HEAD.name) { stored(connection, &place.tables).await? } else { None };
     let Some((_, identity)) = stored else {
         let events = if is_there(schema::EVENTS.name) { events(connection, &place.tables).await? } else { 0 };
         return if events == 0 { Ok(Vec::new()) } else { Err(unknown(events).into()) };
