@@ -152,6 +152,7 @@ fn a_wipe_that_cannot_be_says_why_and_a_store_can_be_let_go_without_it() {
         "",
     );
     delete(&namespace, "twin");
+    namespace.until_told("twin", "Ready", "False", "Deleting");
     let twin = namespace.until_told("twin", "Stalled", "True", "IdentityConflict");
     let message = condition(&twin, "Stalled")["message"].as_str().expect("words").to_owned();
     assert!(message.contains("EventStore unwiped/retained too: nothing was dropped"), "{message}");
@@ -170,6 +171,7 @@ fn a_wipe_that_cannot_be_says_why_and_a_store_can_be_let_go_without_it() {
         fields["deletionPolicy"] = json!("Delete");
         namespace.store(store, fields);
         delete(&namespace, store);
+        namespace.until_told(store, "Ready", "False", "Deleting");
         namespace.until_told(store, "Stalled", "True", reason);
         assert!(tables(&database, store).contains("polylog_events"), "{store}");
         namespace.store(store, json!({ "deletionPolicy": "Delete" }));

@@ -127,7 +127,9 @@ fn a_certificate_that_its_tenant_brings_is_used_and_whoever_vouches_for_it_is_pu
         });
     };
     published(&made.cert.pem());
-    let files = mounted(&namespace.get("deployment", "polylog-payments"));
+    // made after the ConfigMap
+    let files =
+        mounted(&namespace.until("deployment", "polylog-payments", |deployment| !deployment.is_null()));
     assert!(files.contains(&"secret gw-tls store/tls.key".to_owned()), "{files:?}");
     assert_eq!(pairs(&namespace), [""; 0]);
     // beside it, where somebody else vouches for it

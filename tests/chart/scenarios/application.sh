@@ -16,12 +16,16 @@ pod() {
 POD
 }
 
-# job <name> <store> <arguments of polylog>: and waits for its end
-job() {
+# start_job <name> <store> <arguments of polylog>
+start_job() {
   {
     printf 'apiVersion: batch/v1\nkind: Job\nmetadata: {name: %s, namespace: shop}\nspec:\n  backoffLimit: 0\n  template:\n' "$1"
     pod "$1" "$2" Never polylog "$3"
   } | kubectl apply --filename - >/dev/null
+}
+# job <name> <store> <arguments of polylog>: and waits for its end
+job() {
+  start_job "$@"
   shop wait --for=condition=Complete --timeout=120s "job/$1" >/dev/null || fail "Job $1: $(shop logs "job/$1" --all-containers)"
 }
 

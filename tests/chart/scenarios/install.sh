@@ -18,9 +18,11 @@ sed "s|name: ledger-db|&\n        tls: {mode: Disable}|" examples/payments/store
 cp examples/payments/schemas.yaml "$work/payments"
 since "a namespace"
 
+applied=$(now)
 shop apply --filename "$work/payments"
 shop wait --for=condition=Ready --timeout=120s eventstore/payments
-since "EventStore ready after apply"
+echo "   EventStore ready $(($(now) - applied)) ms after apply"
+since "an EventStore"
 job append payments 'append, Payment-p1, --expected-version, noStream, --type, PaymentProcessed, --data, "{\"amount\":\"100.00\",\"currency\":\"EUR\"}"'
 since "a Job that appends ends"
 deployment follow payments polylog 'tail, --from, beginning' | kubectl apply --filename -

@@ -12,6 +12,7 @@ apiVersion: polylog.dev/v1alpha1
 kind: EventStore
 metadata: {name: $1, namespace: shop}
 spec:
+  access: [{serviceAccounts: [{name: "*"}], verbs: [append, read], categories: [Order]}]
   sources:
     - {name: ledger, connection: {secretRef: {name: $1-db}, tls: {mode: Disable}}, postgres: {schema: $1}}
 STORE
