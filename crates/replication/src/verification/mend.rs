@@ -31,7 +31,7 @@ enum Mended {
     Other,
     /// What others hold is not this source's history.
     Unproven,
-    /// No other source holds it whole.
+    /// No other source holds it whole, or this one may not be written to.
     Alone,
 }
 
@@ -94,6 +94,8 @@ impl Verifier {
                     return Ok(Mended::Other);
                 }
                 Err(OperationError::Refused { reason: Refusal::Mismatch, .. }) => mended = Mended::Unproven,
+                // read-only, or without the right: what is found is told all the same
+                Err(OperationError::Failed(Failure::Refused { .. })) => return Ok(Mended::Alone),
                 Err(_) => return Err(Away),
             }
             if is_all {
