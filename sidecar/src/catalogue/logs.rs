@@ -183,11 +183,11 @@ log_events! {
     "source_failing", Warn, ["store", "source", "error"], "0.1.0",
         "A source of a log with several stopped doing its work; the others go on, and it is asked again and again",
         "Look at the database, and at the network between";
+    "source_goes_on", Info, ["store", "source"], "0.1.0",
+        "A source stores again what it could not, and is filled with what came after it", "Nothing";
     "source_inconsistent", Error, ["store", "source", "position", "count", "finding"], "0.1.0",
         "Verification found what nobody could write back: missing, damaged (no other source has it whole), diverged (another event or history stands there), extra (rows behind the log's end)",
         "The page on verification says what to do; told once as long as it stays";
-    "source_goes_on", Info, ["store", "source"], "0.1.0",
-        "A source stores again what it could not, and is filled with what came after it", "Nothing";
     "source_not_open", Warn, ["source", "error"], "0.1.0",
         "A source of a log with several cannot be used when the process begins; it is tried again once a second",
         "Look at the database, and at its connection";

@@ -148,7 +148,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(count, 7 + 8 + 5 + 3 + 4 + 2 + 2);
+        assert_eq!(count, 7 + 8 + 5 + 3 + 4 + 4 + 2 + 2);
         for path in ["", "/", "/polylog.v1.Events", "/polylog.v1.Events/append", "/polylog.v2.Events/Append"]
         {
             assert_eq!(Method::find(path), None, "{path}");

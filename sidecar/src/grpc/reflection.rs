@@ -178,6 +178,6 @@ mod tests {
         for unknown in ["", "polylog.v1", "polylog.v1.Event.Append", "polylog.v1.Events.append", "Events"] {
             assert_eq!(files_of(MessageRequest::FileContainingSymbol(unknown.into())), [""; 0], "{unknown}");
         }
-        assert_eq!(files_of(MessageRequest::FileByFilename("polylog/v1/stores.proto".into())).len(), 2);
+        assert_eq!(files_of(MessageRequest::FileByFilename("polylog/v1/stores.proto".into())).len(), 3);
     }
 }
