@@ -15,7 +15,8 @@ const EVENT_TAKES: Duration = Duration::from_micros(50);
 const BATCH_TAKES: Duration = Duration::from_millis(1);
 /// Once nobody came for so long, nobody is expected any more.
 const QUIET: Duration = Duration::from_micros(300);
-/// It never gathers for longer than this, however slow the last commit was.
+/// It never gathers for longer than this, however slow the last commit was; nor for those who were answered longer ago
+/// before anybody came: they have gone their own ways.
 const LONGEST_GATHER: Duration = Duration::from_millis(5);
 
 /// What the last answered batch says about the next one, and who came since.
@@ -53,7 +54,8 @@ impl Pace {
         let begun = *self.begun.get_or_insert(now);
         let events_took = EVENT_TAKES.saturating_mul(u32::try_from(self.events).unwrap_or(u32::MAX));
         let saved = self.took.saturating_sub(events_took);
-        if waiting >= self.callers || saved <= BATCH_TAKES {
+        let is_expected = begun <= answered_at + LONGEST_GATHER;
+        if waiting >= self.callers || saved <= BATCH_TAKES || !is_expected {
             return None;
         }
         let nobody_comes = newest.max(answered_at + events_took) + QUIET;
@@ -133,6 +135,8 @@ mod tests {
         let mut alone = answered(us(3_600), 32, 32);
         assert_eq!(alone.asked(2_400, 1), Some(us(2_700)));
         assert_eq!(alone.asked(2_700, 1), None, "nobody else came");
+        let mut long_after = answered(us(3_600), 32, 32);
+        assert_eq!(long_after.asked(5_001, 1), None, "what was answered then has nothing to do with it");
         let mut trickle = answered(us(3_600), 32, 32);
         for after in (2_400..4_400).step_by(100) {
             let until = trickle.asked(after, 1 + (after - 2_400) as usize / 100);
