@@ -116,9 +116,10 @@ pub(crate) fn of_streams<E: EventDraft>(
     if drafts.is_empty() {
         return Err(RequestError::invalid("appends", "must name at least one stream"));
     }
-    let mut seen = HashSet::new();
+    // most commits have one stream, and one event
+    let mut seen = (drafts.len() > 1).then(HashSet::new);
     for (index, draft) in drafts.iter().enumerate() {
-        if !seen.insert(&draft.stream) {
+        if seen.as_mut().is_some_and(|seen| !seen.insert(&draft.stream)) {
             let message = format!("stream {} stands in this commit twice", draft.stream);
             return Err(RequestError::invalid(format!("appends[{index}].stream"), message));
         }
@@ -155,8 +156,9 @@ impl Ids {
             .enumerate()
             .map(|(index, id)| id.unwrap_or_else(|| key.map_or_else(&mut new_id, |key| derive(index, key))))
             .collect();
-        let mut seen = HashSet::with_capacity(events.len());
-        if let Some(twice) = events.iter().find(|id| !seen.insert(**id)) {
+        let mut seen = (events.len() > 1).then(|| HashSet::with_capacity(events.len()));
+        let mut is_seen = |id: &EventId| seen.as_mut().is_some_and(|seen| !seen.insert(*id));
+        if let Some(twice) = events.iter().find(|id| is_seen(id)) {
             return Err(RequestError::invalid("", format_args!("id {twice} stands in this commit twice")));
         }
         let commit = match key {

@@ -78,6 +78,15 @@ impl Entry {
         Point { position: self.last(), term: self.term, chain: self.chain }
     }
 
+    /// The last event of each of its streams, whose events stand together.
+    pub fn stream_ends(&self) -> impl Iterator<Item = &Event> {
+        let goes_on = |index: usize, event: &Event| {
+            self.events.get(index + 1).is_some_and(|next| next.stream == event.stream)
+        };
+        let ends = self.events.iter().enumerate().filter(move |(index, event)| !goes_on(*index, event));
+        ends.map(|(_, event)| event)
+    }
+
     /// When it was recorded.
     pub fn recorded_at(&self) -> Timestamp {
         self.events.last().map_or(Timestamp::EPOCH, |event| event.recorded_at)

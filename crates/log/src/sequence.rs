@@ -181,6 +181,9 @@ impl<'a> Sequencer<'a> {
     }
 
     fn stream_twice<'c>(&self, commit: &'c Commit) -> Option<&'c StreamName> {
+        if commit.appends.len() < 2 {
+            return None;
+        }
         let mut seen = HashSet::with_capacity(commit.appends.len());
         let twice = commit.appends.iter().map(|append| &append.stream).find(|stream| !seen.insert(*stream));
         twice.filter(|_| self.rules.on(Rule::StreamOnce))
@@ -211,13 +214,15 @@ impl<'a> Sequencer<'a> {
         if !self.rules.on(Rule::EventIdUnique) {
             return None;
         }
-        let mut own = HashSet::with_capacity(commit.event_count());
+        // most commits have one event
+        let count = commit.event_count();
+        let mut own = (count > 1).then(|| HashSet::with_capacity(count));
         for append in &commit.appends {
             for event in &append.events {
                 if let Some(place) = self.ids.get(&event.id).or_else(|| self.facts.events.get(&event.id)) {
                     return Some((event.id, place.clone()));
                 }
-                if !own.insert(event.id) {
+                if own.as_mut().is_some_and(|own| !own.insert(event.id)) {
                     return Some((event.id, (append.stream.clone(), Position::ZERO)));
                 }
             }
@@ -271,10 +276,12 @@ impl<'a> Sequencer<'a> {
 
     fn remember(&mut self, commit: &Commit, entry: &Entry, receipt: CommitReceipt) {
         for event in &entry.events {
+            self.ids.insert(event.id, (event.stream.clone(), event.position));
+        }
+        for event in entry.stream_ends() {
             let (category, aggregate_id) = (event.category.clone(), event.aggregate_id.clone());
             self.streams
                 .insert(event.stream.clone(), StreamHead { version: event.version, category, aggregate_id });
-            self.ids.insert(event.id, (event.stream.clone(), event.position));
         }
         let first_event = entry.events[0].id;
         self.written

@@ -296,6 +296,11 @@ mod tests {
             "appends[0].events[0].time"
         );
         assert_eq!(read(vec![]).expect_err("empty").path, "appends");
+        let any = |events| append(Some(Kind::Any(true)), events);
+        let stream_twice = read(vec![any(vec![]), any(vec![])]).expect_err("one stream");
+        assert_eq!(stream_twice.path, "appends[1].stream");
+        let id_twice = read(vec![any(vec![new_event("1"), new_event("2")])]).expect_err("one id");
+        assert!(id_twice.message.contains("stands in this commit twice"), "{}", id_twice.message);
     }
 
     #[test]

@@ -15,7 +15,8 @@ const EVENT_TAKES: Duration = Duration::from_micros(50);
 const BATCH_TAKES: Duration = Duration::from_millis(1);
 /// Once nobody came for so long, nobody is expected any more.
 const QUIET: Duration = Duration::from_micros(300);
-/// It never gathers for longer than this, however slow the last commit was.
+/// It never gathers for longer than this, however slow the last commit was; nor for those who were answered longer ago
+/// before anybody came: they have gone their own ways.
 const LONGEST_GATHER: Duration = Duration::from_millis(5);
 
 /// What the last answered batch says about the next one, and who came since.
@@ -29,30 +30,36 @@ pub(super) struct Pace {
     pub(super) events: usize,
     /// How many waited when that changed last, and when it was seen.
     seen: Option<(usize, Instant)>,
+    /// When somebody was seen waiting for the first time.
+    begun: Option<Instant>,
 }
 
 impl Pace {
     /// After a batch of `events` events was answered.
     pub(super) fn answered(took: Duration, answered_at: Instant, callers: usize, events: usize) -> Self {
-        Self { took, answered_at: Some(answered_at), callers, events, seen: None }
+        Self { took, answered_at: Some(answered_at), callers, events, seen: None, begun: None }
     }
 
     /// Until when the next batch waits for more than the `waiting` callers that are there; `None` = not at all.
+    ///
+    /// Where the last batch had all callers, nobody waits for a while. The first who is back counts as one who comes, and
+    /// what waiting costs begins with it: else, on processors that are busy, it would go out alone for a whole fsync.
     pub(super) fn gathers_until(&mut self, waiting: usize, now: Instant) -> Option<Instant> {
         let answered_at = self.answered_at?;
         let newest = match self.seen {
             Some((count, at)) if count == waiting => at,
-            None => answered_at,
-            Some(_) => now,
+            _ => now,
         };
         self.seen = Some((waiting, newest));
+        let begun = *self.begun.get_or_insert(now);
         let events_took = EVENT_TAKES.saturating_mul(u32::try_from(self.events).unwrap_or(u32::MAX));
         let saved = self.took.saturating_sub(events_took);
-        if waiting >= self.callers || saved <= BATCH_TAKES {
+        let is_expected = begun <= answered_at + LONGEST_GATHER;
+        if waiting >= self.callers || saved <= BATCH_TAKES || !is_expected {
             return None;
         }
         let nobody_comes = newest.max(answered_at + events_took) + QUIET;
-        let until = nobody_comes.min(answered_at + saved.min(LONGEST_GATHER));
+        let until = nobody_comes.min(begun + saved.min(LONGEST_GATHER));
         (now < until).then_some(until)
     }
 }
@@ -114,8 +121,32 @@ mod tests {
         }
         assert_eq!(bed.asked(1_200, 29), None);
         let mut slow = answered(us(900_000), 200, 100);
+        assert_eq!(slow.asked(0, 100), Some(us(5_000)));
         assert_eq!(slow.asked(4_900, 150), Some(us(5_000)), "never longer than that");
         assert_eq!(slow.asked(5_000, 160), None);
+    }
+
+    #[test]
+    fn the_first_who_is_back_late_does_not_go_alone() {
+        let mut bed = answered(us(3_600), 32, 32);
+        assert_eq!(bed.asked(2_400, 1), Some(us(2_700)), "nobody waited before, and that cost nothing");
+        assert_eq!(bed.asked(2_600, 9), Some(us(2_900)));
+        assert_eq!(bed.asked(2_900, 32), None, "all are there");
+        let mut alone = answered(us(3_600), 32, 32);
+        assert_eq!(alone.asked(2_400, 1), Some(us(2_700)));
+        assert_eq!(alone.asked(2_700, 1), None, "nobody else came");
+        let mut long_after = answered(us(3_600), 32, 32);
+        assert_eq!(long_after.asked(5_001, 1), None, "what was answered then has nothing to do with it");
+        let mut trickle = answered(us(3_600), 32, 32);
+        for after in (2_400..4_400).step_by(100) {
+            let until = trickle.asked(after, 1 + (after - 2_400) as usize / 100);
+            assert!(until.is_some_and(|until| until <= us(4_400)), "{after}: as long as it may save");
+        }
+        assert_eq!(
+            trickle.asked(4_400, 21),
+            None,
+            "since the first was back: 3.6 ms less those of 32 events"
+        );
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Memory {
             self.forget_streams();
         }
         self.head = Some(head);
-        for event in written.iter().flat_map(|entry| &entry.events) {
+        for event in written.iter().flat_map(Entry::stream_ends) {
             let (category, aggregate_id) = (event.category.clone(), event.aggregate_id.clone());
             let stream = StreamHead { version: event.version, category, aggregate_id };
             self.remember_stream(event.stream.clone(), stream);
