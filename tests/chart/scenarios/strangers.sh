@@ -5,7 +5,7 @@
 open_ports() { inside python3 $scenarios/listeners.py "$(process "$@")" | paste --serial --delimiters ' '; }
 # message <text> <text>: what gRPC sends of a request with these two first fields
 message() {
-  local byte='\x%02x'
+  local byte='\\x%02x'
   printf '\0\0\0\0'"$(printf "$byte" $((4 + ${#1} + ${#2})))\\x0a$(printf "$byte" ${#1})%s\\x12$(printf "$byte" ${#2})%s" "$1" "$2"
 }
 # grpc <address> <method> <text> <text> <curl's arguments>...: the code of its answer
@@ -48,7 +48,7 @@ sidecar_pid=$(process "$beside" initContainerStatuses polylog)
 as_application() { inside nsenter --net="/proc/$sidecar_pid/ns/net" curl --silent --max-time 10 "$@"; }
 status_of() { as_application --output "$work/answer" --write-out '%{http_code}' "$@"; }
 local=http://127.0.0.1:7300
-is 200 status_of $local/v1/log?limit=1 || fail "an application reads its log: $(cat "$work/answer")"
+is 200 status_of $local/v1/streams/Payment-p1 || fail "an application reads its log: $(cat "$work/answer")"
 is 403 status_of $local/v1/streams/%24config || fail "an application reads the log's own events: $(cat "$work/answer")"
 is 403 status_of $local/v1/streams/%24policy || fail "an application reads the log's own events: $(cat "$work/answer")"
 curl_inside() { as_application "$@"; }
