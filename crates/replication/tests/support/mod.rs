@@ -68,6 +68,7 @@ pub struct Remote {
     held_answers: watch::Sender<bool>,
     is_cut: AtomicBool,
     is_read_only: AtomicBool,
+    withholds_repair: AtomicBool,
     has_slow_looks: AtomicBool,
     panics: AtomicUsize,
     /// Operations that would change something, whatever became of them.
@@ -107,6 +108,7 @@ impl Remote {
             held_answers: watch::Sender::new(false),
             is_cut: AtomicBool::new(false),
             is_read_only: AtomicBool::new(false),
+            withholds_repair: AtomicBool::new(false),
             has_slow_looks: AtomicBool::new(false),
             panics: AtomicUsize::new(0),
             writes: AtomicUsize::new(0),
@@ -158,6 +160,11 @@ impl Remote {
     /// It answers, and takes no writes.
     pub fn read_only(&self, is_read_only: bool) {
         self.is_read_only.store(is_read_only, Ordering::SeqCst);
+    }
+
+    /// It takes writes, but none of those of a repair, as without the right to delete.
+    pub fn withhold_repair(&self, is_withheld: bool) {
+        self.withholds_repair.store(is_withheld, Ordering::SeqCst);
     }
 
     /// The next appends panic before they reach the database.
@@ -221,7 +228,13 @@ impl Source for Remote {
         self.operate()?.truncate(of, truncate).await
     }
     async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
-        self.operate()?.repair(of, repair).await
+        match self.withholds_repair.load(Ordering::SeqCst) {
+            false => self.operate()?.repair(of, repair).await,
+            true => Err(OperationError::Failed(Failure::Refused {
+                reason: RefusedReason::Rights,
+                message: "no right to delete".into(),
+            })),
+        }
     }
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
         self.log_reads.fetch_add(1, Ordering::SeqCst);
