@@ -186,3 +186,15 @@ async fn a_source_that_was_away_is_verified_to_its_end_by_itself() {
     bed.all_verified().await;
     assert_eq!(wrong(&bed.verified(2).await.expect("is verified")), (0, 0, 0));
 }
+
+#[tokio::test]
+async fn what_may_not_be_written_back_is_told_and_written_back_once_it_may() {
+    let bed = Bed::new(3, 100).await;
+    bed.flip(1, 40).await;
+    bed.remotes[1].withhold_repair(true);
+    let verified = bed.verify().await;
+    assert_eq!((wrong(&verified[1]), verified[1].repaired), ((0, 1, 0), 0));
+    bed.remotes[1].withhold_repair(false);
+    let verified = bed.verify().await;
+    assert_eq!((wrong(&verified[1]), verified[1].repaired), ((0, 0, 0), 1));
+}

@@ -68,6 +68,7 @@ pub struct Remote {
     held_answers: watch::Sender<bool>,
     is_cut: AtomicBool,
     is_read_only: AtomicBool,
+    withholds_repair: AtomicBool,
     has_slow_looks: AtomicBool,
     panics: AtomicUsize,
     /// Events with more data than this cannot be stored.
@@ -109,6 +110,7 @@ impl Remote {
             held_answers: watch::Sender::new(false),
             is_cut: AtomicBool::new(false),
             is_read_only: AtomicBool::new(false),
+            withholds_repair: AtomicBool::new(false),
             has_slow_looks: AtomicBool::new(false),
             panics: AtomicUsize::new(0),
             most_data: AtomicUsize::new(usize::MAX),
@@ -166,6 +168,11 @@ impl Remote {
     /// Entries with larger events are not taken from the primary.
     pub fn most_data(&self, bytes: usize) {
         self.most_data.store(bytes, Ordering::SeqCst);
+    }
+
+    /// It takes writes, but none of those of a repair, as without the right to delete.
+    pub fn withhold_repair(&self, is_withheld: bool) {
+        self.withholds_repair.store(is_withheld, Ordering::SeqCst);
     }
 
     /// The next appends panic before they reach the database.
@@ -239,7 +246,13 @@ impl Source for Remote {
         self.operate()?.truncate(of, truncate).await
     }
     async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
-        self.operate()?.repair(of, repair).await
+        match self.withholds_repair.load(Ordering::SeqCst) {
+            false => self.operate()?.repair(of, repair).await,
+            true => Err(OperationError::Failed(Failure::Refused {
+                reason: RefusedReason::Rights,
+                message: "no right to delete".into(),
+            })),
+        }
     }
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
         self.log_reads.fetch_add(1, Ordering::SeqCst);
