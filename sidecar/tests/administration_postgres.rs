@@ -7,12 +7,12 @@ mod support;
 use std::process::Command;
 
 use http::Method;
-use polylog_test_bed::{MariadbServer, PostgresServer};
 use serde_json::Value;
 use support::{
     client::Answer,
     process::{Dev, folder},
     replicas::{append, append_until_acknowledged, manifests, numbers, source, until, until_level},
+    three_engines::ThreeEngines,
 };
 
 const LOSSY: &str = "{type: Priority, acks: '1', failover: {mode: Manual, after: 500ms}}";
@@ -38,16 +38,8 @@ fn refused(answer: &Answer, code: &str, detail: &str) {
 
 #[tokio::test]
 async fn a_primary_is_switched_one_that_is_lost_is_replaced_and_what_it_alone_had_is_in_quarantine() {
-    let (postgres, mariadb) = (PostgresServer::start(), MariadbServer::start());
-    let (ledger, mirror) = (postgres.create_database(), mariadb.create_database());
-    let manifests = manifests(LOSSY).replace(
-        "{name: mirror, connection: {secretRef: {name: db}}, postgres: {schema: payments}}",
-        &format!("{{name: mirror, connection: {{secretRef: {{name: db}}}}, mysql: {{database: {mirror}}}}}"),
-    );
-    let folder = folder(&manifests);
-    let ledger = format!("ledger={}", postgres.url(&ledger));
-    let mirror = format!("mirror={}", mariadb.url(&mirror));
-    let dev = dev(&folder, &["--source", &ledger, "--source", &mirror]);
+    let bed = ThreeEngines::new(LOSSY, "");
+    let dev = bed.dev();
     for number in 1..=10 {
         append(&dev.client, number).await.ok();
     }
@@ -66,15 +58,15 @@ async fn a_primary_is_switched_one_that_is_lost_is_replaced_and_what_it_alone_ha
     until_level(&dev.client).await;
 
     // what only the primary has
-    let lock = rusqlite::Connection::open(folder.path().join(".polylog/shop.payments/spare.db")).unwrap();
+    let lock = rusqlite::Connection::open(bed.file()).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    mariadb.crash();
+    bed.mariadb.crash();
     for number in 13..=15 {
         append(&dev.client, number).await.ok();
     }
-    postgres.crash();
+    bed.postgres.crash();
     lock.execute_batch("ROLLBACK").unwrap();
-    mariadb.start_again();
+    bed.mariadb.start_again();
     let answers = |status: &Value, name: &str| source(status, name)["state"] != "Unreachable";
     until(&dev.client, "the replicas answer, and the primary does not", |status| {
         answers(status, "mirror") && answers(status, "spare") && !answers(status, "ledger")
@@ -96,7 +88,7 @@ async fn a_primary_is_switched_one_that_is_lost_is_replaced_and_what_it_alone_ha
     assert_eq!(shown, (1..=12 + kept).chain([16]).collect::<Vec<_>>());
 
     // it is back, and what it alone had is put aside
-    postgres.start_again();
+    bed.postgres.start_again();
     until_level(&dev.client).await;
     let page = dev.client.get("/v1/admin/quarantine").await.ok().json();
     let entries = page["entries"].as_array().unwrap();

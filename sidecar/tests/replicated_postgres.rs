@@ -5,8 +5,6 @@
 mod support;
 
 use std::{
-    path::Path,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,68 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polylog_test_bed::{MariadbServer, PostgresServer};
 use support::{
     Client,
-    process::{Dev, folder},
-    replicas::{
-        append, append_until_acknowledged, length, manifests, numbers, rows_of_file, source, until,
-        until_level,
-    },
+    process::Dev,
+    replicas::{append, append_until_acknowledged, length, numbers, source, until, until_level},
+    three_engines::{MAJORITY, ThreeEngines},
 };
-
-const MAJORITY: &str = "{type: Priority, acks: Majority, failover: {mode: Automatic}}";
-
-struct Bed {
-    postgres: PostgresServer,
-    mariadb: MariadbServer,
-    ledger: String,
-    mirror: String,
-    folder: tempfile::TempDir,
-}
-
-impl Bed {
-    fn new() -> Self {
-        let (postgres, mariadb) = (PostgresServer::start(), MariadbServer::start());
-        let (ledger, mirror) = (postgres.create_database(), mariadb.create_database());
-        let manifests = manifests(MAJORITY).replace(
-            "{name: mirror, connection: {secretRef: {name: db}}, postgres: {schema: payments}}",
-            &format!(
-                "{{name: mirror, connection: {{secretRef: {{name: db}}}}, mysql: {{database: {mirror}}}}}"
-            ),
-        );
-        Self { postgres, mariadb, ledger, mirror, folder: folder(&manifests) }
-    }
-
-    fn dev(&self) -> Dev {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_polylog-sidecar"));
-        command.current_dir(self.folder.path()).args(["dev", ".", "--port", "0", "--health-port", "0"]);
-        command.args(["--source", &format!("ledger={}", self.postgres.url(&self.ledger))]);
-        command.args(["--source", &format!("mirror={}", self.mariadb.url(&self.mirror))]);
-        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-        command.stderr(std::process::Stdio::piped()).env("POLYLOG_LOG", "debug");
-        Dev::of(command)
-    }
-
-    /// Checks that the three databases hold the same events; says how many.
-    fn same_events(&self) -> usize {
-        let postgres = self.postgres.execute(
-            &self.ledger,
-            "SELECT position || ' ' || term || ' ' || stream || ' ' || version || ' ' || encode(digest, 'hex') || ' ' || \
-             encode(data_digest, 'hex') FROM payments.polylog_events ORDER BY position",
-        );
-        let mariadb = self.mariadb.execute(
-            &self.mirror,
-            "SELECT concat(position, ' ', term, ' ', CAST(stream AS CHAR), ' ', version, ' ', lower(hex(digest)), ' ', \
-             lower(hex(data_digest))) FROM polylog_events ORDER BY position",
-        );
-        let file: &Path = &self.folder.path().join(".polylog/shop.payments/spare.db");
-        let sqlite = rows_of_file(file);
-        assert_eq!(postgres.lines().collect::<Vec<_>>(), sqlite);
-        assert_eq!(mariadb.lines().collect::<Vec<_>>(), sqlite);
-        sqlite.len()
-    }
-}
 
 /// Appends one event after the other, each until it is acknowledged, until it is told to stop; says how many, and the
 /// longest that one took.
@@ -121,7 +63,7 @@ async fn under_load(dev: &Dev, from: u64, harm: impl FnOnce(), back: impl FnOnce
 
 #[tokio::test]
 async fn servers_that_are_killed_or_stopped_lose_nothing_and_catch_up() {
-    let bed = Bed::new();
+    let bed = ThreeEngines::new(MAJORITY, "");
     let dev = bed.dev();
     append(&dev.client, 1).await.ok();
     assert_eq!(until_level(&dev.client).await["primary"], "ledger");
@@ -162,14 +104,14 @@ async fn servers_that_are_killed_or_stopped_lose_nothing_and_catch_up() {
 
 #[tokio::test]
 async fn a_server_that_cannot_store_an_event_stands_still_there_and_holds_up_no_other() {
-    let bed = Bed::new();
+    let bed = ThreeEngines::new(MAJORITY, "");
     let dev = bed.dev();
     for number in 1..=3 {
         append_until_acknowledged(&dev.client, number).await;
     }
     until_level(&dev.client).await;
     let constraint = |change: &str| {
-        bed.mariadb.execute(&bed.mirror, &format!("ALTER TABLE polylog_events {change}"));
+        bed.in_mariadb(&format!("ALTER TABLE polylog_events {change}"));
     };
     constraint(r#"ADD CONSTRAINT not_five CHECK (data <> '{"number":5}')"#);
     for number in 4..=9 {

@@ -4,66 +4,35 @@
 
 mod support;
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
-use polylog_test_bed::{MariadbServer, PostgresServer};
 use serde_json::{Value, json};
 use support::{
-    process::{Dev, folder},
-    replicas::{append, manifests, rows_of_file, source, until, until_level},
+    process::Dev,
+    replicas::{append, rows_of_file, source, until, until_level},
+    three_engines::{MAJORITY, ThreeEngines},
 };
 
-const MAJORITY: &str = "{type: Priority, acks: Majority, failover: {mode: Automatic}}";
+/// The servers, under a verification that is not held back.
+struct Bed(ThreeEngines);
 
-struct Bed {
-    postgres: PostgresServer,
-    mariadb: MariadbServer,
-    ledger: String,
-    mirror: String,
-    folder: tempfile::TempDir,
+impl std::ops::Deref for Bed {
+    type Target = ThreeEngines;
+
+    fn deref(&self) -> &ThreeEngines {
+        &self.0
+    }
 }
 
 impl Bed {
     fn new() -> Self {
-        let (postgres, mariadb) = (PostgresServer::start(), MariadbServer::start());
-        let (ledger, mirror) = (postgres.create_database(), mariadb.create_database());
-        let manifests = manifests(MAJORITY)
-            .replace(
-                "{name: mirror, connection: {secretRef: {name: db}}, postgres: {schema: payments}}",
-                &format!(
-                    "{{name: mirror, connection: {{secretRef: {{name: db}}}}, mysql: {{database: {mirror}}}}}"
-                ),
-            )
-            .replace("  strategyRef:", "  verification: {maxReadsPerSecond: 1000}\n  strategyRef:");
-        Self { postgres, mariadb, ledger, mirror, folder: folder(&manifests) }
-    }
-
-    fn dev(&self) -> Dev {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_polylog-sidecar"));
-        command.current_dir(self.folder.path()).args(["dev", ".", "--port", "0", "--health-port", "0"]);
-        command.args(["--source", &format!("ledger={}", self.postgres.url(&self.ledger))]);
-        command.args(["--source", &format!("mirror={}", self.mariadb.url(&self.mirror))]);
-        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-        command.stderr(std::process::Stdio::piped()).env("POLYLOG_LOG", "debug");
-        Dev::of(command)
-    }
-
-    fn in_postgres(&self, sql: &str) -> String {
-        self.postgres.execute(&self.ledger, sql)
-    }
-
-    fn in_mariadb(&self, sql: &str) -> String {
-        self.mariadb.execute(&self.mirror, sql)
+        Self(ThreeEngines::new(MAJORITY, "  verification: {maxReadsPerSecond: 1000}\n"))
     }
 
     fn in_sqlite(&self, sql: &str) {
         let file = rusqlite::Connection::open(self.file()).unwrap();
         file.busy_timeout(Duration::from_secs(20)).unwrap();
         file.execute_batch(sql).unwrap();
-    }
-
-    fn file(&self) -> std::path::PathBuf {
-        self.folder.path().join(".polylog/shop.payments/spare.db")
     }
 
     /// A line for each event, with its data, of all three databases.

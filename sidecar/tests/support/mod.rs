@@ -11,6 +11,7 @@ pub mod remote;
 pub mod replicas;
 pub mod searching;
 pub mod server;
+pub mod three_engines;
 pub mod tokens;
 pub mod way;
 
