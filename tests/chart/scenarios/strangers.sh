@@ -10,9 +10,15 @@ message() {
 }
 # grpc <address> <method> <text> <text> <curl's arguments>...: the code of its answer
 grpc() {
+  local code=
   message "$3" "$4" >"$work/message"
-  curl_inside --header 'Content-Type: application/grpc' --header 'TE: trailers' --data-binary "@$work/message" \
-    --dump-header - --output /dev/null "$1/$2" "${@:5}" | sed -n 's/^grpc-status: \([0-9]*\).*/\1/p'
+  # an answer that comes before everything was sent is sometimes lost to curl
+  for _ in 1 2 3 4 5; do
+    code=$(curl_inside --header 'Content-Type: application/grpc' --header 'TE: trailers' --data-binary "@$work/message" \
+      --dump-header - --output /dev/null "$1/$2" "${@:5}" | sed -n 's/^grpc-status: \([0-9]*\).*/\1/p') || true
+    [ -z "$code" ] || break
+  done
+  echo "$code"
 }
 curl_inside() { inside curl --silent --max-time 10 "$@"; }
 # gateway_grpc <token> <method> <text> <text>
