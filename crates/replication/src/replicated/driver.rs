@@ -330,9 +330,7 @@ impl Driver {
         }
         self.view.send_replace(Arc::new(view));
     }
-}
 
-impl Driver {
     fn tell_stalled(&self, before: &View, after: &View) {
         for Replicated { seen: source, .. } in &after.sources {
             let known = before.sources.iter().find(|other| other.seen.name == source.name);
