@@ -44,6 +44,8 @@ struct Inner {
     shared: Arc<Shared>,
     /// In microseconds.
     ack_timeout: AtomicU64,
+    /// Whether its log is verified by this process, while it has the duties.
+    may_verify: bool,
     tasks: TaskTracker,
 }
 
@@ -80,8 +82,9 @@ impl Store {
         let shared = Arc::new(opened);
         tasks.spawn(tail::run(shared.clone()));
         // with one source, whoever may write its configuration has the duties
-        let verifies = options.may_open || !options.others.is_empty();
-        if let Some(verification) = options.verification.filter(|_| verifies) {
+        let may_verify = options.may_open || !options.others.is_empty();
+        let verification = options.verification.filter(|_| may_verify);
+        if let Some(verification) = verification {
             tasks.spawn(verification::verify(
                 shared.name.clone(),
                 verification,
@@ -93,7 +96,8 @@ impl Store {
             ));
         }
         // From here on an early return ends the tasks.
-        let inner = Inner { shared, ack_timeout: AtomicU64::new(micros(options.ack_timeout)), tasks };
+        let ack_timeout = AtomicU64::new(micros(options.ack_timeout));
+        let inner = Inner { shared, ack_timeout, may_verify: verification.is_some(), tasks };
         let store = Self { inner: Arc::new(inner) };
         let longest = options.longest_opening();
         let deadline = || tokio::time::Instant::now().into_std() + longest;
@@ -175,9 +179,9 @@ impl Store {
     /// Everything is read again and compared, as fast as the options allow, by the process that verifies; the number says
     /// when that was done (see [`Verified::answered`](crate::Verified::answered)). `None` = this process does not verify.
     pub fn verify(&self) -> Option<u64> {
-        let verifies =
-            self.inner.shared.replicas.iter().any(|one| self.inner.shared.board.of(&one.name).is_some());
-        verifies.then(|| self.inner.shared.board.ask())
+        let Inner { shared, may_verify, .. } = &*self.inner;
+        let is_elsewhere = matches!(&shared.writer, Writer::Many(handle) if !handle.view().has_duties);
+        (*may_verify && !is_elsewhere).then(|| shared.board.ask())
     }
 
     /// Entries that truncations removed from a source's log, oldest first; at most `limit` of those after this place.
