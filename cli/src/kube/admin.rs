@@ -12,16 +12,13 @@ use crate::{
     output::Format,
 };
 
-/// Which store, and as whom.
+/// Of which store.
 #[derive(Debug, Args)]
 pub(super) struct AdminArgs<T: Args> {
     /// The EventStore
     store: String,
     #[command(flatten)]
     what: T,
-    /// The service account of its namespace as which the gateway is asked; `spec.access` has to give it the verb admin
-    #[arg(long, value_name = "NAME", default_value = "polylog-admin")]
-    service_account: String,
     /// Form of what is printed
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     output: Format,
@@ -44,24 +41,30 @@ impl<T: Args + Clone> AdminArgs<T> {
         kubectl: &Kubectl,
         work: impl for<'a> Fn(&'a Client, T, Format) -> Work<'a>,
     ) -> Outcome {
-        let gateway = Gateway::find(kubectl, &self.store, &self.service_account)?;
+        let gateway = Gateway::find(kubectl, &self.store)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut outcome = Ok(());
         for pod in gateway.pods() {
             let (client, _forward) = gateway.client(pod)?;
             outcome = runtime.block_on(work(&client, self.what.clone(), self.output));
-            if !is_another(&outcome) {
+            if code(&outcome) != Some(Code::NotSupported) {
                 break;
             }
+        }
+        if code(&outcome) == Some(Code::AccessDenied) {
+            let store = &self.store;
+            eprintln!(
+                "spec.access of {store} has to give its gateway's service account, polylog-{store}, the verb admin"
+            );
         }
         outcome
     }
 }
 
-/// Whether another process does such things for the store.
-fn is_another(outcome: &Outcome) -> bool {
-    let Err(Failure::Client(ClientError::Refused(problem))) = outcome else { return false };
-    problem.code == Code::NotSupported
+/// Why it was refused, if it was: `not_supported` where another process does such things for the store.
+fn code(outcome: &Outcome) -> Option<Code> {
+    let Err(Failure::Client(ClientError::Refused(problem))) = outcome else { return None };
+    Some(problem.code)
 }
 
 pub(super) type Verify = AdminArgs<admin::VerifyArgs>;

@@ -19,9 +19,6 @@ kind: EventStore
 metadata: {name: across, namespace: shop}
 spec:
   strategyRef: {name: across}
-  access:
-    - {serviceAccounts: [{name: "*"}], verbs: [append, read, subscribe]}
-    - {serviceAccounts: [{name: polylog-admin}], verbs: [admin]}
   sources:
     - {name: ledger, connection: {secretRef: {name: across-db, key: ledger}, tls: {mode: Disable}}, postgres: {schema: across}}
     - {name: mirror, connection: {secretRef: {name: across-db, key: mirror}, tls: {mode: Disable}}, mysql: {database: across_mirror}}
