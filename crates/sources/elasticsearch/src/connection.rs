@@ -1,6 +1,6 @@
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -19,10 +19,12 @@ use elasticsearch::{
 use polylog_log::{Failure, Position, RefusedReason, Timestamp};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 use crate::{
     ElasticsearchConfig,
     config::Credentials,
+    document::HeadDocument,
     error::{EngineError, ServerError},
     history::History,
 };
@@ -33,6 +35,8 @@ pub(crate) struct Handle {
     pub(crate) history: History,
     /// After how many truncations, and up to which position, events were made searchable by this process.
     pub(crate) searchable: Mutex<(u64, Position)>,
+    /// The head that an acknowledged write showed to be the log's, by its revision and operation.
+    confirmed: Mutex<Option<(u64, Uuid)>>,
     transport: OnceCell<Transport>,
     crashed: AtomicBool,
 }
@@ -79,6 +83,7 @@ impl Handle {
             config,
             history: History::default(),
             searchable: Mutex::default(),
+            confirmed: Mutex::default(),
             transport: OnceCell::new(),
             crashed: AtomicBool::new(false),
         }
@@ -133,6 +138,21 @@ impl Handle {
 
     pub(crate) fn is_crashed(&self) -> bool {
         self.crashed.load(Ordering::Acquire)
+    }
+
+    /// An acknowledged write had this head.
+    pub(crate) fn confirm(&self, document: &HeadDocument) {
+        *self.confirmed() = Some((document.head.revision, document.operation));
+    }
+
+    /// Whether an acknowledged write of this process had this head.
+    pub(crate) fn is_confirmed(&self, document: &HeadDocument) -> bool {
+        *self.confirmed() == Some((document.head.revision, document.operation))
+    }
+
+    fn confirmed(&self) -> MutexGuard<'_, Option<(u64, Uuid)>> {
+        // it is set at once
+        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes or sets up to where events can be searched.

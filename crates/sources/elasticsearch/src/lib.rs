@@ -39,6 +39,6 @@ mod write_out;
 pub use config::{Address, ConfigError, Credentials, ElasticsearchConfig, Indices, Secret};
 pub use faults::POINTS;
 #[cfg(feature = "mutants")]
-pub use mutants::{Mutant, SlowWriter, repeat_next_swap, switch};
+pub use mutants::{Mutant, OldPrimary, SlowWriter, repeat_next_swap, switch};
 pub use schema::{Layout, Payload};
 pub use source::ElasticsearchSource;

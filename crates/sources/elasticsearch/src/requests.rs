@@ -21,6 +21,13 @@ pub(crate) struct Token {
     term: i64,
 }
 
+impl Token {
+    /// One that no write of the log has.
+    pub(crate) fn of_another(self) -> Self {
+        Self { sequence: self.sequence + 1_000_000, ..self }
+    }
+}
+
 /// A document as it was found.
 #[derive(Debug)]
 pub(crate) struct Found<T> {
