@@ -85,7 +85,9 @@ pub(crate) fn opens_minority(strategy: &ResolvedStrategy) -> bool {
 
 /// The source that should be primary, where the manifest names one, and those that should not.
 pub(crate) fn primary_wish(store: &ResolvedStore) -> PrimaryWish {
-    let avoided = store.sources.iter().filter(|source| source.state != SourceState::Active);
+    let is_avoided =
+        |source: &&ResolvedSource| source.state != SourceState::Active || source.role == SourceRole::Learner;
+    let avoided = store.sources.iter().filter(is_avoided);
     PrimaryWish {
         wanted: store.primary.as_ref().map(|name| SourceName::recorded(name.as_str())),
         avoided: avoided.map(|source| SourceName::recorded(source.name.as_str())).collect(),

@@ -95,7 +95,8 @@ async fn what_is_put_right_again_is_used_again() {
 async fn what_is_too_large_for_the_server_is_refused_and_nothing_stands_in_the_way() {
     let server = server(Product::OpenSearch);
     let name = server.new_name();
-    let folder = folder(&voter(Product::OpenSearch, &name));
+    let limits = "spec:\n  events: {limits: {eventBytes: 1Mi, commitBytes: 2Mi}}";
+    let folder = folder(&voter(Product::OpenSearch, &name).replace("spec:", limits));
     let running = Dev::start(folder.path(), &at(&server.url()));
     let with = |bytes: usize| {
         let data = "x".repeat(bytes);

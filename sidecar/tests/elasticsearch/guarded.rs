@@ -110,7 +110,12 @@ async fn pass(
     let once = head.replacen("\r\n", "\r\nconnection: close\r\n", 1);
     server.write_all(once.as_bytes()).await?;
     server.write_all(&request[end..]).await?;
-    tokio::io::copy(&mut server, &mut stream).await?;
+    let mut answer = Vec::new();
+    server.read_to_end(&mut answer).await?;
+    let status = answer.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    stream.write_all(&answer[..status]).await?;
+    stream.write_all(b"connection: close\r\n").await?;
+    stream.write_all(&answer[status..]).await?;
     stream.shutdown().await
 }
 
