@@ -36,10 +36,7 @@ fn one_source_needs_nothing_else() {
     // a learner needs no acks
     let learner =
         format!("{one}- {{name: search, connection: {{url: 'https://search:9200'}}, elasticsearch: {{}}}}\n");
-    assert_found(
-        &manifests(&learner, "type: FullReplication", ""),
-        &["Warning Unprovisioned EventStore spec.sources[1]: replication: not in this version"],
-    );
+    assert_found(&manifests(&learner, "type: FullReplication", ""), &[]);
 }
 
 #[test]
@@ -242,7 +239,6 @@ fn fields_of_a_store_that_ask_for_too_much() {
             "Refused NotSupported EventStore spec.cache.redis: ",
             "Refused NotSupported EventStore spec.search: ",
             "Refused InvalidValue EventStore spec.cache.redis.connection.url: the address begins with http, but this engine has redis, rediss",
-            "Warning Unprovisioned EventStore spec.sources[1]",
         ],
     );
 }
@@ -349,16 +345,18 @@ fn sources_and_their_connections() {
 }
 
 #[test]
-fn engines_that_do_not_exist_yet() {
+fn engines_that_a_program_does_not_have() {
     let read = read_text(&manifests(&sources(&["ledger"]), "", ""));
+    const ENGINES: &[TargetEngine] =
+        &[TargetEngine::Sqlite, TargetEngine::Postgres, TargetEngine::Mysql, TargetEngine::Mongodb];
     let placed = |engine| {
         let placements = BTreeMap::from([("ledger".parse().expect("a name"), engine)]);
-        validate(&read, &Capabilities { voters: 1, ..Capabilities::DEV }, &placements)
+        validate(&read, &Capabilities { engines: ENGINES, voters: 1, ..Capabilities::DEV }, &placements)
     };
-    assert_eq!(placed(TargetEngine::Sqlite), []);
-    assert_eq!(placed(TargetEngine::Postgres), []);
-    assert_eq!(placed(TargetEngine::Mysql), []);
-    assert_eq!(placed(TargetEngine::Mongodb), []);
+    for engine in ENGINES {
+        assert_eq!(placed(*engine), []);
+    }
+    assert_eq!(Capabilities::DEV.engines, [ENGINES, &[TargetEngine::Elasticsearch]].concat());
     let findings = placed(TargetEngine::Elasticsearch);
     assert_eq!(findings.len(), 1);
     assert_eq!(

@@ -88,6 +88,8 @@ pub enum Feature {
     DeleteData,
     /// EventTypePartitioning
     EventTypePartitioning,
+    /// `spec.sources[].elasticsearch.fields` of mode Explicit, or with explicit fields
+    ExplicitFields,
     /// `spec.delivery: Gateway`
     GatewayDelivery,
     /// `spec.gateway.tlsSecretRef`
@@ -152,7 +154,13 @@ impl Capabilities {
     /// What `polylog dev` of this version can do.
     pub const DEV: Self = Self {
         program: "polylog dev",
-        engines: &[TargetEngine::Sqlite, TargetEngine::Postgres, TargetEngine::Mysql, TargetEngine::Mongodb],
+        engines: &[
+            TargetEngine::Sqlite,
+            TargetEngine::Postgres,
+            TargetEngine::Mysql,
+            TargetEngine::Mongodb,
+            TargetEngine::Elasticsearch,
+        ],
         default_engine: Some(TargetEngine::Sqlite),
         voters: 9,
         lanes: 1,
@@ -210,7 +218,12 @@ impl Capabilities {
     /// What the operator of this version can do, for the gateway that it starts too.
     pub const OPERATOR: Self = Self {
         program: "the operator",
-        engines: &[TargetEngine::Postgres, TargetEngine::Mysql, TargetEngine::Mongodb],
+        engines: &[
+            TargetEngine::Postgres,
+            TargetEngine::Mysql,
+            TargetEngine::Mongodb,
+            TargetEngine::Elasticsearch,
+        ],
         default_engine: None,
         voters: 9,
         lanes: 1,

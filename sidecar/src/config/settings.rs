@@ -1,7 +1,7 @@
 use polylog_crds::{
-    event_store::SourceState,
+    event_store::{SourceRole, SourceState},
     replication_strategy::{Consistency as DeclaredConsistency, Divergence, FailoverMode, StrategyType},
-    resolve::{MaxUnreplicatedAction, ResolvedStore, ResolvedStrategy},
+    resolve::{MaxUnreplicatedAction, ResolvedSource, ResolvedStore, ResolvedStrategy},
     values::AckLevel,
 };
 use polylog_log::{Acks, Limits, SourceName};
@@ -85,23 +85,29 @@ pub(crate) fn opens_minority(strategy: &ResolvedStrategy) -> bool {
 
 /// The source that should be primary, where the manifest names one, and those that should not.
 pub(crate) fn primary_wish(store: &ResolvedStore) -> PrimaryWish {
-    let avoided = store.sources.iter().filter(|source| source.state != SourceState::Active);
+    let is_avoided =
+        |source: &&ResolvedSource| source.state != SourceState::Active || source.role == SourceRole::Learner;
+    let avoided = store.sources.iter().filter(is_avoided);
     PrimaryWish {
         wanted: store.primary.as_ref().map(|name| SourceName::recorded(name.as_str())),
         avoided: avoided.map(|source| SourceName::recorded(source.name.as_str())).collect(),
     }
 }
 
-/// The sources that are about to be removed: they vote no more.
-pub(crate) fn draining(store: &ResolvedStore) -> Vec<SourceName> {
-    let drains = store.sources.iter().filter(|source| source.state == SourceState::Draining);
-    drains.map(|source| SourceName::recorded(source.name.as_str())).collect()
+/// The sources that only follow: by their role, or because they are about to be removed and vote no more.
+pub(crate) fn followers(store: &ResolvedStore) -> Vec<SourceName> {
+    let follows = |source: &&ResolvedSource| {
+        source.role == SourceRole::Learner || source.state == SourceState::Draining
+    };
+    let followers = store.sources.iter().filter(follows);
+    followers.map(|source| SourceName::recorded(source.name.as_str())).collect()
 }
 
-/// The sources of the log as they are preferred as primary: those that are under maintenance, or about to leave, last.
+/// The voters of the log as they are preferred as primary: those that are under maintenance, or about to leave, last.
 fn order(store: &ResolvedStore) -> Vec<SourceName> {
     let of_log = |name: &polylog_crds::values::SourceName| {
-        store.sources.iter().find(|source| source.name == *name && source.provisioned)
+        let source = store.sources.iter().find(|source| source.name == *name)?;
+        (source.provisioned && source.role == SourceRole::Voter).then_some(source)
     };
     let mut sources: Vec<_> = store.strategy.order.iter().filter_map(of_log).collect();
     sources.sort_by_key(|source| source.state != SourceState::Active);

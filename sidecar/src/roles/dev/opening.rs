@@ -12,7 +12,7 @@ use polylog_replication::{OpenError, Replica, Store, StoreOptions};
 use super::DevError;
 use crate::{
     config::{
-        Declared, DevArgs, desired_config, draining, opens_minority, policy_document, primary_wish,
+        Declared, DevArgs, desired_config, followers, opens_minority, policy_document, primary_wish,
         read_defaults, verification,
     },
     hosted::{DeclaredSource, Hosted},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Why a source that the manifest declares holds no log.
-const LEARNER: &str = "replication to sources that do not vote: not in this version";
+const NOT_KEPT: &str = "this version keeps fewer copies of a log";
 
 /// One store that was opened, and what the banner says of it.
 pub(in crate::roles) struct Opened {
@@ -127,7 +127,7 @@ impl Opening<'_> {
             failover_after: store.strategy.failover.after.as_std(),
             opens_minority: opens_minority(&store.strategy),
             primary: primary_wish(store),
-            learners: draining(store),
+            learners: followers(store),
             verification: Some(verification(store)),
             others: replicas.collect(),
             ..StoreOptions::new(&name, first.name, first.source, first.identity)
@@ -211,7 +211,7 @@ fn declared_source(
     DeclaredSource {
         engine: kept.map_or(source.engine.field(), |kept| kept.database.engine()).into(),
         role: format!("{:?}", source.role),
-        unprovisioned: kept.is_none().then(|| LEARNER.into()),
+        unprovisioned: kept.is_none().then(|| NOT_KEPT.into()),
         remark: remarks.iter().find(|(of, _)| *of == name).map(|(_, remark)| remark.clone()),
         is_in_maintenance: source.state == SourceState::Maintenance,
         name,
