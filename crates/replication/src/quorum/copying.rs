@@ -1,6 +1,11 @@
 //! Brings one source's log to that of another, step by step: find where they part, cut what lost, copy the rest.
 
-use super::rules::{Rule, Rules};
+use std::sync::Arc;
+
+use super::{
+    rules::{Rule, Rules},
+    written::Written,
+};
 use crate::Stalled;
 use polylog_log::{
     Apply, Entry, Failure, Head, LogId, LogPage, OperationError, Point, Position, ReadLog, Refusal,
@@ -52,7 +57,7 @@ pub(crate) enum Stop {
 enum State {
     Unknown,
     Reading,
-    Applying(Vec<Entry>),
+    Applying(Arc<[Entry]>),
     Searching(Search),
     Stopped(Stop),
 }
@@ -118,9 +123,16 @@ impl Copying {
         self.common
     }
 
-    /// The next step towards `cap`, an end of an entry in the origin beyond which nothing is copied.
-    pub(crate) fn next(&mut self, cap: Position, watermarks: Watermarks) -> Step {
+    /// The next step towards `cap`, an end of an entry in the origin beyond which nothing is copied. What was `written` to the
+    /// origin by this very process is not read of it.
+    pub(crate) fn next(&mut self, cap: Position, watermarks: Watermarks, written: Option<&Written>) -> Step {
         let Some(tail) = self.tail else { return Step::Ask };
+        if matches!(self.state, State::Reading)
+            && !self.is_careful
+            && let Some(entries) = written.and_then(|written| written.after(&tail, cap))
+        {
+            (self.common, self.state) = (Some(tail), State::Applying(entries));
+        }
         match &self.state {
             State::Unknown => Step::Ask,
             State::Stopped(stop) => Step::Stop(stop.clone()),
@@ -212,7 +224,7 @@ impl Copying {
             entries.remove(0);
         }
         self.common = Some(tail);
-        self.state = if entries.is_empty() { State::Reading } else { State::Applying(entries) };
+        self.state = if entries.is_empty() { State::Reading } else { State::Applying(entries.into()) };
     }
 
     /// Takes a page of the destination.

@@ -261,7 +261,7 @@ impl Attempt {
         if self.under_way.contains(&chosen.primary) || self.under_way.contains(&chosen.best) {
             return None;
         }
-        let step = copying.next(chosen.tail.position, Watermarks::default());
+        let step = copying.next(chosen.tail.position, Watermarks::default(), None);
         match step {
             Step::Ask => Some((chosen.primary, Operation::Head)),
             Step::ReadOrigin(read) => Some((chosen.best, Operation::ReadLog(read))),

@@ -22,6 +22,7 @@ use super::{
     known::Sources,
     request::{Operation, Request},
     rules::Rules,
+    written::Written,
 };
 use crate::{
     AppendError, QueueBounds,
@@ -91,6 +92,7 @@ struct UnderWay {
 struct Lead {
     evidence: Evidence,
     copies: BTreeMap<SourceName, Copying>,
+    written: Written,
 }
 
 /// A caller and what it wants.

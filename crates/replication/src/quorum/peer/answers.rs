@@ -27,6 +27,7 @@ impl<T> Peer<T> {
                 } else {
                     self.saw(&source, &head, now);
                     self.prove(&source, id, &head);
+                    self.wrote(&source, &mut answer);
                 }
             }
             None if writes => {
@@ -57,6 +58,15 @@ impl<T> Peer<T> {
             self.under_way.remove(&id);
         }
         is_look
+    }
+
+    /// Keeps what was written under the term that is obeyed, to push it.
+    fn wrote(&mut self, source: &SourceName, answer: &mut Answer) {
+        let Answer::Appended(Ok(Appended { head, written, .. })) = answer else { return };
+        let Some(lead) = &mut self.lead else { return };
+        if lead.evidence.primary() == source && lead.evidence.term() == head.term {
+            lead.written.take(std::mem::take(written));
+        }
     }
 
     fn elected(&mut self, source: &SourceName, answer: Answer) {
