@@ -268,6 +268,7 @@ impl Attempt {
             Step::ReadDestination(read) => Some((chosen.primary, Operation::ReadLog(read))),
             Step::Apply(apply) => Some((chosen.primary, Operation::Apply(apply))),
             Step::Truncate(truncate) => Some((chosen.primary, Operation::Truncate(truncate))),
+            Step::Wait => None,
             Step::Level => {
                 self.phase = Phase::Opening;
                 self.open()

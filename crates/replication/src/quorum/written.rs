@@ -66,4 +66,4 @@ impl Written {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -46,6 +46,12 @@ impl<T> Peer<T> {
                 }
             }
             Purpose::Copy(to) => self.copied(&source, &to, answer),
+            Purpose::Ahead(to) => {
+                let copying = self.lead.as_mut().and_then(|lead| lead.copies.get_mut(&to));
+                if let (Some(copying), Answer::Page(page)) = (copying, answer) {
+                    copying.was_read_ahead(page.ok());
+                }
+            }
             Purpose::Elect => self.elected(&source, answer),
         }
         self.release(now);

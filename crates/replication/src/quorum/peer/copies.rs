@@ -39,8 +39,11 @@ impl<T> Peer<T> {
             let name = &member.name;
             let is_primary = self.lead.as_ref().is_none_or(|lead| lead.evidence.primary() == name);
             let is_busy = self.is_under_way(|one| matches!(&one.purpose, Purpose::Copy(to) if to == name));
-            let is_free = !is_primary && !is_busy && self.sources.is_ready(name, now);
-            if !is_free || !self.sources.is_member(member) {
+            if is_primary || !self.sources.is_ready(name, now) || !self.sources.is_member(member) {
+                continue;
+            }
+            if is_busy {
+                requests.extend(self.read_ahead(name, cap, now));
                 continue;
             }
             if let Some((source, operation)) = self.copy(name, cap, watermarks, beats, now) {
@@ -49,8 +52,21 @@ impl<T> Peer<T> {
                     continue;
                 }
                 requests.extend(self.request(source, Purpose::Copy(name.clone()), operation));
+                requests.extend(self.read_ahead(name, cap, now));
             }
         }
+    }
+
+    /// Reads the next page for a source that is busy with one.
+    fn read_ahead(&mut self, to: &SourceName, cap: Position, now: Instant) -> Option<Request> {
+        let is_read = self.is_under_way(|one| matches!(&one.purpose, Purpose::Ahead(of) if of == to));
+        let lead = self.lead.as_mut()?;
+        let primary = lead.evidence.primary().clone();
+        if is_read || !self.sources.is_ready(&primary, now) {
+            return None;
+        }
+        let read = lead.copies.get_mut(to)?.read_ahead(cap)?;
+        self.request(primary, Purpose::Ahead(to.clone()), Operation::ReadLog(read))
     }
 
     /// Voters that have not moved since this moment are shown that somebody reaches the primary, if this process does.
@@ -102,7 +118,7 @@ impl<T> Peer<T> {
                 (tells && is_same)
                     .then(|| (to.clone(), Operation::Apply(Apply { term, previous, entries, watermarks })))
             }
-            Step::Stop(_) => None,
+            Step::Wait | Step::Stop(_) => None,
         }
     }
 }

@@ -6,14 +6,18 @@ use uuid::Uuid;
 
 use super::*;
 
-/// Entries of a log, each of so many events of so many bytes; its first one stands under this term.
-fn entries(term: u64, of: &[(usize, usize)]) -> Vec<Entry> {
+/// A source that holds nothing.
+pub(in crate::quorum) fn empty() -> Head {
     let log = LogId::from_bytes([1; 16]);
     let (database, incarnation) = (DatabaseId::from_bytes([2; 16]), Incarnation::from_bytes([3; 16]));
     let voter = Member { name: SourceName::recorded("ledger"), database, incarnation };
-    let identity = Identity { log, database, incarnation };
-    let empty = Head::empty(identity, Config::implicit(voter));
-    let head = Head { term: Term::new(term), lead: Term::new(term), ..empty };
+    Head::empty(Identity { log, database, incarnation }, Config::implicit(voter))
+}
+
+/// Entries of a log, each of so many events of so many bytes; its first one stands under this term.
+pub(in crate::quorum) fn entries(term: u64, of: &[(usize, usize)]) -> Vec<Entry> {
+    let head = Head { term: Term::new(term), lead: Term::new(term), ..empty() };
+    let log = head.identity.log;
     let commit = |(number, (events, bytes)): (usize, &(usize, usize))| {
         let event = |index: usize| {
             let id = EventId::new(Uuid::from_u128((number as u128) << 64 | index as u128));
@@ -27,7 +31,7 @@ fn entries(term: u64, of: &[(usize, usize)]) -> Vec<Entry> {
     let (term, config) = (head.term, head.config.config.version);
     let (facts, watermarks, clock) = (&Facts::default(), Watermarks::default(), Timestamp::EPOCH);
     let append = Operation::Append { term, config, batch: &batch, facts, watermarks, clock };
-    head.admit(&identity, append, polylog_log::Rules::ALL).expect("it leads").write
+    head.admit(&head.identity, append, polylog_log::Rules::ALL).expect("it leads").write
 }
 
 fn written(entries: &[Entry]) -> Written {
