@@ -120,6 +120,12 @@ impl Entry {
         Chain::from_bytes(encoder.hash128())
     }
 
+    /// Whether it continues a history that stands at `previous`. Says nothing of its events: see [`Self::follows`].
+    pub fn continues(&self, previous: &Point) -> bool {
+        let chain = || Self::compute_chain(previous.chain, self.term, self.fingerprint, self.events.iter());
+        self.first() == previous.position.next() && self.chain == chain()
+    }
+
     /// Checks that this entry is whole, is what its digests say and continues a history that stands at `previous`.
     pub fn follows(&self, previous: &Point) -> Result<(), EntryError> {
         let (first, last) = (previous.position.next(), self.last());

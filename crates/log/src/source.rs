@@ -115,6 +115,8 @@ pub struct Appended {
     pub verdicts: Vec<Verdict>,
     /// The head afterwards.
     pub head: Head,
+    /// The entries that it wrote, in order: whoever copies them on need not read them.
+    pub written: Vec<Entry>,
 }
 
 /// See [`Source::apply`].
@@ -124,8 +126,8 @@ pub struct Apply {
     pub term: Term,
     /// The tail that the entries continue.
     pub previous: Point,
-    /// Whole entries, in order; may be empty.
-    pub entries: Vec<Entry>,
+    /// Whole entries, in order; may be empty. Shared, because a request may be kept and sent again.
+    pub entries: Arc<[Entry]>,
     /// What the sender knows of the others.
     pub watermarks: Watermarks,
 }

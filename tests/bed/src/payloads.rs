@@ -128,7 +128,7 @@ pub async fn a_replica_and_its_quarantine_hold_the_bytes_that_were_given(
     let apply = Apply {
         term: Term::FIRST,
         previous: Point::start(of.log),
-        entries: copied.clone(),
+        entries: copied.clone().into(),
         watermarks: Watermarks::default(),
     };
     let head = target.apply(&of, apply).await.expect("a copy");

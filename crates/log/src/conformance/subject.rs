@@ -200,7 +200,7 @@ pub(crate) fn under(head: &Head, batch: Vec<Commit>) -> Append {
 
 /// Entries under a term, knowing nothing of others.
 pub(crate) fn apply(term: u64, previous: Point, entries: Vec<Entry>) -> Apply {
-    Apply { term: Term::new(term), previous, entries, watermarks: Watermarks::default() }
+    Apply { term: Term::new(term), previous, entries: entries.into(), watermarks: Watermarks::default() }
 }
 
 /// The entries of a source after a position, in one page.

@@ -1,15 +1,20 @@
 //! Brings one source's log to that of another, step by step: find where they part, cut what lost, copy the rest.
 
-use super::rules::{Rule, Rules};
+use std::sync::Arc;
+
+use super::{
+    rules::{Rule, Rules},
+    written::Written,
+};
 use crate::Stalled;
 use polylog_log::{
     Apply, Entry, Failure, Head, LogId, LogPage, OperationError, Point, Position, ReadLog, Refusal,
     RefusedReason, SourceName, Term, Truncate, Watermarks,
 };
 
-/// Most events and bytes that are copied at once.
-const PAGE_EVENTS: usize = 500;
-const PAGE_BYTES: usize = 1 << 20;
+/// Most events and bytes that are copied at once: one transaction. While it is applied the next one is read, and no more.
+const PAGE_EVENTS: usize = 1_000;
+const PAGE_BYTES: usize = 2 << 20;
 
 /// What the head of the origin must show with every page, so that what is copied is what the term's primary holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +38,8 @@ pub(crate) enum Step {
     Apply(Apply),
     /// Change the destination.
     Truncate(Truncate),
+    /// Nothing before the next page is read, which was asked for.
+    Wait,
     /// Nothing: the destination holds all that it should.
     Level,
     /// Nothing any more.
@@ -48,11 +55,28 @@ pub(crate) enum Stop {
     Refused(Refusal),
 }
 
+/// Consecutive entries of the origin.
+#[derive(Debug, Clone)]
+struct Page {
+    entries: Arc<[Entry]>,
+    /// More was asked for than it holds.
+    is_full: bool,
+}
+
+/// The page after the one that is applied.
+#[derive(Debug, Clone)]
+enum Ahead {
+    Nothing,
+    /// It is being read: from here, up to there.
+    Asked(Position, Position),
+    Read(Page),
+}
+
 #[derive(Debug, Clone)]
 enum State {
     Unknown,
     Reading,
-    Applying(Vec<Entry>),
+    Applying(Page),
     Searching(Search),
     Stopped(Stop),
 }
@@ -84,6 +108,9 @@ pub(crate) struct Copying {
     /// The destination could not store something of a page: entries are copied one by one until it takes the next.
     is_careful: bool,
     stalled: Option<Stalled>,
+    /// How far the page goes that was asked for last.
+    asked: Position,
+    ahead: Ahead,
     state: State,
 }
 
@@ -100,6 +127,8 @@ impl Copying {
             common: None,
             is_careful: false,
             stalled: None,
+            asked: Position::ZERO,
+            ahead: Ahead::Nothing,
             state,
         }
     }
@@ -118,21 +147,33 @@ impl Copying {
         self.common
     }
 
-    /// The next step towards `cap`, an end of an entry in the origin beyond which nothing is copied.
-    pub(crate) fn next(&mut self, cap: Position, watermarks: Watermarks) -> Step {
+    /// The next step towards `cap`, an end of an entry in the origin beyond which nothing is copied. What was `written` to the
+    /// origin by this very process is not read of it.
+    pub(crate) fn next(&mut self, cap: Position, watermarks: Watermarks, written: Option<&Written>) -> Step {
         let Some(tail) = self.tail else { return Step::Ask };
+        if matches!(self.state, State::Reading) && !self.is_careful {
+            let pushed = || {
+                let entries = written?.after(&tail, cap)?;
+                Some(Page { entries, is_full: false })
+            };
+            if let Some(page) = self.read_before(&tail).or_else(pushed) {
+                (self.common, self.state) = (Some(tail), State::Applying(page));
+            }
+        }
         match &self.state {
             State::Unknown => Step::Ask,
             State::Stopped(stop) => Step::Stop(stop.clone()),
             State::Reading if tail.position >= cap && self.common == Some(tail) => Step::Level,
+            State::Reading if matches!(self.ahead, Ahead::Asked(..)) => Step::Wait,
             State::Reading => {
                 // what is known to be common need not be read again
                 let from = if self.common == Some(tail) { tail.position.next() } else { tail.position };
                 let from = from.max(Position::FIRST);
                 let page = page(from, cap.max(from));
+                self.asked = page.to;
                 Step::ReadOrigin(if self.is_careful { ReadLog { max_events: 1, ..page } } else { page })
             }
-            State::Applying(entries) => {
+            State::Applying(Page { entries, .. }) => {
                 let (term, entries) = (self.term, entries.clone());
                 Step::Apply(Apply { term, previous: tail, entries, watermarks })
             }
@@ -140,12 +181,44 @@ impl Copying {
         }
     }
 
+    /// What to read of the origin while a page is applied, where more is wanted than went into it.
+    pub(crate) fn read_ahead(&mut self, cap: Position) -> Option<ReadLog> {
+        let State::Applying(Page { entries, is_full: true }) = &self.state else { return None };
+        if self.is_careful || !matches!(self.ahead, Ahead::Nothing) {
+            return None;
+        }
+        let from = entries.last().map(|entry| entry.last().next()).filter(|from| *from <= cap)?;
+        self.ahead = Ahead::Asked(from, cap);
+        Some(page(from, cap))
+    }
+
+    /// Takes the page that was read ahead; `None` = it could not be had.
+    pub(crate) fn was_read_ahead(&mut self, page: Option<LogPage>) {
+        let Ahead::Asked(from, to) = std::mem::replace(&mut self.ahead, Ahead::Nothing) else { return };
+        let Some(LogPage { entries, head }) = page else { return };
+        if !self.is_of_origin(&head) {
+            return self.stop(Stop::Fenced);
+        }
+        if entries.first().is_some_and(|entry| entry.first() == from) {
+            self.ahead = Ahead::Read(Page::new(entries, to));
+        }
+    }
+
+    /// The page that was read meanwhile, if it goes on where the destination stands now.
+    fn read_before(&mut self, tail: &Point) -> Option<Page> {
+        if !matches!(self.ahead, Ahead::Read(_)) {
+            return None;
+        }
+        let Ahead::Read(page) = std::mem::replace(&mut self.ahead, Ahead::Nothing) else { return None };
+        page.entries.first().is_some_and(|first| first.continues(tail)).then_some(page)
+    }
+
     /// Takes a head of the destination that did not come with a page.
     pub(crate) fn at(&mut self, head: &Head) {
         if head.term > self.term {
             return self.stop(Stop::Fenced);
         }
-        if let State::Applying(entries) = &self.state
+        if let State::Applying(Page { entries, .. }) = &self.state
             && entries.last().is_some_and(|last| is_at(&head.tail, &last.point()))
         {
             self.common = Some(head.tail);
@@ -184,11 +257,7 @@ impl Copying {
 
     /// Takes a page of the origin.
     pub(crate) fn origin_page(&mut self, page: LogPage) {
-        let is_right = match self.from {
-            From::Primary => page.head.is_primary() && page.head.term == self.term,
-            From::Tail(tail) => page.head.term <= self.term && page.head.tail == tail,
-        };
-        if !is_right && self.rules.on(Rule::CopiedFromPrimary) {
+        if !self.is_of_origin(&page.head) {
             return self.stop(Stop::Fenced);
         }
         let Some(tail) = self.tail else { return };
@@ -212,7 +281,19 @@ impl Copying {
             entries.remove(0);
         }
         self.common = Some(tail);
-        self.state = if entries.is_empty() { State::Reading } else { State::Applying(entries) };
+        self.state = match entries.is_empty() {
+            true => State::Reading,
+            false => State::Applying(Page::new(entries, self.asked)),
+        };
+    }
+
+    /// Whether what came with this head is what the term's primary holds.
+    fn is_of_origin(&self, head: &Head) -> bool {
+        let is_right = match self.from {
+            From::Primary => head.is_primary() && head.term == self.term,
+            From::Tail(tail) => head.term <= self.term && head.tail == tail,
+        };
+        is_right || !self.rules.on(Rule::CopiedFromPrimary)
     }
 
     /// Takes a page of the destination.
@@ -239,7 +320,7 @@ impl Copying {
     /// The destination takes nothing of a page, and says that it will not: which entry it is shows one by one. It is tried
     /// again, and never left out.
     fn not_stored(&mut self, failure: &Failure) {
-        if let State::Applying(entries) = &self.state
+        if let State::Applying(Page { entries, .. }) = &self.state
             && let [first, rest @ ..] = &entries[..]
         {
             match rest.is_empty() {
@@ -252,11 +333,19 @@ impl Copying {
 
     fn restart(&mut self) {
         (self.state, self.tail, self.common) = (State::Unknown, None, None);
+        self.ahead = Ahead::Nothing;
     }
 
     fn stop(&mut self, stop: Stop) {
         self.tail.get_or_insert(Point::start(self.log));
         self.state = State::Stopped(stop);
+    }
+}
+
+impl Page {
+    fn new(entries: Vec<Entry>, asked: Position) -> Self {
+        let is_full = entries.last().is_some_and(|entry| entry.last() < asked);
+        Self { entries: entries.into(), is_full }
     }
 }
 
@@ -302,3 +391,6 @@ fn is_of_content(failure: &Failure) -> bool {
 fn is_at(one: &Point, other: &Point) -> bool {
     (one.position, one.chain) == (other.position, other.chain)
 }
+
+#[cfg(test)]
+mod tests;

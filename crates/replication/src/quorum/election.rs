@@ -261,13 +261,14 @@ impl Attempt {
         if self.under_way.contains(&chosen.primary) || self.under_way.contains(&chosen.best) {
             return None;
         }
-        let step = copying.next(chosen.tail.position, Watermarks::default());
+        let step = copying.next(chosen.tail.position, Watermarks::default(), None);
         match step {
             Step::Ask => Some((chosen.primary, Operation::Head)),
             Step::ReadOrigin(read) => Some((chosen.best, Operation::ReadLog(read))),
             Step::ReadDestination(read) => Some((chosen.primary, Operation::ReadLog(read))),
             Step::Apply(apply) => Some((chosen.primary, Operation::Apply(apply))),
             Step::Truncate(truncate) => Some((chosen.primary, Operation::Truncate(truncate))),
+            Step::Wait => None,
             Step::Level => {
                 self.phase = Phase::Opening;
                 self.open()

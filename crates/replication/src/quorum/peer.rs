@@ -22,6 +22,7 @@ use super::{
     known::Sources,
     request::{Operation, Request},
     rules::Rules,
+    written::Written,
 };
 use crate::{
     AppendError, QueueBounds,
@@ -68,10 +69,15 @@ const PUBLISH_AFTER: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Purpose {
     Look,
-    Append { attempt: u64, term: Term },
+    Append {
+        attempt: u64,
+        term: Term,
+    },
     Publish,
     Configure,
     Copy(SourceName),
+    /// The page after the one that is copied.
+    Ahead(SourceName),
     Elect,
 }
 
@@ -91,6 +97,7 @@ struct UnderWay {
 struct Lead {
     evidence: Evidence,
     copies: BTreeMap<SourceName, Copying>,
+    written: Written,
 }
 
 /// A caller and what it wants.

@@ -45,6 +45,8 @@ pub(crate) enum Rule {
     ObeyOpened,
     /// What is copied was read under the term that it is sent under.
     CopiedFromPrimary,
+    /// What is pushed from memory continues the log that it is pushed to.
+    PushContinues,
     /// Who had a try of which nobody knows what became is not told later that nothing was written.
     TriesRemembered,
 }

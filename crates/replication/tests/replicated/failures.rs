@@ -74,8 +74,11 @@ async fn what_the_lost_primary_alone_holds_is_set_aside_and_found_again_by_a_ret
     assert_eq!(read.stream.expect("is there").version.get(), 1);
     assert_eq!(read.events.len(), 1);
     three.remotes[0].cut(true);
+    // else the process that wrote it pushes it from memory
+    drop(store);
     three.remotes[1].cut(false);
     three.remotes[2].cut(false);
+    let store = three.open(Acks::Majority).await;
     append(&store, 2).await;
     three.remotes[0].cut(false);
     three.level().await;
@@ -86,6 +89,27 @@ async fn what_the_lost_primary_alone_holds_is_set_aside_and_found_again_by_a_ret
     let again = store.append(commit(1, "account-1", 1), None, soon()).await.expect("is acknowledged");
     assert!(!again.repeated, "the first try was lost, and is told as new");
     assert_eq!(events_of(&store).await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn what_the_lost_primary_alone_holds_reaches_the_others_from_the_process_that_wrote_it() {
+    let three = Three::new();
+    let store = three.open(Acks::Majority).await;
+    append(&store, 0).await;
+    three.level().await;
+    three.remotes[1].cut(true);
+    three.remotes[2].cut(true);
+    let alone = store.append(commit(1, "account-1", 1), None, within(300)).await;
+    assert!(matches!(alone, Err(AppendError::AcksTimeout { .. })), "{alone:?}");
+    three.remotes[0].cut(true);
+    three.remotes[1].cut(false);
+    three.remotes[2].cut(false);
+    append(&store, 2).await;
+    assert_eq!(events_of(&store).await, [1, 2, 3]);
+    three.remotes[0].cut(false);
+    three.level().await;
+    let removed = three.remotes[0].quarantine(QuarantinePlace::START, 10).await.expect("reads");
+    assert!(removed.is_empty(), "{removed:?}");
 }
 
 #[tokio::test]

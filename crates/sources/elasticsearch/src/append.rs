@@ -33,19 +33,20 @@ pub(crate) async fn in_parts(
     let room = writer.handle.room();
     let parts = parts(&append.batch, room, |commit| (commit.event_count(), commit.size()));
     let mut verdicts = Vec::with_capacity(append.batch.len());
-    let mut head = None;
+    let (mut head, mut written) = (None, Vec::new());
     for part in parts {
         let request = Request::Append(Append { batch: part.into(), ..append.clone() });
         match writer.operate(of, &request).await {
             Ok(effect) => {
                 verdicts.extend(effect.verdicts);
+                written.extend(effect.write);
                 head = Some(effect.head);
             }
             Err(error) => return Err(after_others(error, head.is_some())),
         }
     }
     let head = head.expect("there is at least one part");
-    Ok(Appended { verdicts, head })
+    Ok(Appended { verdicts, head, written })
 }
 
 /// What a refusal or failure of a part means for the whole, of which a part may have been written.

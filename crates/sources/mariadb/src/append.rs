@@ -9,9 +9,7 @@ use crate::{
     error::EngineError,
     facts,
     operation::{Stopped, Writer},
-    rows::NewRow,
-    swap::{Lost, swap},
-    wait,
+    swap::swap,
 };
 
 /// See [`polylog_log::Source::append`]: one packet where everything is as remembered, else under the lock.
@@ -30,7 +28,7 @@ async fn locked(writer: &mut Writer, of: &Identity, append: &Append) -> Result<A
     crate::mutants::number_by_sequence(&mut transaction, &append.batch).await?;
     let decision = decide(&transaction.head, of, append, &facts, transaction.clock);
     let effect = transaction.end(decision).await?;
-    Ok(Appended { verdicts: effect.verdicts, head: effect.head })
+    Ok(Appended { verdicts: effect.verdicts, head: effect.head, written: effect.write })
 }
 
 fn decide(
@@ -66,26 +64,11 @@ async fn guessed(writer: &mut Writer, of: &Identity, append: &Append) -> Result<
     let Some((facts, clock)) = guess_facts(writer, &head, append).await? else { return Ok(None) };
     let Ok(effect) = decide(&head, of, append, &facts, clock) else { return Ok(None) };
     let is_simple = |verdict: &Verdict| matches!(verdict, Verdict::Committed(_) | Verdict::Checked(_));
-    let rows = NewRow::of(&effect.write);
-    if rows.is_empty() || !effect.verdicts.iter().all(is_simple) {
+    if effect.write.is_empty() || !effect.verdicts.iter().all(is_simple) {
         return Ok(None);
     }
-    writer.faults.pass(faults::LOOKED_UP).await?;
-    let swapped = match swap(writer, &head, &effect.head, &rows).await? {
-        Ok(swapped) => swapped,
-        Err(lost) => {
-            // an id, a commit or a stream that is there already: which one, is answered under the lock
-            if lost == Lost::OtherHead {
-                writer.memory.lost();
-            }
-            return Ok(None);
-        }
-    };
-    writer.faults.pass(faults::COMMITTED).await.map_err(|stop| Stopped::after_commit(stop.into()))?;
-    writer.memory.remember(&head.tail, swapped.head.clone(), &effect.write);
-    writer.memory.set_clock(swapped.clock);
-    wait::publish(&writer.tail, swapped.head.tail.position);
-    Ok(Some(Appended { verdicts: effect.verdicts, head: swapped.head }))
+    let swapped = swap(writer, &head, &effect).await?;
+    Ok(swapped.map(|head| Appended { verdicts: effect.verdicts, head, written: effect.write }))
 }
 
 /// The streams as remembered, or seen at the remembered tail; commits and events as if none were known. `None`: the

@@ -205,7 +205,10 @@ impl Source for MariadbSource {
     }
 
     async fn apply(&self, of: &Identity, apply: Apply) -> Result<Head, OperationError> {
-        self.write(of, apply, |writer, of, apply| Box::pin(apply::apply(writer, of, apply))).await
+        let work: Work<_, _> = |writer, of, apply| Box::pin(apply::apply(writer, of, apply));
+        let head = self.write(of, apply, work).await?;
+        self.handle.history.remember(&head);
+        Ok(head)
     }
 
     async fn truncate(&self, of: &Identity, truncate: Truncate) -> Result<Head, OperationError> {

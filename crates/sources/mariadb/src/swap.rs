@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use polylog_log::{Head, Position, Timestamp, Watermarks};
+use polylog_log::{Effect, Head, Position, Timestamp, Watermarks};
+use polylog_source_servers::faults;
 use sqlx::{Row, mysql::MySqlRow};
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     rows::{NewRow, number},
     script::{Broken, Script},
     tables::{Statement, Statements},
-    text,
+    text, wait,
 };
 
 /// A query that gives two rows where one is wanted: an error that ends the packet. It is not even looked at where the
@@ -39,14 +40,14 @@ const AFTER: Statement = Statement(concat!(
 const UPDATE: Statement = Statement("UPDATE polylog_head SET tail_position = IF(format = ");
 
 /// What became of a swap.
-pub(crate) struct Swapped {
-    pub(crate) head: Head,
-    pub(crate) clock: Timestamp,
+struct Swapped {
+    head: Head,
+    clock: Timestamp,
 }
 
 /// Why a swap wrote nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lost {
+enum Lost {
     /// The head is another one.
     OtherHead,
     /// An id, a commit or a version is there already.
@@ -55,8 +56,32 @@ pub(crate) enum Lost {
     Deadlock,
 }
 
-/// Writes `rows` and `after`, if the head is still `before`; else nothing.
+/// Writes what was decided on a remembered head, if the database still has that; gives the head afterwards. `None`: nothing was
+/// written, and the answer needs the lock.
 pub(crate) async fn swap(
+    writer: &mut Writer,
+    before: &Head,
+    effect: &Effect,
+) -> Result<Option<Head>, Stopped> {
+    writer.faults.pass(faults::LOOKED_UP).await?;
+    let swapped = match send(writer, before, &effect.head, &NewRow::of(&effect.write)).await? {
+        Ok(swapped) => swapped,
+        Err(lost) => {
+            // an id, a commit or a stream that is there already: which one, is answered under the lock
+            if lost == Lost::OtherHead {
+                writer.memory.lost();
+            }
+            return Ok(None);
+        }
+    };
+    writer.faults.pass(faults::COMMITTED).await.map_err(|stop| Stopped::after_commit(stop.into()))?;
+    writer.memory.remember(&before.tail, swapped.head.clone(), &effect.write);
+    writer.memory.set_clock(swapped.clock);
+    wait::publish(&writer.tail, swapped.head.tail.position);
+    Ok(Some(swapped.head))
+}
+
+async fn send(
     writer: &mut Writer,
     before: &Head,
     after: &Head,

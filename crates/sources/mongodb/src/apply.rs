@@ -23,7 +23,7 @@ pub(crate) async fn in_parts(
     let mut head: Option<Head> = None;
     for part in parts(&apply.entries, |entry: &Entry| (entry.events.len(), entry.size())) {
         let previous = head.as_ref().map_or(apply.previous, |head| head.tail);
-        let request = Request::Apply(Apply { previous, entries: part.to_vec(), ..apply.clone() });
+        let request = Request::Apply(Apply { previous, entries: part.into(), ..apply.clone() });
         match writer.operate(of, &request).await {
             Ok(effect) => head = Some(effect.head),
             Err(error) => return Err(after_others(error, head.is_some())),

@@ -217,7 +217,7 @@ async fn apply(
     entries: Vec<Entry>,
 ) -> Result<Head, OperationError> {
     let watermarks = Watermarks::default();
-    source.apply(of, Apply { term: Term::new(term), previous, entries, watermarks }).await
+    source.apply(of, Apply { term: Term::new(term), previous, entries: entries.into(), watermarks }).await
 }
 
 /// Appends under `$config` 1.

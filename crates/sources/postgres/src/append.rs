@@ -6,11 +6,8 @@ use polylog_log::{
 use crate::{
     error::EngineError,
     facts, faults,
-    operation::{Stopped, Writer, at_commit},
-    rows::Rows,
-    stalled,
+    operation::{Stopped, Writer},
     swap::swap,
-    wait,
 };
 
 /// See [`polylog_log::Source::append`]: one statement where everything is as remembered, else under the lock.
@@ -33,7 +30,7 @@ async fn locked(writer: &mut Writer, of: &Identity, append: &Append) -> Result<A
     crate::mutants::number_by_sequence(&mut transaction, &append.batch).await?;
     let decision = decide(&transaction.head, of, append, &facts, transaction.clock);
     let effect = transaction.end(decision).await?;
-    Ok(Appended { verdicts: effect.verdicts, head: effect.head })
+    Ok(Appended { verdicts: effect.verdicts, head: effect.head, written: effect.write })
 }
 
 pub(crate) fn decide(
@@ -69,38 +66,11 @@ async fn guessed(writer: &mut Writer, of: &Identity, append: &Append) -> Result<
     let Some((facts, clock)) = guess_facts(writer, &head, append).await? else { return Ok(None) };
     let Ok(effect) = decide(&head, of, append, &facts, clock) else { return Ok(None) };
     let is_simple = |verdict: &Verdict| matches!(verdict, Verdict::Committed(_) | Verdict::Checked(_));
-    let rows = Rows::of(&effect.write);
-    if rows.len() == 0 || !rows.fit_one_statement() || !effect.verdicts.iter().all(is_simple) {
+    if effect.write.is_empty() || !effect.verdicts.iter().all(is_simple) {
         return Ok(None);
     }
-    writer.faults.pass(faults::LOOKED_UP).await?;
-    let connection = writer.slot.current()?;
-    writer.is_committing = true;
-    let swapped = match swap(connection, &head, &effect.head, rows).await {
-        Ok(Some(swapped)) => swapped,
-        Ok(None) => {
-            writer.is_committing = false;
-            writer.memory.lost();
-            return Ok(None);
-        }
-        // an id, a commit or a stream that is there already: which one, is answered under the lock
-        Err(error) if error.is_unique_violation() => {
-            writer.is_committing = false;
-            return Ok(None);
-        }
-        // whoever holds the lock may have fallen silent
-        Err(error) if error.is_lock_timeout() => {
-            writer.is_committing = false;
-            stalled::end_sessions(writer.slot.current()?).await?;
-            return Ok(None);
-        }
-        Err(error) => return Err(at_commit(error)),
-    };
-    writer.faults.pass(faults::COMMITTED).await.map_err(|stop| Stopped::after_commit(stop.into()))?;
-    writer.memory.remember(&head.tail, swapped.head.clone(), &effect.write);
-    writer.memory.set_clock(swapped.clock);
-    wait::publish(&writer.tail, swapped.head.tail.position);
-    Ok(Some(Appended { verdicts: effect.verdicts, head: swapped.head }))
+    let swapped = swap(writer, &head, &effect).await?;
+    Ok(swapped.map(|head| Appended { verdicts: effect.verdicts, head, written: effect.write }))
 }
 
 /// The streams as remembered, or seen at the remembered tail; commits and events as if none were known. `None`: the

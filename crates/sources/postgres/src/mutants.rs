@@ -47,8 +47,11 @@ pub(crate) fn stale_conflict(writer: &mut Writer, of: &Identity, append: &Append
     let unknown = writer.memory.recall(&Wanted::by_batch(&append.batch), &mut facts);
     let effect = crate::append::decide(&head, of, append, &facts, clock).ok()?;
     let is_conflict = |verdict: &Verdict| matches!(verdict, Verdict::VersionConflict { .. });
-    (unknown.is_empty() && effect.verdicts.iter().all(is_conflict))
-        .then_some(Appended { verdicts: effect.verdicts, head })
+    (unknown.is_empty() && effect.verdicts.iter().all(is_conflict)).then_some(Appended {
+        verdicts: effect.verdicts,
+        head,
+        written: effect.write,
+    })
 }
 
 /// What goes wrong when positions come from a sequence: its numbers are handed out before the commit, and nothing takes

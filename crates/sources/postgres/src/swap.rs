@@ -1,11 +1,14 @@
 //! Head and rows in one statement that commits by itself, if the log stands where the writer thinks.
 
-use polylog_log::{Head, Position, Timestamp, Watermarks};
+use polylog_log::{Effect, Head, Position, Timestamp, Watermarks};
 use sqlx::{PgConnection, Row};
 
 use crate::{
     error::EngineError,
+    faults,
+    operation::{Stopped, Writer, at_commit},
     rows::{Rows, columns, given_rows, number},
+    stalled, wait,
 };
 
 /// The conditions are what the decision rested on: who this database is, who leads it, its configuration, and its whole
@@ -26,13 +29,54 @@ const SWAP: &str = concat!(
 );
 
 /// What became of a swap.
-pub(crate) struct Swapped {
-    pub(crate) head: Head,
-    pub(crate) clock: Timestamp,
+struct Swapped {
+    head: Head,
+    clock: Timestamp,
 }
 
-/// Writes `rows` and `after`, if the head is still `before`; `None` = it is not, and nothing was written.
-pub(crate) async fn swap<'a>(
+/// Writes what was decided on a remembered head, if the database still has that; gives the head afterwards. `None`: nothing was
+/// written, and the answer needs the lock.
+pub(crate) async fn swap(
+    writer: &mut Writer,
+    before: &Head,
+    effect: &Effect,
+) -> Result<Option<Head>, Stopped> {
+    let rows = Rows::of(&effect.write);
+    if !rows.fit_one_statement() {
+        return Ok(None);
+    }
+    writer.faults.pass(faults::LOOKED_UP).await?;
+    let connection = writer.slot.current()?;
+    writer.is_committing = true;
+    let swapped = match send(connection, before, &effect.head, rows).await {
+        Ok(Some(swapped)) => swapped,
+        Ok(None) => {
+            writer.is_committing = false;
+            writer.memory.lost();
+            return Ok(None);
+        }
+        // an id, a commit or a stream that is there already: which one, is answered under the lock
+        Err(error) if error.is_unique_violation() => {
+            writer.is_committing = false;
+            return Ok(None);
+        }
+        // whoever holds the lock may have fallen silent
+        Err(error) if error.is_lock_timeout() => {
+            writer.is_committing = false;
+            stalled::end_sessions(writer.slot.current()?).await?;
+            return Ok(None);
+        }
+        Err(error) => return Err(at_commit(error)),
+    };
+    writer.faults.pass(faults::COMMITTED).await.map_err(|stop| Stopped::after_commit(stop.into()))?;
+    writer.memory.remember(&before.tail, swapped.head.clone(), &effect.write);
+    writer.memory.set_clock(swapped.clock);
+    wait::publish(&writer.tail, swapped.head.tail.position);
+    Ok(Some(swapped.head))
+}
+
+/// `None` = the head is not `before`, and nothing was written.
+async fn send<'a>(
     connection: &mut PgConnection,
     before: &'a Head,
     after: &'a Head,

@@ -34,7 +34,7 @@ pub(crate) fn append(
     };
     known.streams.wrote(&effect);
     slot.put_known(known);
-    Ok(Appended { verdicts: effect.verdicts, head: effect.head })
+    Ok(Appended { verdicts: effect.verdicts, head: effect.head, written: effect.write })
 }
 
 /// What the last append of a connection knew, and the next may use as far as it still holds.

@@ -78,6 +78,8 @@ pub(super) async fn versions_and_positions_are_dense(kit: Kit) -> Checked {
         ensure_eq!(appended.verdicts.len(), sizes.len(), "verdicts");
         ensure_eq!(appended.head.tail.position.next(), next, "the tail after the batch");
         ensure_eq!(subject.head().await?, appended.head, "the head that came with the answer");
+        let written = subject.entries_after(before.position).await?;
+        ensure!(appended.written == written, "the answer tells of other entries than were written");
     }
     subject.audit().await.map(|_| ())
 }
@@ -112,10 +114,11 @@ pub(super) async fn a_mistake_fails_no_other_commit(kit: Kit) -> Checked {
         Commit::new(log, halves.to_vec()),
         kit.commit(log, "s", version(4), 1),
     ];
-    let verdicts = subject.append(batch).await?.verdicts;
-    let kinds: String = verdicts.iter().map(kind).collect();
+    let appended = subject.append(batch).await?;
+    let kinds: String = appended.verdicts.iter().map(kind).collect();
     ensure_eq!(kinds, "CVCIVDCICASC", "the verdicts, one letter each");
     let entries = subject.audit().await?;
+    ensure!(appended.written[..] == entries[3..], "the answer tells of other entries than were written");
     ensure_eq!(entries.len(), 2 + 1 + 5, "entries after the batch");
     Ok(())
 }

@@ -183,7 +183,7 @@ pub(super) async fn the_primary_of_a_term_follows_nobody_in_it(kit: Kit) -> Chec
     replica.fill("s", 2).await?;
     let own = Apply { term: Term::new(2), ..nothing };
     let entries = replica.entries_after(tail.position).await?;
-    primary.apply(Apply { entries, ..own }).await?;
+    primary.apply(Apply { entries: entries.into(), ..own }).await?;
     ensure!(primary.audit().await? == replica.audit().await?, "the copies differ");
     Ok(())
 }

@@ -53,9 +53,9 @@ impl Log {
         let operation = Operation::Append { term, config, batch, facts, watermarks, clock };
         match self.head.admit(&self.head.identity.clone(), operation, Rules::ALL) {
             Ok(effect) => {
-                self.entries.extend(effect.write);
+                self.entries.extend(effect.write.iter().cloned());
                 self.head = effect.head;
-                Ok(Appended { verdicts: effect.verdicts, head: self.head.clone() })
+                Ok(Appended { verdicts: effect.verdicts, head: self.head.clone(), written: effect.write })
             }
             Err(reason) => Err(OperationError::Refused { reason, head: Box::new(self.head.clone()) }),
         }

@@ -27,6 +27,7 @@ impl<T> Peer<T> {
                 } else {
                     self.saw(&source, &head, now);
                     self.prove(&source, id, &head);
+                    self.wrote(&source, &mut answer);
                 }
             }
             None if writes => {
@@ -45,6 +46,12 @@ impl<T> Peer<T> {
                 }
             }
             Purpose::Copy(to) => self.copied(&source, &to, answer),
+            Purpose::Ahead(to) => {
+                let copying = self.lead.as_mut().and_then(|lead| lead.copies.get_mut(&to));
+                if let (Some(copying), Answer::Page(page)) = (copying, answer) {
+                    copying.was_read_ahead(page.ok());
+                }
+            }
             Purpose::Elect => self.elected(&source, answer),
         }
         self.release(now);
@@ -57,6 +64,15 @@ impl<T> Peer<T> {
             self.under_way.remove(&id);
         }
         is_look
+    }
+
+    /// Keeps what was written under the term that is obeyed, to push it.
+    fn wrote(&mut self, source: &SourceName, answer: &mut Answer) {
+        let Answer::Appended(Ok(Appended { head, written, .. })) = answer else { return };
+        let Some(lead) = &mut self.lead else { return };
+        if lead.evidence.primary() == source && lead.evidence.term() == head.term {
+            lead.written.take(std::mem::take(written));
+        }
     }
 
     fn elected(&mut self, source: &SourceName, answer: Answer) {

@@ -1,10 +1,10 @@
 //! Bringing the others to the primary's log, telling them what is committed, and showing them that it lives.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use polylog_log::{Apply, Position, SourceName, Watermarks};
 
-use super::{LOOK_EVERY, Peer, Purpose};
+use super::{LOOK_EVERY, PUBLISH_AFTER, Peer, Purpose};
 use crate::quorum::{
     copying::{Copying, From, Step},
     request::{Operation, Request},
@@ -29,22 +29,44 @@ impl<T> Peer<T> {
         let voters = config.voters.iter().map(|voter| (voter, tail));
         let learners = config.learners.iter().map(|learner| (learner, settled));
         let beats = self.beats(now);
+        if let Some(lead) = &mut self.lead {
+            let others = config.voters.iter().chain(&config.learners).map(|member| &member.name);
+            let others = others.filter(|name| *name != lead.evidence.primary());
+            let held = others.map(|name| lead.evidence.held_by(name)).min();
+            lead.written.forget_until(held.unwrap_or(tail));
+        }
         for (member, cap) in voters.chain(learners) {
             let name = &member.name;
             let is_primary = self.lead.as_ref().is_none_or(|lead| lead.evidence.primary() == name);
             let is_busy = self.is_under_way(|one| matches!(&one.purpose, Purpose::Copy(to) if to == name));
-            let is_free = !is_primary && !is_busy && self.sources.is_ready(name, now);
-            if !is_free || !self.sources.is_member(member) {
+            if is_primary || !self.sources.is_ready(name, now) || !self.sources.is_member(member) {
                 continue;
             }
-            if let Some((source, operation)) = self.copy(name, cap, watermarks, beats) {
+            if is_busy {
+                requests.extend(self.read_ahead(name, cap, now));
+                continue;
+            }
+            if let Some((source, operation)) = self.copy(name, cap, watermarks, beats, now) {
                 // one that takes no writes is tried again after a while
                 if operation.writes() && !self.sources.is_ready_to_write(name, now) {
                     continue;
                 }
                 requests.extend(self.request(source, Purpose::Copy(name.clone()), operation));
+                requests.extend(self.read_ahead(name, cap, now));
             }
         }
+    }
+
+    /// Reads the next page for a source that is busy with one.
+    fn read_ahead(&mut self, to: &SourceName, cap: Position, now: Instant) -> Option<Request> {
+        let is_read = self.is_under_way(|one| matches!(&one.purpose, Purpose::Ahead(of) if of == to));
+        let lead = self.lead.as_mut()?;
+        let primary = lead.evidence.primary().clone();
+        if is_read || !self.sources.is_ready(&primary, now) {
+            return None;
+        }
+        let read = lead.copies.get_mut(to)?.read_ahead(cap)?;
+        self.request(primary, Purpose::Ahead(to.clone()), Operation::ReadLog(read))
     }
 
     /// Voters that have not moved since this moment are shown that somebody reaches the primary, if this process does.
@@ -66,6 +88,7 @@ impl<T> Peer<T> {
         cap: Position,
         watermarks: Watermarks,
         beats: Option<Instant>,
+        now: Instant,
     ) -> Option<(SourceName, Operation)> {
         let lead = self.lead.as_mut()?;
         let (term, primary) = (lead.evidence.term(), lead.evidence.primary());
@@ -74,7 +97,7 @@ impl<T> Peer<T> {
             lead.copies.insert(to.clone(), Copying::new(log, term, From::Primary, to.clone(), rules));
         }
         let copying = lead.copies.get_mut(to)?;
-        match copying.next(cap, watermarks) {
+        match copying.next(cap, watermarks, Some(&lead.written)) {
             Step::Ask => Some((to.clone(), Operation::Head)),
             Step::ReadOrigin(read) => Some((primary.clone(), Operation::ReadLog(read))),
             Step::ReadDestination(read) => Some((to.clone(), Operation::ReadLog(read))),
@@ -85,14 +108,17 @@ impl<T> Peer<T> {
                 let known = self.sources.get(to)?;
                 let head = known.head.as_ref()?;
                 let is_still = beats.zip(known.moved_at).is_some_and(|(since, moved_at)| moved_at < since);
-                let lags = head.watermarks.stable < watermarks.stable.min(head.tail.position);
+                // the next entries bring it, where any come soon
+                let is_quiet =
+                    known.moved_at.is_none_or(|at| now.saturating_duration_since(at) >= PUBLISH_AFTER);
+                let lags = is_quiet && head.watermarks.stable < watermarks.stable.min(head.tail.position);
                 let tells = head.term < term || lags || is_still;
-                let (previous, entries) = (head.tail, Vec::new());
+                let (previous, entries) = (head.tail, Arc::from([]));
                 let is_same = copying.common() == Some(head.tail);
                 (tells && is_same)
                     .then(|| (to.clone(), Operation::Apply(Apply { term, previous, entries, watermarks })))
             }
-            Step::Stop(_) => None,
+            Step::Wait | Step::Stop(_) => None,
         }
     }
 }

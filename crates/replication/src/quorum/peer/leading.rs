@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use polylog_log::{Head, Identity, Member, SourceName};
 
 use super::{Lead, Peer};
-use crate::quorum::{evidence::Evidence, rules::Rule};
+use crate::quorum::{evidence::Evidence, rules::Rule, written::Written};
 
 impl<T> Peer<T> {
     /// Takes any head of any source.
@@ -62,7 +62,8 @@ impl<T> Peer<T> {
             _ if self.sources.heads().any(|(_, other)| other.tail.term > head.term) => {}
             _ => {
                 let evidence = Evidence::new(source.clone(), head, self.options.rules);
-                self.lead = Some(Lead { evidence, copies: BTreeMap::new() });
+                let written = Written::new(self.options.rules);
+                self.lead = Some(Lead { evidence, copies: BTreeMap::new(), written });
                 self.rival = false;
                 self.group.primary_changed();
             }

@@ -91,9 +91,14 @@ impl SimSource {
                     clock,
                 };
                 let decided = self.head.admit(of, operation, self.rules);
-                Answer::Appended(
-                    self.carry_out(decided).map(|verdicts| Appended { verdicts, head: self.head.clone() }),
-                )
+                let before = self.entries.len();
+                let verdicts = self.carry_out(decided);
+                let written = self.entries[before..].to_vec();
+                Answer::Appended(verdicts.map(|verdicts| Appended {
+                    verdicts,
+                    head: self.head.clone(),
+                    written,
+                }))
             }
             Operation::Apply(apply) => {
                 let applying = Applying {

@@ -31,7 +31,7 @@ impl Source for Connection {
 
     async fn append(&self, of: &Identity, append: Append) -> Result<Appended, OperationError> {
         let effect = self.operate(of, &Request::Append(append)).await?;
-        Ok(Appended { verdicts: effect.verdicts, head: effect.head })
+        Ok(Appended { verdicts: effect.verdicts, head: effect.head, written: effect.write })
     }
 
     async fn apply(&self, of: &Identity, apply: Apply) -> Result<Head, OperationError> {

@@ -2,10 +2,10 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use polylog_log::{
-    Append, Appended, Apply, Applying, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, Opening, Operation, OperationError, Position,
-    QuarantinePlace, Quarantined, ReadCategory, ReadLog, ReadStream, Refusal, Repair, Repaired, Repairing,
-    Rule, Source, StreamPage, Term, Truncate, Truncating, Wanted,
+    Append, Appended, Apply, Applying, CategoryPage, Digests, Effect, EventId, Failure, FoundEvent, Head,
+    Identity, LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, Opening, Operation, OperationError,
+    Position, QuarantinePlace, Quarantined, ReadCategory, ReadLog, ReadStream, Refusal, Repair, Repaired,
+    Repairing, Rule, Source, StreamPage, Term, Truncate, Truncating, Wanted,
 };
 
 use super::{
@@ -56,7 +56,8 @@ impl Source for Connection {
             let operation = Operation::Append { term, config, batch: &batch, facts, watermarks, clock };
             tables.head.admit(of, operation, rules)
         };
-        self.operate(decide, |effect| Appended { verdicts: effect.verdicts, head: effect.head }).await
+        let answer = |Effect { verdicts, head, write, .. }| Appended { verdicts, head, written: write };
+        self.operate(decide, answer).await
     }
 
     async fn apply(&self, of: &Identity, apply: Apply) -> Result<Head, OperationError> {

@@ -164,6 +164,6 @@ impl Connection {
             is_same.then(|| Verdict::Duplicate(recorded.receipt.clone()))
         };
         let verdicts = batch.iter().map(duplicate).collect::<Option<_>>()?;
-        Some(Appended { verdicts, head: self.read(|tables| tables.head.clone()).ok()? })
+        Some(Appended { verdicts, head: self.read(|tables| tables.head.clone()).ok()?, written: Vec::new() })
     }
 }

@@ -187,6 +187,38 @@ fn a_source_that_forgot_is_noticed() {
     assert_eq!(script(&mut stage), Ok(()), "{:#?}", stage.world.said);
 }
 
+/// A log that lost is just as long as the one before what is pushed.
+#[test]
+fn what_is_pushed_continues_the_log_that_it_is_pushed_to() {
+    needs_of(Rule::PushContinues, &[polylog_log::Rule::ApplyChains], three(None), |stage| {
+        two_histories(stage)?;
+        stage.lines(&[(1, 1), (1, 2)]);
+        stage.append(1, 1)?;
+        stage.until("a commit is acknowledged", |world| world.is_told(1))?;
+        stage.lines(&[(1, 0), (1, 1), (1, 2)]);
+        stage.until("the first source follows", |world| {
+            world.sources[&name(0)].head.tail == world.sources[&name(1)].head.tail
+        })
+    });
+}
+
+/// What a process wrote is not read back: it goes to the others from memory.
+#[test]
+fn what_was_just_written_reaches_the_others_without_being_read() {
+    let mut stage = Stage::new(Plan { page: 500, ..three(None) });
+    let script = |stage: &mut Stage| {
+        stage.open()?;
+        stage.wait(500)?;
+        stage.pass(|_, _, operation| !matches!(operation, Operation::ReadLog(_)));
+        for client in 0..3 {
+            stage.append(0, client)?;
+            stage.until("it is acknowledged", move |world| world.is_told(client))?;
+        }
+        stage.until("all hold it", |world| (1..3).all(|index| world.tail_of(index) == world.tail_of(0)))
+    };
+    assert_eq!(script(&mut stage), Ok(()), "{:#?}", stage.world.said);
+}
+
 /// The best log was rewritten under a later term while somebody copied it.
 #[test]
 fn what_is_copied_was_read_under_its_term() {
@@ -268,7 +300,8 @@ fn who_had_a_try_that_nobody_heard_of_is_not_told_that_nothing_was_written() {
         });
         stage.until("the client is told", |world| world.is_told(0))?;
         stage.world.cut.clear();
-        stage.lines(&[(0, 0), (0, 2)]);
+        // the third gets nothing of the other history meanwhile
+        stage.pass(|peer, source, operation| peer == 0 && source != 1 && !copies(operation));
         stage.until("the first source is opened again", |world| world.leads(0, 3))?;
         let is_there =
             stage.world.sources[&name(0)].entries.iter().any(|entry| entry.commit_id() == Some(id));
