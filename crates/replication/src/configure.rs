@@ -1,6 +1,6 @@
 //! `$config` and `$policy`: what the manifests want becomes events, if it is not what the log says already.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use bytes::Bytes;
 use polylog_log::{
@@ -71,15 +71,27 @@ impl DesiredConfig {
             failover: self.failover,
             divergence: self.divergence,
             max_unreplicated_events: self.max_unreplicated_events,
+            routes: self.routes.clone(),
+            default_route: self.default_route.clone(),
+            keepers: self.keepers(),
             is_newer: false,
         }
+    }
+
+    /// The sources that its routes name.
+    fn keepers(&self) -> Vec<SourceName> {
+        let named = self.routes.iter().map(|route| &route.source).chain(&self.default_route);
+        named.cloned().collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The configuration that follows the one in the log, or `None` if that is what is desired.
     pub(crate) fn after(&self, head: &Head, voters: &[Member]) -> Option<Config> {
         let current = &head.config.config;
         // one that holds the log alone has nobody who follows: what is left of sources that went goes with this
-        let desired = self.of(current.version, voters.to_vec(), Vec::new());
+        let mut desired = self.of(current.version, voters.to_vec(), Vec::new());
+        // who kept data once keeps it for good
+        let new = std::mem::replace(&mut desired.keepers, current.keepers.clone());
+        desired.keepers.extend(new.into_iter().filter(|name| !current.keepers.contains(name)));
         let is_first = current.version.0 == 0;
         (is_first || desired != **current)
             .then(|| Config { version: ConfigVersion(current.version.0 + 1), ..desired })
@@ -97,6 +109,7 @@ impl DesiredConfig {
                 current.max_unreplicated_events,
             )
             && order == current.order
+            && (&self.routes, &self.default_route) == (&current.routes, &current.default_route)
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage, Strip,
     Tallied, Tally, Term, Truncate,
 };
 
@@ -54,6 +54,10 @@ impl Source for AwaySource {
     }
 
     async fn repair(&self, _: &Identity, _: Repair) -> Result<Repaired, OperationError> {
+        self.change()
+    }
+
+    async fn strip(&self, _: &Identity, _: Strip) -> Result<Head, OperationError> {
         self.change()
     }
 

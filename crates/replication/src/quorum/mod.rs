@@ -11,6 +11,7 @@ mod known;
 pub(crate) mod peer;
 mod request;
 mod rules;
+mod stripping;
 
 pub use peer::ForceRefused;
 pub(crate) use peer::{Peer, PeerOptions, Seen, SeenLead, SeenSource, lost, rests_on};

@@ -195,6 +195,8 @@ impl Driver {
                 head.identity.database, head.identity.incarnation
             ))),
             Some(_) => None,
+            // what is not dropped now is dropped later
+            None if matches!(request.operation, Operation::Strip(_)) => None,
             None => answer.failure().cloned(),
         };
         match (answer.head(), failure) {
@@ -408,6 +410,7 @@ fn is_reached(wanted: &Config, lead: &SeenLead) -> bool {
         voters: now.voters.clone(),
         learners: now.learners.clone(),
         in_sync: now.in_sync.clone(),
+        keepers: now.keepers.clone(),
         is_newer: now.is_newer,
         ..wanted.clone()
     };

@@ -254,11 +254,14 @@ impl Source for Remote {
             })),
         }
     }
+    async fn strip(&self, of: &Identity, strip: Strip) -> Result<Head, OperationError> {
+        self.operate()?.strip(of, strip).await
+    }
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
         self.log_reads.fetch_add(1, Ordering::SeqCst);
         self.reach()?.read_log(read).await
     }
-    async fn read_stream(&self, read: ReadStream) -> Result<StreamPage, Failure> {
+    async fn read_stream(&self, read: ReadStream) -> Result<StreamPage, Strip, Failure> {
         let is_users = !read.stream.is_system();
         let answer = self.reach()?.read_stream(read).await;
         if is_users {

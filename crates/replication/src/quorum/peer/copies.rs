@@ -37,7 +37,10 @@ impl<T> Peer<T> {
             if !is_free || !self.sources.is_member(member) {
                 continue;
             }
-            if let Some((source, operation)) = self.copy(name, cap, watermarks, beats) {
+            if let Some((source, mut operation)) = self.copy(name, cap, watermarks, beats) {
+                if let Operation::Apply(apply) = &mut operation {
+                    self.spare(name, &config.keepers, apply);
+                }
                 // one that takes no writes is tried again after a while
                 if operation.writes() && !self.sources.is_ready_to_write(name, now) {
                     continue;

@@ -43,6 +43,7 @@ impl<T> Peer<T> {
     pub(super) fn distrust(&mut self, source: &SourceName) {
         if let Some(lead) = &mut self.lead {
             lead.copies.remove(source);
+            lead.strips.remove(source);
             lead.evidence.forget(source);
             if lead.evidence.primary() == source {
                 self.lead = None;
@@ -62,7 +63,7 @@ impl<T> Peer<T> {
             _ if self.sources.heads().any(|(_, other)| other.tail.term > head.term) => {}
             _ => {
                 let evidence = Evidence::new(source.clone(), head, self.options.rules);
-                self.lead = Some(Lead { evidence, copies: BTreeMap::new() });
+                self.lead = Some(Lead { evidence, copies: BTreeMap::new(), strips: BTreeMap::new() });
                 self.rival = false;
                 self.group.primary_changed();
             }
