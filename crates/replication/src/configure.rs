@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Instant};
 use bytes::Bytes;
 use polylog_log::{
     Acks, CONFIG, Commit, Config, ConfigVersion, Expected, Failover, Failure, Head, Member, POLICY, Point,
-    ReadStream, SourceName, StreamName, Version, VersionConflict,
+    ReadStream, Route, SourceName, StreamName, Version, VersionConflict,
 };
 
 use crate::{
@@ -15,6 +15,9 @@ use crate::{
 /// Others may write a version while this process decides on one; more often than this in a row means that two
 /// processes want different things.
 const LONGEST_RACE: usize = 5;
+
+/// Routes travel in `$config`, which stands in every head: most bytes of them.
+const LARGEST_ROUTES: usize = 8 << 10;
 
 /// What became of a try.
 pub(crate) enum Put<V> {
@@ -44,6 +47,14 @@ impl DesiredConfig {
         if usize::from(self.min_in_sync) > voters {
             let reason = format!("{} needs more voters than the log's {voters}", self.min_in_sync);
             return refuse("minInSync", reason);
+        }
+        let of_route = |route: &Route| {
+            let types = route.types.iter().map(|name| name.as_str().len() + 3).sum::<usize>();
+            types + route.when.as_ref().map_or(0, String::len) + route.source.as_str().len() + 40
+        };
+        let bytes = self.routes.iter().map(of_route).sum::<usize>();
+        if bytes > LARGEST_ROUTES {
+            return refuse("routes", format!("they may have {LARGEST_ROUTES} bytes, these have {bytes}"));
         }
         // below a majority, processes may be told to open the log with whatever voters answer
         let waits_for_majority = self.acks.required(voters) >= Acks::Majority.required(voters);

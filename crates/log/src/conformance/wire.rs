@@ -15,8 +15,8 @@ use super::{Kit, subject::Checked};
 use crate::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage, Strip,
-    Tallied, Tally, Term, Truncate,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
+    Strip, Tallied, Tally, Term, Truncate,
 };
 
 type Request = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -88,8 +88,7 @@ fn members(next: &mut Config, wanted: &Config, around: &Circumstances<'_>) {
         let member = next.voters.remove(at);
         return next.learners.push(member);
     }
-    if let Some(at) = next.learners.iter().position(|member| !is_member(wanted, member) && !stays(member))
-    {
+    if let Some(at) = next.learners.iter().position(|member| !is_member(wanted, member) && !stays(member)) {
         next.learners.remove(at);
     }
 }

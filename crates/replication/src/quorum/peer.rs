@@ -71,7 +71,10 @@ const PUBLISH_AFTER: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Purpose {
     Look,
-    Append { attempt: u64, term: Term },
+    Append {
+        attempt: u64,
+        term: Term,
+    },
     Publish,
     Configure,
     Copy(SourceName),

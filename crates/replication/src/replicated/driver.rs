@@ -23,7 +23,7 @@ use super::{
 use crate::{
     AppendError, PrimaryWish, QueueBounds, Stalled,
     heads::Heads,
-    quorum::{Answer, Peer, PeerOptions, Request, Rules, Seen, SeenLead, SeenSource, rests_on},
+    quorum::{Answer, Operation, Peer, PeerOptions, Request, Rules, Seen, SeenLead, SeenSource, rests_on},
 };
 
 /// A source that refuses writes for less than this is not told of: it may be about to come back.

@@ -261,7 +261,7 @@ impl Source for Remote {
         self.log_reads.fetch_add(1, Ordering::SeqCst);
         self.reach()?.read_log(read).await
     }
-    async fn read_stream(&self, read: ReadStream) -> Result<StreamPage, Strip, Failure> {
+    async fn read_stream(&self, read: ReadStream) -> Result<StreamPage, Failure> {
         let is_users = !read.stream.is_system();
         let answer = self.reach()?.read_stream(read).await;
         if is_users {

@@ -12,7 +12,8 @@ use futures::future::BoxFuture;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Source, StreamPage, Strip, Term, Truncate,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Source, StreamPage, Strip, Term,
+    Truncate,
 };
 use polylog_source_servers::{
     page::{Guess, Sized},

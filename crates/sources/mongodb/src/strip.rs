@@ -9,11 +9,7 @@ use crate::{error::EngineError, faults::EVENTS_WRITTEN, fields::binary, operatio
 /// See [`polylog_log::Source::strip`].
 ///
 /// What is not written out yet stands in the head with its data: then nothing is dropped, and the sender comes again.
-pub(crate) async fn strip(
-    writer: &mut Writer,
-    of: &Identity,
-    strip: &Strip,
-) -> Result<Head, OperationError> {
+pub(crate) async fn strip(writer: &mut Writer, of: &Identity, strip: &Strip) -> Result<Head, OperationError> {
     let before = |error: EngineError| OperationError::Failed(error.failure());
     let document = writer.handle.head_document().await.map_err(before)?;
     let head = document.head.clone();

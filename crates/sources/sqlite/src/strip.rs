@@ -2,7 +2,8 @@ use polylog_log::{Head, Identity, OperationError, Rules, Strip};
 
 use crate::{connection::Slot, head, operation::transact};
 
-const STRIP: &str = "UPDATE polylog_events SET data = NULL WHERE position = ?1 AND digest = ?2 AND type NOT LIKE '$%'";
+const STRIP: &str =
+    "UPDATE polylog_events SET data = NULL WHERE position = ?1 AND digest = ?2 AND type NOT LIKE '$%'";
 
 /// See [`polylog_log::Source::strip`].
 pub(crate) fn strip(slot: &mut Slot, of: &Identity, strip: &Strip) -> Result<Head, OperationError> {

@@ -240,8 +240,6 @@ pub(crate) fn lost(operation: &crate::quorum::Operation) -> Answer {
         | Operation::Open(_)
         | Operation::Apply(_)
         | Operation::Truncate(_)
-        | Operation::Strip(_) => {
-            Answer::Changed(Err(OperationError::Unknown(failure)))
-        }
+        | Operation::Strip(_) => Answer::Changed(Err(OperationError::Unknown(failure))),
     }
 }

@@ -28,8 +28,7 @@ impl<T> Peer<T> {
         let Some(lead) = self.lead.as_ref().filter(|_| !keepers.is_empty()) else { return };
         for event in apply.entries.iter_mut().flat_map(|entry| &mut entry.events) {
             let keeper = event.keeper().filter(|keeper| keeper != to && keepers.contains(keeper));
-            let is_kept =
-                |keeper| kept(self.options.rules, &lead.evidence, &keeper) >= event.position;
+            let is_kept = |keeper| kept(self.options.rules, &lead.evidence, &keeper) >= event.position;
             if keeper.is_some_and(is_kept) {
                 event.data = None;
             }
@@ -59,8 +58,7 @@ impl<T> Peer<T> {
                 true => held.min(lead.evidence.committed()),
                 false => held,
             };
-            let stripping =
-                lead.strips.entry(name.clone()).or_insert_with(|| Stripping::new(name.clone()));
+            let stripping = lead.strips.entry(name.clone()).or_insert_with(|| Stripping::new(name.clone()));
             if let Some(operation) = stripping.next(now, end) {
                 requests.extend(self.request(name.clone(), Purpose::Strip(name.clone()), operation));
             }

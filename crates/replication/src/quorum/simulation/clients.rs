@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use polylog_log::{
-    Commit, CommitId, EventId, EventType, Expected, NewEvent, Point, Position, ROUTE, StreamAppend, StreamName,
-    Verdict, Version,
+    Commit, CommitId, EventId, EventType, Expected, NewEvent, Point, Position, ROUTE, StreamAppend,
+    StreamName, Verdict, Version,
 };
 use rand::Rng;
 use uuid::Uuid;

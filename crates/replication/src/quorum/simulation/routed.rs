@@ -36,9 +36,9 @@ pub(super) fn data_is_kept(name: &SourceName, sources: &Sources, operation: &Ope
 
 /// When a client is told that its commit is kept.
 pub(super) fn keepers_hold(receipt: &CommitReceipt, sources: &Sources) -> Kept {
-    let holder = sources.values().find(|source| {
-        source.entry_at(receipt.last).is_some_and(|entry| entry.chain == receipt.chain)
-    });
+    let holder = sources
+        .values()
+        .find(|source| source.entry_at(receipt.last).is_some_and(|entry| entry.chain == receipt.chain));
     let entry = holder.and_then(|source| source.entry_at(receipt.last));
     match entry.into_iter().flat_map(|entry| &entry.events).find(|event| !keeps(sources, event)) {
         Some(event) => {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use polylog_log::{
-    Appended, Applying, CommitId, CommitReceipt, Config, ConfigPoint, Effect, Entry, Event, EventId, Facts, Failure,
-    Head, Identity, Incarnation, LogPage, Opening, Operation as Contract, OperationError, Point, Position,
-    RecordedCommit, Refusal, RefusedReason, Rules, StreamHead, StreamName, Timestamp, Truncating, Wanted,
+    Appended, Applying, CommitId, CommitReceipt, Config, ConfigPoint, Effect, Entry, Event, EventId, Facts,
+    Failure, Head, Identity, Incarnation, LogPage, Opening, Operation as Contract, OperationError, Point,
+    Position, RecordedCommit, Refusal, RefusedReason, Rules, StreamHead, StreamName, Timestamp, Truncating,
+    Wanted,
 };
 
 use crate::quorum::{Answer, Operation, Request};
