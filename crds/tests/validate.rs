@@ -141,11 +141,30 @@ fn strategies_that_contradict_their_store() {
         &[
             "Refused InvalidReference ReplicationStrategy spec.routes[1].source: EventStore default/payments has no source nowhere",
             "Refused InvalidReference ReplicationStrategy spec.defaultRoute: EventStore default/payments has no source nobody",
-            "Refused NotSupported ReplicationStrategy spec.type: polylog dev of this version cannot partition",
             "Refused InvalidExpression ReplicationStrategy spec.routes[1].when: uses `data`, but only type, stream, category, metadata",
             "Refused InvalidExpression ReplicationStrategy spec.routes[2].when: is no CEL expression",
         ],
     );
+}
+
+#[test]
+fn a_source_that_routes_name_votes_and_stays() {
+    let partitioning =
+        "type: EventTypePartitioning\nroutes:\n- {types: [A], source: archive}\ndefaultRoute: ledger";
+    let two = sources(&["ledger", "archive"]);
+    let refused = |sources: &str| {
+        let found = found(&manifests(sources, partitioning, ""));
+        found.into_iter().filter(|found| found.starts_with("Refused")).collect::<Vec<_>>()
+    };
+    assert_eq!(refused(&two), Vec::<String>::new());
+    for field in ["state: Draining", "role: Learner"] {
+        let changed = two.replacen("{name: archive,", &format!("{{name: archive, {field},"), 1);
+        let name = field.split(':').next().expect("a field");
+        let expected =
+            format!("Refused InvalidValue EventStore spec.sources[1].{name}: routes of its strategy name it");
+        let found = refused(&changed);
+        assert!(found.iter().any(|found| found.starts_with(&expected)), "{found:#?}");
+    }
 }
 
 #[test]

@@ -174,6 +174,7 @@ impl Capabilities {
                 Support::NoEffect("polylog dev carries out Slow steps too without asking"),
             ),
             (Feature::BestEffort, Support::Works),
+            (Feature::EventTypePartitioning, Support::Works),
             (Feature::DeleteData, Support::NoEffect("polylog dev deletes no data; remove its folder")),
             (
                 Feature::GatewayDelivery,
@@ -246,6 +247,7 @@ const IN_A_CLUSTER: Features = &[
     (Feature::ApproveEveryStep, Support::Works),
     (Feature::ApproveSlowSteps, Support::Works),
     (Feature::BestEffort, Support::Works),
+    (Feature::EventTypePartitioning, Support::Works),
     (Feature::GatewayDelivery, Support::Works),
     (Feature::GatewayTls, Support::Works),
     (Feature::PlanWithoutApplying, Support::Works),

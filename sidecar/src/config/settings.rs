@@ -4,7 +4,7 @@ use polylog_crds::{
     resolve::{MaxUnreplicatedAction, ResolvedSource, ResolvedStore, ResolvedStrategy},
     values::AckLevel,
 };
-use polylog_log::{Acks, Limits, SourceName};
+use polylog_log::{Acks, EventType, Limits, Route, SourceName};
 use polylog_replication::{Consistency, DesiredConfig, PrimaryWish, VerificationOptions};
 
 use crate::hosted::ReadDefaults;
@@ -69,6 +69,16 @@ pub(crate) fn desired_config(store: &ResolvedStore) -> DesiredConfig {
         order: order(store),
         max_unreplicated_events: (unreplicated.action == MaxUnreplicatedAction::Refuse)
             .then_some(unreplicated.events),
+        routes: strategy.routes.iter().map(route).collect(),
+        default_route: strategy.default_route.as_ref().map(|name| SourceName::recorded(name.as_str())),
+    }
+}
+
+fn route(declared: &polylog_crds::replication_strategy::Route) -> Route {
+    Route {
+        types: declared.types.iter().flatten().map(|name| EventType::recorded(name.as_str())).collect(),
+        when: declared.when.as_ref().map(ToString::to_string),
+        source: SourceName::recorded(declared.source.as_str()),
     }
 }
 

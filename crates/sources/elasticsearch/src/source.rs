@@ -13,7 +13,7 @@ use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
     Quarantined, ReadCategory, ReadLog, ReadStream, RefusedReason, Repair, Repaired, Source, StreamPage,
-    Term, Truncate,
+    Strip, Term, Truncate,
 };
 use polylog_source_servers::{
     page::{Guess, Sized},
@@ -158,6 +158,12 @@ impl Source for ElasticsearchSource {
     /// Not in this version: what is damaged there is found and told, and stays.
     async fn repair(&self, _: &Identity, _: Repair) -> Result<Repaired, OperationError> {
         let message = "this version cannot write documents back".into();
+        Err(OperationError::Failed(Failure::Refused { reason: RefusedReason::Unsuitable, message }))
+    }
+
+    /// Not in this version: data stays.
+    async fn strip(&self, _: &Identity, _: Strip) -> Result<Head, OperationError> {
+        let message = "this version cannot drop data from documents".into();
         Err(OperationError::Failed(Failure::Refused { reason: RefusedReason::Unsuitable, message }))
     }
 

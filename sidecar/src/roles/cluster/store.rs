@@ -31,6 +31,7 @@ use crate::{
     forward::{Forward, InvalidTarget, Target},
     hosted::{DeclaredSource, Hosted, Waiting},
     mounted::GatewayFiles,
+    pipeline::check_routes,
     policy::Access,
     server::Served,
 };
@@ -223,6 +224,7 @@ impl Task {
         let (shared, declared) = (&self.shared, &wanted.mounted.store);
         let learners = learners(wanted, &members);
         let config = config_for(declared, members.names().len() - learners.len());
+        check_routes(&config.routes).map_err(Hindrance::mounted)?;
         let policy = policy_of(declared);
         let mut replicas = members.replicas(&self.name, &shared.server.metrics).into_iter();
         let (Some(first), Some(source)) = (replicas.next(), members.first()) else {
@@ -321,6 +323,11 @@ impl Task {
             return true;
         }
         let config = config_for(store, open.members.names().len() - open.learners.len());
+        if let Err(message) = check_routes(&config.routes) {
+            let code = Code::InvalidConfiguration.text();
+            self.shared.note(&self.name, Obstacle::Log, Some(Reason { code, message }));
+            return true;
+        }
         let (reason, is_done) = open.meaning.follow(&open.store, config, policy_of(store)).await;
         self.shared.note(&self.name, Obstacle::Log, reason);
         is_done

@@ -17,6 +17,7 @@ use crate::{
     },
     hosted::{DeclaredSource, Hosted},
     metrics::Metrics,
+    pipeline::check_routes,
     sources::{
         self, Database, LastSeen, LateSource, OpenSource, StoreFolder, StorePlace, begun_with,
         provision_several,
@@ -111,6 +112,9 @@ impl Opening<'_> {
             let setting = setting.map_err(|error| failed(OpenError::Source(error)))?;
             remarks.extend(setting.map(|setting| (source.name.clone(), remark(&name, source, &setting))));
         }
+        let config = desired_config(store);
+        check_routes(&config.routes)
+            .map_err(|reason| failed(OpenError::NotSupported { field: "routes", reason }))?;
         let policy = policy_document(store);
         let mut replicas = sources.iter().map(|source| Replica {
             name: source.name.clone(),
@@ -120,7 +124,7 @@ impl Opening<'_> {
         // the places have at least one
         let Some(first) = replicas.next() else { return Err(failed(OpenError::NoPrimary)) };
         let options = StoreOptions {
-            config: desired_config(store),
+            config,
             policy: Some(serde_json::to_vec(&policy).expect("a policy has only string keys").into()),
             limits: policy.limits,
             ack_timeout: store.strategy.ack_timeout.as_std(),
