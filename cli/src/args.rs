@@ -3,7 +3,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use polylog_api::parse_duration;
-use polylog_client::{Address, Client, Consistency, Filter, MaxLag, Timing};
+use polylog_client::{Address, Client, Consistency, Credentials, Filter, MaxLag, Timing, Token};
 use polylog_log::Timestamp;
 use polylog_sidecar::config::DevArgs;
 
@@ -34,6 +34,12 @@ pub(crate) struct Connection {
     /// The store, where the sidecar serves several
     #[arg(long, global = true)]
     store: Option<String>,
+    /// Certificates in PEM of who vouches for an https address; without it, the public authorities
+    #[arg(long, global = true, env = "POLYLOG_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// File with the token of a service account, as a gateway demands it
+    #[arg(long, global = true, env = "POLYLOG_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// How long to try [default: 5s; export, import and bench: 1m]
     #[arg(long, global = true, value_parser = parse_duration, value_name = "DURATION")]
     timeout: Option<Duration>,
@@ -42,9 +48,18 @@ pub(crate) struct Connection {
 impl Connection {
     /// A client of that store.
     pub(crate) fn client(&self, patience: Duration) -> Result<Client, Failure> {
-        let address = Address::parse(&self.url, self.store.as_deref())
-            .map_err(|error| Failure::Usage(error.to_string()))?;
-        Ok(Client::new(address, Timing { deadline: self.timeout.unwrap_or(patience), ..Timing::default() }))
+        let usage = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
+        let address = Address::parse(&self.url, self.store.as_deref()).map_err(|error| usage(&error))?;
+        let timing = Timing { deadline: self.timeout.unwrap_or(patience), ..Timing::default() };
+        let authorities = match &self.ca {
+            None => None,
+            Some(path) => Some(
+                std::fs::read(path).map_err(|error| usage(&format!("--ca {}: {error}", path.display())))?,
+            ),
+        };
+        let token = self.token_file.clone().map(Token::File);
+        let credentials = Credentials { authorities, token, ..Credentials::default() };
+        Client::new(address, timing, credentials).map_err(|error| usage(&error))
     }
 }
 

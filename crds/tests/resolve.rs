@@ -80,7 +80,7 @@ data: {Paid.json: '{\"type\": \"object\"}'}
     let all = ResolvedStore::resolve(&manifests, &key(), 9).expect("the store");
     let provisioned =
         all.sources.iter().map(|source| (source.name.as_str(), source.provisioned)).collect::<Vec<_>>();
-    assert_eq!(provisioned, [("ledger", true), ("archive", true), ("search", false)]);
+    assert_eq!(provisioned, [("ledger", true), ("archive", true), ("search", true)]);
 }
 
 #[test]

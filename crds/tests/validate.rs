@@ -36,10 +36,7 @@ fn one_source_needs_nothing_else() {
     // a learner needs no acks
     let learner =
         format!("{one}- {{name: search, connection: {{url: 'https://search:9200'}}, elasticsearch: {{}}}}\n");
-    assert_found(
-        &manifests(&learner, "type: FullReplication", ""),
-        &["Warning Unprovisioned EventStore spec.sources[1]: replication: not in this version"],
-    );
+    assert_found(&manifests(&learner, "type: FullReplication", ""), &[]);
 }
 
 #[test]
@@ -144,11 +141,30 @@ fn strategies_that_contradict_their_store() {
         &[
             "Refused InvalidReference ReplicationStrategy spec.routes[1].source: EventStore default/payments has no source nowhere",
             "Refused InvalidReference ReplicationStrategy spec.defaultRoute: EventStore default/payments has no source nobody",
-            "Refused NotSupported ReplicationStrategy spec.type: polylog dev of this version cannot partition",
             "Refused InvalidExpression ReplicationStrategy spec.routes[1].when: uses `data`, but only type, stream, category, metadata",
             "Refused InvalidExpression ReplicationStrategy spec.routes[2].when: is no CEL expression",
         ],
     );
+}
+
+#[test]
+fn a_source_that_routes_name_votes_and_stays() {
+    let partitioning =
+        "type: EventTypePartitioning\nroutes:\n- {types: [A], source: archive}\ndefaultRoute: ledger";
+    let two = sources(&["ledger", "archive"]);
+    let refused = |sources: &str| {
+        let found = found(&manifests(sources, partitioning, ""));
+        found.into_iter().filter(|found| found.starts_with("Refused")).collect::<Vec<_>>()
+    };
+    assert_eq!(refused(&two), Vec::<String>::new());
+    for field in ["state: Draining", "role: Learner"] {
+        let changed = two.replacen("{name: archive,", &format!("{{name: archive, {field},"), 1);
+        let name = field.split(':').next().expect("a field");
+        let expected =
+            format!("Refused InvalidValue EventStore spec.sources[1].{name}: routes of its strategy name it");
+        let found = refused(&changed);
+        assert!(found.iter().any(|found| found.starts_with(&expected)), "{found:#?}");
+    }
 }
 
 #[test]
@@ -242,7 +258,6 @@ fn fields_of_a_store_that_ask_for_too_much() {
             "Refused NotSupported EventStore spec.cache.redis: ",
             "Refused NotSupported EventStore spec.search: ",
             "Refused InvalidValue EventStore spec.cache.redis.connection.url: the address begins with http, but this engine has redis, rediss",
-            "Warning Unprovisioned EventStore spec.sources[1]",
         ],
     );
 }
@@ -349,16 +364,18 @@ fn sources_and_their_connections() {
 }
 
 #[test]
-fn engines_that_do_not_exist_yet() {
+fn engines_that_a_program_does_not_have() {
     let read = read_text(&manifests(&sources(&["ledger"]), "", ""));
+    const ENGINES: &[TargetEngine] =
+        &[TargetEngine::Sqlite, TargetEngine::Postgres, TargetEngine::Mysql, TargetEngine::Mongodb];
     let placed = |engine| {
         let placements = BTreeMap::from([("ledger".parse().expect("a name"), engine)]);
-        validate(&read, &Capabilities { voters: 1, ..Capabilities::DEV }, &placements)
+        validate(&read, &Capabilities { engines: ENGINES, voters: 1, ..Capabilities::DEV }, &placements)
     };
-    assert_eq!(placed(TargetEngine::Sqlite), []);
-    assert_eq!(placed(TargetEngine::Postgres), []);
-    assert_eq!(placed(TargetEngine::Mysql), []);
-    assert_eq!(placed(TargetEngine::Mongodb), []);
+    for engine in ENGINES {
+        assert_eq!(placed(*engine), []);
+    }
+    assert_eq!(Capabilities::DEV.engines, [ENGINES, &[TargetEngine::Elasticsearch]].concat());
     let findings = placed(TargetEngine::Elasticsearch);
     assert_eq!(findings.len(), 1);
     assert_eq!(

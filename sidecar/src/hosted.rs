@@ -2,12 +2,13 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use polylog_log::{Limits, Point, RecordedEvent, SourceName};
+use polylog_log::{ConfigVersion, Limits, Point, RecordedEvent, SourceName};
 use polylog_replication::{Consistency, PrimaryWish, Store, TokenPoint};
 use tokio::sync::watch;
 
 use polylog_api::{Problem, Token};
 
+use crate::pipeline::Routes;
 use crate::policy::{Access, Policy, PolicyDocument, PolicyError};
 
 /// A store as this process serves it.
@@ -25,6 +26,7 @@ pub struct Hosted {
     /// Which source should be primary, as the manifest says.
     pub primary: PrimaryWish,
     policy: Mutex<Followed>,
+    routes: Mutex<Option<(ConfigVersion, Arc<Routes>)>>,
 }
 
 /// What reads are served like that do not say it themselves.
@@ -103,6 +105,7 @@ impl Hosted {
             reads: ReadDefaults::default(),
             primary: PrimaryWish::default(),
             policy,
+            routes: Mutex::default(),
         })
     }
 
@@ -131,6 +134,18 @@ impl Hosted {
             }
         }
         followed.compiled.clone()
+    }
+
+    /// Which source keeps the data of which events, as the log's configuration says.
+    pub(crate) fn routes(&self) -> Result<Arc<Routes>, String> {
+        let config = self.store.config();
+        let mut known = self.routes.lock();
+        if let Some((_, routes)) = known.as_ref().filter(|(version, _)| *version == config.version) {
+            return Ok(routes.clone());
+        }
+        let routes = Arc::new(Routes::compile(&config)?);
+        *known = Some((config.version, routes.clone()));
+        Ok(routes)
     }
 
     /// What an append may hold: the policy's limits and those of the source.

@@ -188,7 +188,7 @@ fn what_it_cannot_do_is_refused_before_anything_is_made() {
     ));
     let automatic = with_strategy("{type: Priority, failover: {mode: Automatic}}");
     let of_three =
-        with_strategy("{type: EventTypePartitioning, routes: [{types: [A], source: a}], defaultRoute: b}");
+        with_strategy("{type: EventTypePartitioning, routes: [{types: [A], source: a}], defaultRoute: c}");
     let sources = ["a", "b"].map(|name| {
         format!(
             "    - {{name: {name}, connection: {{url: 'postgres://{name}/x'}}, postgres: {{schema: x}}}}\n"
@@ -203,7 +203,7 @@ fn what_it_cannot_do_is_refused_before_anything_is_made() {
         (&typo, &[][..], 2, "sorces"),
         (&searching, &[], 2, "search"),
         (&automatic, &[], 2, "spec.failover.mode: Automatic needs 3 voters"),
-        (&of_three, &[], 2, "cannot partition by event type"),
+        (&of_three, &[], 2, "spec.defaultRoute: EventStore shop/payments has no source c"),
         (&best_effort, &[], 2, "store.yaml:19: ReplicationStrategy shop/s: spec.type"),
         (&empty, &[], 2, "no EventStore"),
         (&good, &["--default-store", "none"], 2, "none"),

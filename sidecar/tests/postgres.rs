@@ -201,7 +201,7 @@ async fn a_server_that_is_killed_loses_nothing_and_is_taken_up_again() {
         server.crash();
         server.start_again();
     };
-    writers_outlive_kills(&running, count, restart).await;
+    writers_outlive_kills(&running, 5, count, restart).await;
     let log = server.execute(&database, "SELECT max(position) = count(*) FROM payments.polylog_events");
     assert_eq!(log, "t");
 }

@@ -15,7 +15,7 @@ use support::{
         append, append_until_acknowledged, manifests, numbers, rows_of_file, source, status, until,
         until_level,
     },
-    searching,
+    routing, searching,
 };
 
 const MAJORITY: &str = "{type: Priority, acks: Majority, failover: {mode: Automatic, after: 500ms}}";
@@ -147,9 +147,11 @@ async fn a_lost_primary_is_replaced_and_catches_up_when_its_file_is_back() {
 
 #[tokio::test]
 async fn what_this_version_cannot_keep_is_refused() {
-    let routes = "routes: [{types: [Paid], source: mirror}], defaultRoute: ledger";
+    // a condition that could take long
+    let routes =
+        "routes: [{when: 'metadata.a.exists(x, metadata.b == x)', source: mirror}], defaultRoute: ledger";
     let partitioned = folder(&manifests(&format!("{{type: EventTypePartitioning, {routes}}}")));
-    refused(partitioned.path(), 2, &["NotSupported"]);
+    refused(partitioned.path(), 2, &["routes[0].when", "only the loop's variable"]);
     // of three sources two cannot simply be missing
     let three = folder(&manifests(MAJORITY));
     let served = Dev::of(dev(three.path()));
@@ -161,6 +163,56 @@ async fn what_this_version_cannot_keep_is_refused() {
     let nobody = manifests(MAJORITY).replace("- {name:", "- {state: Draining, name:");
     std::fs::write(three.path().join("store.yaml"), nobody).unwrap();
     refused(three.path(), 2, &["every voter is Draining"]);
+}
+
+const ROUTED: &str = "{type: EventTypePartitioning, acks: Majority, failover: {mode: Automatic, after: 500ms}, \
+    routes: [{types: [Paid], source: mirror}, {when: 'metadata.region == \"eu\"', source: spare}], defaultRoute: ledger}";
+
+#[tokio::test]
+async fn each_file_keeps_the_data_of_what_is_routed_to_it_alone() {
+    let folder = folder(&manifests(ROUTED));
+    let dev = Dev::of(dev(folder.path()));
+    routing::append_some(&dev.client).await;
+    let kept = |name: &str| routing::kept_in_file(&file(folder.path(), name));
+    routing::until_true("each keeps its own", || async {
+        kept("ledger") == ["Booked"] && kept("mirror") == ["Paid", "Paid"] && kept("spare") == ["Shipped"]
+    })
+    .await;
+    routing::check_all_is_read(&dev.client).await;
+    assert_eq!(same_events(folder.path()), rows_of_file(&file(folder.path(), "spare")).len());
+
+    // another program holds the lock of the file that keeps what is paid
+    let lock = rusqlite::Connection::open(file(folder.path(), "mirror")).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    routing::check_only_paid_is_refused(&dev.client, 100).await;
+    lock.execute_batch("ROLLBACK").unwrap();
+    routing::until_true("it is taken again", || async {
+        routing::append(&dev.client, 90, "Paid", "{}").await.status.is_success()
+    })
+    .await;
+
+    // routes change while everything runs, for what comes then
+    dev.stop();
+    let changed = manifests(&ROUTED.replace("source: mirror", "source: spare"));
+    std::fs::write(folder.path().join("store.yaml"), changed).unwrap();
+    let dev = Dev::of(self::dev(folder.path()));
+    routing::append(&dev.client, 91, "Paid", "{}").await.ok();
+    let before = kept("mirror");
+    routing::until_true("the new one goes elsewhere", || async {
+        kept("spare").iter().filter(|name| *name == "Paid").count() == 1 && kept("mirror") == before
+    })
+    .await;
+    routing::check_all_is_read(&dev.client).await;
+    dev.stop();
+    // who kept data does not leave
+    let without = manifests(&ROUTED.replace("source: mirror", "source: spare"))
+        .replace("- {name: mirror,", "- {state: Draining, name: mirror,");
+    std::fs::write(folder.path().join("store.yaml"), without).unwrap();
+    let dev = Dev::of(self::dev(folder.path()));
+    routing::append(&dev.client, 92, "Booked", "{}").await.ok();
+    let status = until_level(&dev.client).await;
+    assert_eq!(source(&status, "mirror")["role"], "Voter", "{status}");
+    routing::check_all_is_read(&dev.client).await;
 }
 
 /// The manifests without some of their sources.

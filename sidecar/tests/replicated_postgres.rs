@@ -16,6 +16,7 @@ use support::{
     Client,
     process::Dev,
     replicas::{append, append_until_acknowledged, length, numbers, source, until, until_level},
+    routing,
     three_engines::{MAJORITY, ThreeEngines},
 };
 
@@ -98,6 +99,57 @@ async fn servers_that_are_killed_or_stopped_lose_nothing_and_catch_up() {
     bed.postgres.start_again();
     until_level(&dev.client).await;
     assert_eq!(numbers(&dev.client).await, (1..=next).collect::<Vec<_>>());
+    dev.stop();
+    bed.same_events();
+}
+
+#[tokio::test]
+async fn each_server_keeps_the_data_of_what_is_routed_to_it_alone() {
+    let bed = ThreeEngines::new(
+        "{type: EventTypePartitioning, acks: Majority, failover: {mode: Automatic}, routes: [{types: [Paid], source: mirror}, \
+         {when: 'metadata.region == \"eu\"', source: spare}], defaultRoute: ledger}",
+        "",
+    );
+    let dev = bed.dev();
+    routing::append_some(&dev.client).await;
+    let kept = |rows: String| rows.lines().map(|row| row.trim().to_owned()).collect::<Vec<_>>();
+    let query = "WHERE data IS NOT NULL AND type NOT LIKE '$%' ORDER BY 1";
+    let in_postgres = || kept(bed.in_postgres(&format!("SELECT type FROM payments.polylog_events {query}")));
+    let in_mariadb =
+        || kept(bed.in_mariadb(&format!("SELECT CAST(type AS CHAR) FROM polylog_events {query}")));
+    routing::until_true("each keeps its own", || async {
+        in_postgres() == ["Booked"]
+            && in_mariadb() == ["Paid", "Paid"]
+            && routing::kept_in_file(&bed.file()) == ["Shipped"]
+    })
+    .await;
+    routing::check_all_is_read(&dev.client).await;
+    assert!(bed.same_events() >= 6);
+
+    bed.mariadb.stop();
+    routing::check_only_paid_is_refused(&dev.client, 100).await;
+    let seen = routing::seen(&dev.client).await;
+    let states = |wanted: &str| {
+        let of_type = seen.iter().take(4).filter(|(event_type, ..)| event_type == wanted);
+        of_type.map(|(_, state, number)| (state.as_str(), number.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(states("Paid"), [("UNAVAILABLE", false); 2], "{seen:?}");
+    assert_eq!(states("Booked"), [("PRESENT", true)], "{seen:?}");
+    bed.mariadb.start_again();
+    routing::until_true("it is taken again", || async {
+        routing::append(&dev.client, 90, "Paid", "{}").await.status.is_success()
+    })
+    .await;
+
+    // the primary, which keeps some itself, is gone: another needs no data to take over
+    bed.postgres.crash();
+    routing::until_true("another takes over", || async {
+        routing::append(&dev.client, 91, "Paid", "{}").await.status.is_success()
+    })
+    .await;
+    bed.postgres.start_again();
+    until_level(&dev.client).await;
+    routing::check_all_is_read(&dev.client).await;
     dev.stop();
     bed.same_events();
 }

@@ -16,7 +16,7 @@ import sys
 import time
 
 # These take minutes: they begin first, so that none of them runs alone at the end.
-LONG = ("conformance", "conformance_mongodb", "kube", "bad_postgres", "bad_mariadb")
+LONG = ("conformance", "conformance_mongodb", "conformance_elasticsearch", "kube", "bad_postgres", "bad_mariadb")
 
 
 def main(arguments):

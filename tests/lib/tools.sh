@@ -54,6 +54,15 @@ need_mongodb() {
   tests/mongodb/install
 }
 
+# Elasticsearch and OpenSearch, whose servers the tests start themselves. They need a JDK of version 21 or later, which
+# Debian 12 does not have: the installer says so.
+need_elasticsearch() {
+  need_debian mvn maven
+  need_debian unzip unzip
+  tests/elasticsearch/install elasticsearch
+  tests/elasticsearch/install opensearch
+}
+
 # Prometheus' tool that tests rules, out of Debian's package, which would start a server if it were installed
 need_promtool() {
   local folder=$cache/promtool

@@ -5,7 +5,7 @@
 set -euo pipefail
 . tests/lib/tools.sh
 if [ $# = 0 ]; then
-  POLYLOG_RAISED_FORMAT=1 cargo build --release -p polylog-sidecar --bin polylog-sidecar --target-dir "$POLYLOG_TARGET/raised"
+  POLYLOG_RAISED_FORMAT=1 cargo build --release --workspace --bin polylog-sidecar --bin polylog-operator --target-dir "$POLYLOG_TARGET/raised"
   exec polylog-whole-tests with-server postgres -- "$0" "$(command -v polylog-sidecar)" "$POLYLOG_TARGET/raised/release/polylog-sidecar"
 fi
 older=$1 newer=$2

@@ -16,28 +16,28 @@ use crate::{
 /// Between two looks at how far verification is.
 const LOOK: Duration = Duration::from_millis(200);
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct VerifyArgs {
     /// Only ask for it; what is found stands in the status
     #[arg(long)]
     no_wait: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SwitchArgs {
     /// The source that becomes primary
     #[arg(value_parser = source)]
     source: SourceName,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct FailoverArgs {
     /// A source that does not answer, of which you know that it is stopped or cut off; may be repeated
     #[arg(long, value_parser = source, value_name = "SOURCE", required = true)]
     stopped: Vec<SourceName>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct QuarantineArgs {
     /// Only of this source
     #[arg(long, value_parser = source, value_name = "SOURCE")]

@@ -82,8 +82,13 @@ impl Kubectl {
 
     /// What a person would add to a command to mean the same cluster.
     pub(super) fn shown_flags(&self) -> String {
-        let shown = self.flags.iter().filter(|flag| !flag.starts_with("--request-timeout"));
-        shown.map(|flag| format!(" {flag}")).collect()
+        self.lasting_flags().map(|flag| format!(" {flag}")).collect()
+    }
+
+    /// The flags for what lasts longer than one request.
+    pub(super) fn lasting_flags(&self) -> impl Iterator<Item = &str> {
+        let flags = self.flags.iter().map(String::as_str);
+        flags.filter(|flag| !flag.starts_with("--request-timeout"))
     }
 
     /// The namespace of the arguments, or of the context.
@@ -166,7 +171,13 @@ impl Kubectl {
         parsed(&self.run(arguments, scope, input)?)
     }
 
-    fn run(&self, arguments: &[&str], scope: Scope<'_>, input: Option<&str>) -> Result<String, KubectlError> {
+    /// What it prints.
+    pub(super) fn run(
+        &self,
+        arguments: &[&str],
+        scope: Scope<'_>,
+        input: Option<&str>,
+    ) -> Result<String, KubectlError> {
         let mut command = Command::new("kubectl");
         command.args(arguments).args(&self.flags);
         match (scope, &self.namespace) {
@@ -212,7 +223,7 @@ fn parsed(text: &str) -> Result<Value, KubectlError> {
 }
 
 /// What kubectl's words mean. `Error from server (REASON): …` is its form for everything that an API server refuses.
-fn failure(words: &str) -> KubectlError {
+pub(super) fn failure(words: &str) -> KubectlError {
     let is_news = |line: &&str| !line.starts_with("Warning:") && !line.trim().is_empty();
     let lines: Vec<&str> = words.lines().filter(is_news).collect();
     // earlier lines tell of tries that failed alike

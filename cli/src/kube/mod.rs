@@ -3,9 +3,11 @@
 //! Everything goes through `kubectl`: whoever it logs in is who this is, whatever plugin or proxy that takes, and
 //! `polylog dev` carries no Kubernetes client.
 
+mod admin;
 mod advice;
 mod approve;
 mod check;
+mod gateway;
 mod inject;
 mod kubectl;
 mod object;
@@ -18,9 +20,10 @@ mod status;
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use futures::FutureExt;
 
 use self::kubectl::Kubectl;
-use crate::{exit, output::Format};
+use crate::{commands::admin as commands, exit, output::Format};
 
 /// EventStores in a cluster
 #[derive(Debug, Parser)]
@@ -81,6 +84,14 @@ enum Command {
     Restart(restart::RestartArgs),
     /// Look at the installation and say what to change; writes nothing
     Check(check::CheckArgs),
+    /// Read every source again and compare, and say what was found; exit 1 where something is wrong and stays
+    Verify(admin::Verify),
+    /// Make another source primary; nothing is lost
+    Switch(admin::Switch),
+    /// Open the log without sources that are stopped or cut off; what only they hold is lost to it
+    Failover(admin::Failover),
+    /// Show what lost to another history; with -o ndjson an export of it
+    Quarantine(admin::Quarantine),
 }
 
 /// The arguments behind the command, if it was called as kubectl calls a plugin (`kubectl-polylog`), or as `polylog kube`.
@@ -97,15 +108,40 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     let program = OsString::from("kubectl-polylog");
     let Arguments { cluster, command } = Arguments::parse_from([program].into_iter().chain(arguments));
     let kubectl = Kubectl::new(&cluster);
-    let outcome = match command {
-        Command::Status(args) => status::run(&kubectl, &args),
-        Command::Plan(args) => plan::run(&kubectl, &args),
-        Command::Approve(args) => approve::run(&kubectl, &args),
-        Command::Inject(args) => inject::run(&kubectl, args),
-        Command::Restart(args) => restart::run(&kubectl, &args),
-        Command::Check(args) => check::run(&kubectl, &args),
-    };
+    let outcome =
+        match command {
+            Command::Verify(args) => {
+                return told(args.run(&kubectl, |client, args, format| {
+                    commands::verify(client, args, format).boxed_local()
+                }));
+            }
+            Command::Switch(args) => {
+                return told(args.run(&kubectl, |client, args, format| {
+                    commands::switch(client, args, format).boxed_local()
+                }));
+            }
+            Command::Failover(args) => {
+                return told(args.run(&kubectl, |client, args, format| {
+                    commands::failover(client, args, format).boxed_local()
+                }));
+            }
+            Command::Quarantine(args) => {
+                return told(args.run(&kubectl, |client, args, format| {
+                    commands::quarantine(client, args, format).boxed_local()
+                }));
+            }
+            Command::Status(args) => status::run(&kubectl, &args),
+            Command::Plan(args) => plan::run(&kubectl, &args),
+            Command::Approve(args) => approve::run(&kubectl, &args),
+            Command::Inject(args) => inject::run(&kubectl, args),
+            Command::Restart(args) => restart::run(&kubectl, &args),
+            Command::Check(args) => check::run(&kubectl, &args),
+        };
     exit::code(outcome, Format::Table)
+}
+
+fn told((outcome, format): (exit::Outcome, Format)) -> ExitCode {
+    exit::code(outcome, format)
 }
 
 #[cfg(test)]

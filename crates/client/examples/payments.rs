@@ -13,8 +13,8 @@ use std::{env, error::Error, fs, path::Path, process::ExitCode, time::Duration};
 
 use polylog_api::{AppendAnswer, AppendBody, Code, ExpectedVersion, NewEventBody, ReceivedEvent};
 use polylog_client::{
-    Address, AppendOptions, Client, ClientError, Filter, ReadOptions, Received, Start, SubscribeOptions,
-    Timing,
+    Address, AppendOptions, Client, ClientError, Credentials, Filter, ReadOptions, Received, Start,
+    SubscribeOptions, Timing,
 };
 use polylog_log::{EventType, Expected, StreamName, Version};
 use serde_json::{json, value::to_raw_value};
@@ -140,7 +140,7 @@ async fn run(arguments: &[&str]) -> Outcome<()> {
     if let Ok(seconds) = env::var("POLYLOG_DEADLINE") {
         timing.deadline = Duration::from_secs(seconds.parse()?);
     }
-    let client = Client::new(Address::parse(&url, None)?, timing);
+    let client = Client::new(Address::parse(&url, None)?, timing, Credentials::default())?;
     let answer = match *arguments {
         ["pay", payment, amount] => pay(&client, payment, amount).await?,
         ["refund", payment, amount] => refund(&client, payment, amount).await?,

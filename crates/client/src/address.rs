@@ -16,29 +16,23 @@ pub struct Address {
 /// Why an address is refused. Correct it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Use `http://`, which is what a sidecar on the same machine speaks.
-    #[error("https is not built in this version: {0}")]
-    Https(String),
-    /// Something else than `http://host:port`.
+    /// Something else than `http://host:port` or `https://host:port`.
     #[error("an address is like http://127.0.0.1:7300, got {0:?}")]
     Malformed(String),
 }
 
 impl Address {
-    /// Reads `http://host[:port][/prefix]`. Without a `store`, the one that the sidecar is for.
+    /// Reads `http[s]://host[:port][/prefix]`. Without a `store`, the one that the sidecar is for.
     pub fn parse(url: &str, store: Option<&str>) -> Result<Self, AddressError> {
         let malformed = || AddressError::Malformed(url.to_owned());
         let uri: Uri = url.parse().map_err(|_| malformed())?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(AddressError::Https(url.to_owned())),
-            _ => return Err(malformed()),
-        }
+        let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme));
+        let scheme = scheme.ok_or_else(malformed)?;
         let authority = uri.authority().ok_or_else(malformed)?;
         if authority.as_str().contains('@') || uri.query().is_some() || authority.host().is_empty() {
             return Err(malformed());
         }
-        let base = format!("http://{authority}{}", uri.path().trim_end_matches('/'));
+        let base = format!("{scheme}://{authority}{}", uri.path().trim_end_matches('/'));
         Ok(Self { base, store: store.map(str::to_owned) })
     }
 
@@ -92,11 +86,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_http_is_spoken() {
-        for good in ["http://127.0.0.1:7300", "http://[::1]:7300/", "http://gateway", "http://x:1/prefix/"] {
+    fn http_is_spoken_with_tls_or_without() {
+        for good in [
+            "https://x",
+            "http://127.0.0.1:7300",
+            "http://[::1]:7300/",
+            "http://gateway",
+            "http://x:1/prefix/",
+        ] {
             assert!(Address::parse(good, None).is_ok(), "{good}");
         }
-        assert!(matches!(Address::parse("https://x", None), Err(AddressError::Https(_))));
         for bad in ["", "127.0.0.1:7300", "ftp://x", "http://", "http://a@b", "http://x/?a=1", "http://x y"] {
             assert!(matches!(Address::parse(bad, None), Err(AddressError::Malformed(_))), "{bad}");
         }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client as HyperClient, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -12,7 +13,7 @@ use polylog_api::{Problem, format_duration, headers};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{Address, ClientError, attempts::Attempts, error::Failure};
+use crate::{Address, ClientError, Credentials, CredentialsError, attempts::Attempts, error::Failure};
 
 /// Largest answer that is read at once; pages end at 1 MiB, but for one event that may be larger.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -46,7 +47,8 @@ impl Default for Timing {
 pub struct Client {
     pub(crate) address: Address,
     pub(crate) timing: Timing,
-    http: HyperClient<HttpConnector, Full<Bytes>>,
+    credentials: Credentials,
+    http: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 /// A request that can be sent several times.
@@ -80,12 +82,16 @@ pub(crate) const JSON: &str = "application/json";
 
 impl Client {
     /// A client of the store at this address; connects when first used.
-    pub fn new(address: Address, timing: Timing) -> Self {
+    ///
+    /// # Errors
+    /// The credentials cannot be used.
+    pub fn new(address: Address, timing: Timing, credentials: Credentials) -> Result<Self, CredentialsError> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(timing.connect));
         connector.set_nodelay(true);
+        let connector = credentials.connector(connector)?;
         let http = HyperClient::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-        Self { address, timing, http }
+        Ok(Self { address, timing, credentials, http })
     }
 
     /// Where it connects to.
@@ -152,6 +158,7 @@ impl Client {
         *request.uri_mut() =
             call.url.parse().map_err(|error| Failure::Unreachable(format!("{}: {error}", call.url)))?;
         *request.headers_mut() = call.headers.clone();
+        request.headers_mut().extend(self.credentials.authorization()?);
         if let Some(limit) = limit {
             // a tenth is left for the way, so that the answer "outcome unknown" still arrives
             if let Ok(value) = HeaderValue::try_from(format_duration(limit.mul_f64(0.9))) {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DatabaseId, Incarnation, Position, SourceName};
+use crate::{DatabaseId, Incarnation, Position, Route, SourceName};
 
 /// Number of a `$config` in its log; zero = the implicit one that provisioning wrote into an empty head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -131,6 +131,15 @@ pub struct Config {
     /// Appends are refused while more events than this are in the primary alone; absent = never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_unreplicated_events: Option<u64>,
+    /// Which source keeps the data of which events; the first that fits counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+    /// The source that keeps the data of all others, where there are routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_route: Option<SourceName>,
+    /// Every source that a route named since the log began: it may keep data that no other has, so it stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keepers: Vec<SourceName>,
     /// It has fields that this version does not know, so a newer one wrote it. What is read under it stays readable;
     /// nothing may be written under it here.
     #[serde(skip)]
@@ -162,6 +171,9 @@ impl Config {
             failover: Failover::Manual,
             divergence: Divergence::Quarantine,
             max_unreplicated_events: None,
+            routes: Vec::new(),
+            default_route: None,
+            keepers: Vec::new(),
             is_newer: false,
         }
     }

@@ -24,11 +24,13 @@ mod numbers;
 mod preflight;
 mod provision;
 mod repair;
+mod route;
 mod rules;
 mod search;
 mod seen;
 mod sequence;
 mod source;
+mod strip;
 mod system;
 mod time;
 
@@ -48,6 +50,7 @@ pub use numbers::{NumberError, Position, Term, Version};
 pub use preflight::{Check, CheckOutcome, CheckTopic, Credential, GrantStage, Preflight, RoleGrants};
 pub use provision::{Applied, Approval, Desired, IndexOptions, Plan, Step, StepClass};
 pub use repair::{Held, HeldRow, Repair, Repaired, Repairing, Rewrite};
+pub use route::{ROUTE, Route};
 pub use rules::{Rule, Rules};
 pub use search::{
     InvalidWords, LONGEST_TEXT, LONGEST_WORD, MOST_WORDS, Narrow, Select, Selected, Tallied, Tallies, Tally,
@@ -60,5 +63,6 @@ pub use source::{
     QuarantinePlace, Quarantined, ReadCategory, ReadLog, ReadStream, RecordedEvent, RefusedReason, Source,
     StreamPage, Truncate,
 };
+pub use strip::Strip;
 pub use system::{CONFIG, POLICY, TERM, TermOpened};
 pub use time::Timestamp;

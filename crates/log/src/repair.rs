@@ -101,9 +101,23 @@ impl HeldRow {
     }
 
     fn is(&self, entry: &Entry, event: &Event) -> bool {
+        self.event == *event && self.is_of(entry, event)
+    }
+
+    fn is_of(&self, entry: &Entry, event: &Event) -> bool {
         let fingerprint = (event.position == event.first).then_some(entry.fingerprint);
-        let of_entry = (self.term, self.chain, self.fingerprint);
-        self.event == *event && of_entry == (entry.term, entry.chain, fingerprint)
+        (self.term, self.chain, self.fingerprint) == (entry.term, entry.chain, fingerprint)
+    }
+
+    /// Whether it is the event, and one of both has no data: its digests vouch for it.
+    fn is_but_for_data(&self, entry: &Entry, event: &Event) -> bool {
+        let one_lacks_it = self.event.data.is_none() != event.data.is_none();
+        one_lacks_it && self.event.digest == event.digest && self.is_of(entry, event)
+    }
+
+    /// Whether the data that belongs to the event stands here, whatever else is damaged.
+    fn has_data_of(&self, event: &Event) -> bool {
+        self.event.data.as_ref().is_some_and(|data| crate::DataDigest::of(data) == event.data_digest)
     }
 }
 
@@ -135,6 +149,14 @@ impl Head {
         for ((entry, event), held) in repair.rows().zip(held) {
             match held {
                 Held::Row(row) if row.is(entry, event) => continue,
+                // what one has and the other lacks is kept elsewhere
+                Held::Row(row) if row.is_true() && row.is_but_for_data(entry, event) => continue,
+                // the only copy of the data may be this one: it is for somebody to look at
+                Held::Row(row)
+                    if rules.on(Rule::RepairKeepsData) && event.data.is_none() && row.has_data_of(event) =>
+                {
+                    return Err(Refusal::OtherEvent(event.position));
+                }
                 // a whole event that somebody wrote, and no damage: it is for somebody to look at
                 Held::Row(row)
                     if rules.on(Rule::RepairKeepsOthers)

@@ -94,6 +94,10 @@ rules! {
     RepairProven,
     /// A repair writes over damage, never over another event that is whole.
     RepairKeepsOthers,
+    /// A repair never writes an event without its data over one that has it.
+    RepairKeepsData,
+    /// Data is dropped only of the very event that the sender saw, and never of the log's own.
+    StripsThatEvent,
     /// A page and the head that it belongs to are of one snapshot.
     OneSnapshot,
     /// A page holds whole entries.

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::{
     Category, Commit, ConfigVersion, Cut, Digest, Entry, Event, EventId, Head, Identity, LeaseAnswer,
     LeaseSwap, Limits, Nonce, Point, Position, Refusal, Repair, Repaired, Select, Selected, SourceName,
-    StreamHead, StreamName, Tallied, Tally, Term, Verdict, Version, Watermarks, search,
+    StreamHead, StreamName, Strip, Tallied, Tally, Term, Verdict, Version, Watermarks, search,
 };
 
 /// One database that holds a copy of the log.
@@ -36,6 +36,10 @@ pub trait Source: Send + Sync + 'static {
     /// Writes rows back that are missing or damaged, of entries that the own chain proves; the log is the same afterwards.
     /// Never writes over a whole event that is another ([`Refusal::OtherEvent`]): then nothing is written.
     async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError>;
+
+    /// Drops the data of events that another source keeps; all else of them stays, and so does the log. What is not there,
+    /// or is another event, is left alone.
+    async fn strip(&self, of: &Identity, strip: Strip) -> Result<Head, OperationError>;
 
     /// Whole entries from the one that holds `from` on, with the head of the same snapshot. At least one entry where
     /// there is one, however large.

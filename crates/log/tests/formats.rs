@@ -1,7 +1,8 @@
 //! `$config` as this version writes it, and as other versions may.
 
 use polylog_log::{
-    Acks, Config, ConfigVersion, DatabaseId, Divergence, Failover, Incarnation, Member, SourceName,
+    Acks, Config, ConfigVersion, DatabaseId, Divergence, EventType, Failover, Incarnation, Member, Route,
+    SourceName,
 };
 use serde_json::{Value, json};
 
@@ -27,6 +28,13 @@ fn whole() -> Config {
         divergence: Divergence::ReplayIfClean,
         order: vec![SourceName::recorded("ledger"), SourceName::recorded("archive")],
         max_unreplicated_events: Some(10_000),
+        routes: vec![Route {
+            types: vec![EventType::parse("PaymentProcessed").expect("a type")],
+            when: Some("metadata.region == 'eu'".to_owned()),
+            source: SourceName::recorded("archive"),
+        }],
+        default_route: Some(SourceName::recorded("ledger")),
+        keepers: vec![SourceName::recorded("archive"), SourceName::recorded("ledger")],
         is_newer: false,
     }
 }
@@ -55,18 +63,19 @@ fn a_configuration_is_written_as_recorded() {
 #[test]
 fn a_configuration_of_an_older_version_has_fewer_fields() {
     let mut older = recorded();
-    for field in ["learners", "inSync", "maxUnreplicatedEvents"] {
+    for field in ["learners", "inSync", "maxUnreplicatedEvents", "routes", "defaultRoute", "keepers"] {
         older.as_object_mut().expect("an object").remove(field);
     }
     let config = parse(&older).expect("an older one's");
     assert!(config.learners.is_empty() && config.max_unreplicated_events.is_none() && !config.is_newer);
+    assert!(config.routes.is_empty() && config.default_route.is_none() && config.keepers.is_empty());
     older.as_object_mut().expect("an object").remove("voters");
     assert!(parse(&older).is_err());
 }
 
 #[test]
 fn a_configuration_of_a_newer_version_has_more() {
-    for place in ["", "/voters/1", "/learners/0"] {
+    for place in ["", "/voters/1", "/learners/0", "/routes/0"] {
         let mut newer = recorded();
         newer.pointer_mut(place).expect("an object")["weight"] = json!({ "of": 2 });
         let config = parse(&newer).expect("a newer one's");

@@ -1,11 +1,11 @@
 //! `$config` and `$policy`: what the manifests want becomes events, if it is not what the log says already.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use bytes::Bytes;
 use polylog_log::{
     Acks, CONFIG, Commit, Config, ConfigVersion, Expected, Failover, Failure, Head, Member, POLICY, Point,
-    ReadStream, SourceName, StreamName, Version, VersionConflict,
+    ReadStream, Route, SourceName, StreamName, Version, VersionConflict,
 };
 
 use crate::{
@@ -15,6 +15,9 @@ use crate::{
 /// Others may write a version while this process decides on one; more often than this in a row means that two
 /// processes want different things.
 const LONGEST_RACE: usize = 5;
+
+/// Routes travel in `$config`, which stands in every head: most bytes of them.
+const LARGEST_ROUTES: usize = 8 << 10;
 
 /// What became of a try.
 pub(crate) enum Put<V> {
@@ -45,6 +48,14 @@ impl DesiredConfig {
             let reason = format!("{} needs more voters than the log's {voters}", self.min_in_sync);
             return refuse("minInSync", reason);
         }
+        let of_route = |route: &Route| {
+            let types = route.types.iter().map(|name| name.as_str().len() + 3).sum::<usize>();
+            types + route.when.as_ref().map_or(0, String::len) + route.source.as_str().len() + 40
+        };
+        let bytes = self.routes.iter().map(of_route).sum::<usize>();
+        if bytes > LARGEST_ROUTES {
+            return refuse("routes", format!("they may have {LARGEST_ROUTES} bytes, these have {bytes}"));
+        }
         // below a majority, processes may be told to open the log with whatever voters answer
         let waits_for_majority = self.acks.required(voters) >= Acks::Majority.required(voters);
         if self.failover == Failover::Automatic && voters < 3 && waits_for_majority {
@@ -71,15 +82,27 @@ impl DesiredConfig {
             failover: self.failover,
             divergence: self.divergence,
             max_unreplicated_events: self.max_unreplicated_events,
+            routes: self.routes.clone(),
+            default_route: self.default_route.clone(),
+            keepers: self.keepers(),
             is_newer: false,
         }
+    }
+
+    /// The sources that its routes name.
+    fn keepers(&self) -> Vec<SourceName> {
+        let named = self.routes.iter().map(|route| &route.source).chain(&self.default_route);
+        named.cloned().collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The configuration that follows the one in the log, or `None` if that is what is desired.
     pub(crate) fn after(&self, head: &Head, voters: &[Member]) -> Option<Config> {
         let current = &head.config.config;
         // one that holds the log alone has nobody who follows: what is left of sources that went goes with this
-        let desired = self.of(current.version, voters.to_vec(), Vec::new());
+        let mut desired = self.of(current.version, voters.to_vec(), Vec::new());
+        // who kept data once keeps it for good
+        let new = std::mem::replace(&mut desired.keepers, current.keepers.clone());
+        desired.keepers.extend(new.into_iter().filter(|name| !current.keepers.contains(name)));
         let is_first = current.version.0 == 0;
         (is_first || desired != **current)
             .then(|| Config { version: ConfigVersion(current.version.0 + 1), ..desired })
@@ -97,6 +120,7 @@ impl DesiredConfig {
                 current.max_unreplicated_events,
             )
             && order == current.order
+            && (&self.routes, &self.default_route) == (&current.routes, &current.default_route)
     }
 }
 

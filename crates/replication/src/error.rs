@@ -92,6 +92,10 @@ pub enum AppendError {
         /// Number of voters.
         voters: usize,
     },
+    /// `route_unavailable`: the source that keeps the data of such events does not answer, or takes no writes. Other events
+    /// are taken.
+    #[error("source {0}, which keeps the data of such events, does not answer")]
+    RouteUnavailable(SourceName),
     /// `overloaded`: too many appends wait, or the deadline passed before this one could be sent. Try again after a
     /// while.
     #[error("too many appends are waiting")]

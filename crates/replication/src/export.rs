@@ -6,6 +6,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     LogQuery, ReadError, ReadOptions, Served,
     caught::caught,
+    reader::Data,
     recent::{continues, recorded},
     shared::Shared,
 };
@@ -102,7 +103,8 @@ impl LogReader {
         let (reader, only, to) = (self.shared.reader.clone(), self.only.clone(), self.to);
         let (max_events, max_bytes) = (self.query.limit.max(1), self.query.max_bytes.max(1));
         let read = ReadLog { from, to, max_events, max_bytes };
-        let page = tokio::spawn(async move { caught(reader.read_log(only.as_ref(), read)).await? });
+        let page =
+            tokio::spawn(async move { caught(reader.read_log(only.as_ref(), read, Data::Whole)).await? });
         self.ahead = Some(AbortOnDropHandle::new(page));
     }
 }

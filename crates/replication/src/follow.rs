@@ -7,6 +7,7 @@ use crate::{
     FollowError, ReadError, TokenPoint,
     caught::caught,
     followers::FollowerPlace,
+    reader::Data,
     recent::{Found, continues, place_of, recorded},
     shared::Shared,
 };
@@ -180,7 +181,7 @@ impl Follower {
             max_bytes: limits.bytes.max(1),
         };
         let asked = shared.heads.ask();
-        let page = caught(shared.reader.read_log(None, read)).await??;
+        let page = caught(shared.reader.read_log(None, read, Data::Whole)).await??;
         shared.heads.publish(&page.head, asked);
         let is_same_history = match page.entries.first() {
             // The cursor stands inside this entry.
@@ -261,7 +262,7 @@ impl Shared {
         while before < after {
             let middle = Position::new(before + (after - before).div_ceil(2));
             let read = ReadLog { from: middle, to: middle, max_events: 1, max_bytes: 1 };
-            let page = caught(self.reader.read_log(None, read)).await??;
+            let page = caught(self.reader.read_log(None, read, Data::AsKept)).await??;
             match page.entries.first() {
                 Some(entry) if entry.recorded_at() < time => before = entry.last().get().min(after),
                 Some(entry) => after = entry.first().previous().get(),

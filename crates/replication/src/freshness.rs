@@ -6,7 +6,8 @@ use polylog_log::{Chain, Failure, Head, Point, Position, ReadLog, SourceName};
 use tokio::time::Instant;
 
 use crate::{
-    Consistency, ReadError, ReadOptions, Served, TokenPoint, caught::caught, shared::Shared, writer::Writer,
+    Consistency, ReadError, ReadOptions, Served, TokenPoint, caught::caught, reader::Data, shared::Shared,
+    writer::Writer,
 };
 
 /// Somebody who waits for a position asks at most this often.
@@ -162,7 +163,7 @@ impl Shared {
             return Ok(Some(Point::start(self.identity.log)));
         }
         let read = ReadLog { from: position, to: position, max_events: 1, max_bytes: 1 };
-        let page = caught(self.reader.read_log(None, read)).await??;
+        let page = caught(self.reader.read_log(None, read, Data::AsKept)).await??;
         let entry = page.entries.into_iter().next().filter(|entry| entry.last() >= position);
         Ok(entry.map(|entry| Point { position, term: entry.term, chain: entry.chain }))
     }

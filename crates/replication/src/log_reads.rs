@@ -4,6 +4,7 @@ use crate::{
     LogQuery, LogRead, ReadError, ReadOptions,
     caught::caught,
     freshness::Wanted,
+    reader::Data,
     recent::{continues, recorded},
     shared::Shared,
 };
@@ -64,7 +65,7 @@ impl Shared {
             let max_bytes = query.max_bytes.saturating_sub(collected.bytes).max(1);
             let read = ReadLog { from: next_from, to, max_events, max_bytes };
             let asked = self.heads.ask();
-            let page = caught(self.reader.read_log(options.source.as_ref(), read)).await??;
+            let page = caught(self.reader.read_log(options.source.as_ref(), read, Data::IfThere)).await??;
             self.heads.publish(&page.head, asked);
             let served = self.served(&page.head, options, wanted)?;
             let breaks = |entry: &Entry| previous.is_some_and(|previous| !continues(entry, previous));
@@ -107,7 +108,7 @@ impl Shared {
             let from = Position::new(next_from.get().saturating_sub(step - 1)).max(lowest);
             let max_bytes = query.max_bytes.max(1).saturating_mul(2);
             let read = ReadLog { from, to: next_from, max_events: usize::MAX, max_bytes };
-            let page = caught(self.reader.read_log(options.source.as_ref(), read)).await??;
+            let page = caught(self.reader.read_log(options.source.as_ref(), read, Data::IfThere)).await??;
             let covers = page.entries.last().is_some_and(|entry| entry.last() >= next_from);
             if !covers && step == 1 {
                 // The log became shorter while it was read.

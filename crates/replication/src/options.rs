@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use polylog_log::{Acks, Divergence, Failover, Identity, Limits, Member, Source, SourceName};
+use polylog_log::{Acks, Divergence, Failover, Identity, Limits, Member, Route, Source, SourceName};
 
 use crate::{Duties, Replica, VerificationOptions};
 
@@ -135,6 +135,10 @@ pub struct DesiredConfig {
     pub order: Vec<SourceName>,
     /// Appends are refused while more events than this are in the primary alone; `None` = never.
     pub max_unreplicated_events: Option<u64>,
+    /// Which source keeps the data of which events; the first that fits counts.
+    pub routes: Vec<Route>,
+    /// The source that keeps the data of all others, where there are routes.
+    pub default_route: Option<SourceName>,
 }
 
 impl Default for DesiredConfig {
@@ -146,6 +150,8 @@ impl Default for DesiredConfig {
             divergence: Divergence::Quarantine,
             order: Vec::new(),
             max_unreplicated_events: None,
+            routes: Vec::new(),
+            default_route: None,
         }
     }
 }

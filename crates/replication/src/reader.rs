@@ -1,6 +1,7 @@
 //! Where a store reads from: one source, or those of several that hold what may be shown.
 
 mod capped;
+mod joined;
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -10,6 +11,7 @@ use polylog_log::{
 };
 
 pub(crate) use capped::Capped;
+pub(crate) use joined::Data;
 
 /// The source side of reading. `only` = from that source alone.
 #[derive(Clone)]
@@ -50,10 +52,11 @@ impl Reader {
         &self,
         only: Option<&SourceName>,
         read: ReadLog,
+        data: Data,
     ) -> Result<LogPage, Failure> {
         match self {
             Reader::One(source) => alone(source.read_log(read).await, |page| &page.head),
-            Reader::Many(capped) => capped.read_log(only, read).await,
+            Reader::Many(capped) => capped.read_log(only, read, data).await,
         }
     }
 

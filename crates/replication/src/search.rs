@@ -2,7 +2,7 @@ use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use polylog_log::{Position, ReadLog, Select, Selected, SourceName, Tally, TallyRow};
 
-use crate::{ReadError, ReadOptions, Served, TokenPoint, caught::caught, shared::Shared};
+use crate::{ReadError, ReadOptions, Served, TokenPoint, caught::caught, reader::Data, shared::Shared};
 
 /// No log comes so far.
 const BEYOND: Position = Position::new((1 << 53) - 1);
@@ -33,7 +33,7 @@ impl Search {
             only => {
                 let (from, to) = (BEYOND, BEYOND);
                 let nothing = ReadLog { from, to, max_events: 1, max_bytes: 1 };
-                caught(shared.reader.read_log(only.as_ref(), nothing)).await??.head
+                caught(shared.reader.read_log(only.as_ref(), nothing, Data::AsKept)).await??.head
             }
         };
         shared.heads.publish(&head, asked);

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use polylog_log::{
-    Acks, Category, Commit, CommitReceipt, ConfigVersion, EventId, Failure, Identity, Limits, Point,
+    Acks, Category, Commit, CommitReceipt, Config, ConfigVersion, EventId, Failure, Identity, Limits, Point,
     Position, QuarantinePlace, Quarantined, SourceName, StreamName, Version,
 };
 use tokio::sync::watch;
@@ -133,6 +133,11 @@ impl Store {
     /// Where the log ended when it was last seen; asks nobody.
     pub fn tail(&self) -> Point {
         self.inner.shared.heads.newest().tail
+    }
+
+    /// The configuration in force when the log was last seen; asks nobody.
+    pub fn config(&self) -> Arc<Config> {
+        self.inner.shared.heads.newest().config.config.clone()
     }
 
     /// Appends a commit, and answers once it has the store's ack level or `acks`, whichever is higher.

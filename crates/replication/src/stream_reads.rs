@@ -1,7 +1,7 @@
 use polylog_log::{EventId, Position, ReadLog, ReadStream, StreamName, Version};
 
 use crate::{
-    EventRead, ReadError, ReadOptions, StreamHeadRead, StreamQuery, StreamRead, caught::caught,
+    EventRead, ReadError, ReadOptions, StreamHeadRead, StreamQuery, StreamRead, caught::caught, reader::Data,
     recent::recorded, shared::Shared,
 };
 
@@ -72,7 +72,7 @@ impl Shared {
         let from = position.max(Position::FIRST);
         let read = ReadLog { from, to: from, max_events: 1, max_bytes: 1 };
         let asked = self.heads.ask();
-        let page = caught(self.reader.read_log(options.source.as_ref(), read)).await??;
+        let page = caught(self.reader.read_log(options.source.as_ref(), read, Data::IfThere)).await??;
         self.heads.publish(&page.head, asked);
         let served = self.served(&page.head, options, wanted)?;
         let events = page.entries.into_iter().flat_map(recorded);

@@ -6,7 +6,7 @@ use polylog_log::{Failure, Point, Position, ReadLog};
 use rand::Rng;
 use tokio::time::Instant;
 
-use crate::{backoff::Backoff, caught::caught, shared::Shared};
+use crate::{backoff::Backoff, caught::caught, reader::Data, shared::Shared};
 
 /// Events and bytes of one read.
 const PAGE_EVENTS: usize = 1_000;
@@ -82,7 +82,12 @@ async fn keep_up(shared: &Shared, round: &mut Round) -> Result<(), Failure> {
         shared.recent.clear();
     }
     match shared.recent.end() {
-        Some(end) if must_ask || end != shared.heads.newest().tail => read_new(shared, end).await?,
+        Some(end) if must_ask || end != shared.heads.newest().tail => {
+            let read = read_new(shared, end).await;
+            // data that cannot be had now keeps followers waiting, and nobody else
+            follow_policy(shared, round).await?;
+            return read;
+        }
         Some(_) => {}
         None if shared.has_followers() => {
             refresh(shared).await?;
@@ -110,7 +115,7 @@ async fn read_new(shared: &Shared, mut end: Point) -> Result<(), Failure> {
             max_bytes: PAGE_BYTES,
         };
         let asked = shared.heads.ask();
-        let page = caught(shared.reader.read_log(None, read)).await??;
+        let page = caught(shared.reader.read_log(None, read, Data::Whole)).await??;
         shared.heads.publish(&page.head, asked);
         let tail = page.head.tail;
         let has_entries = !page.entries.is_empty();

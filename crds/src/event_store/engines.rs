@@ -6,6 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::SourceRole;
 use crate::values::{
     CollectionPrefix, Duration, FieldPath, IndexName, MongodbDatabase, MysqlDatabase, PostgresSchema,
     TablePrefix,
@@ -127,6 +128,17 @@ pub struct Elasticsearch {
     pub require_copies: Option<u8>,
 }
 
+impl Elasticsearch {
+    /// Further copies of each shard: what is declared, else one, and none for a voter.
+    pub fn replicas(declared: Option<&Self>, role: SourceRole) -> u32 {
+        let index = declared.and_then(|declared| declared.index.as_ref());
+        index.and_then(|index| index.replicas).unwrap_or(match role {
+            SourceRole::Voter => 0,
+            SourceRole::Learner => 1,
+        })
+    }
+}
+
 /// Which product answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ElasticsearchFlavor {
@@ -147,7 +159,7 @@ pub struct ElasticsearchIndex {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1024))]
     pub shards: Option<u32>,
-    /// Further copies of each shard; 1 if absent.
+    /// Further copies of each shard; 1 if absent, and 0 for a Voter, which can have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 9))]
     pub replicas: Option<u32>,

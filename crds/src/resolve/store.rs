@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Access, EventSchemas, ResolvedLimits, ResolvedStrategy, ResolvedValidation};
 use crate::event_store::{
-    Adopt, ApprovedClass, Connection, Engine, EnrichWith, EventIndex, EventStore, EventStoreSpec, LogLevel,
-    Mongodb, Mysql, Postgres, ProvisioningMode, Source, SourceRole, SourceState, Verification,
+    Adopt, ApprovedClass, Connection, Elasticsearch, Engine, EnrichWith, EventIndex, EventStore,
+    EventStoreSpec, LogLevel, Mongodb, Mysql, Postgres, ProvisioningMode, Source, SourceRole, SourceState,
+    Verification,
 };
 use crate::manifests::{Manifests, ObjectKey};
 use crate::values::{Duration, JsonPointer, NamespaceName, ObjectName, Region, SourceName};
@@ -65,6 +66,9 @@ pub struct ResolvedSource {
     /// What MongoDB needs to know, if that is its engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mongodb: Option<Mongodb>,
+    /// What Elasticsearch needs to know, if that is its engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elasticsearch: Option<Elasticsearch>,
     /// Whether it is a part of the log. False: it is shown as Unprovisioned, because this version keeps fewer copies.
     pub provisioned: bool,
 }
@@ -186,6 +190,7 @@ impl ResolvedStore {
                 postgres: source.postgres.clone(),
                 mysql: source.mysql.clone(),
                 mongodb: source.mongodb.clone(),
+                elasticsearch: source.elasticsearch.clone(),
                 provisioned: provisioned.contains(&source.name),
             })
         });
@@ -261,10 +266,13 @@ pub(crate) fn voter_count(spec: &EventStoreSpec) -> usize {
     spec.sources.iter().filter(stays).count()
 }
 
-/// The sources that are part of the log when it keeps at most `voters` copies: the first voters in `order`.
+/// The sources that are part of the log when it has at most `voters` voters: the first ones in `order`, and all that only
+/// follow.
 pub(crate) fn provisioned(sources: &[Source], order: &[SourceName], voters: usize) -> Vec<SourceName> {
     let is_voter = |name: &&SourceName| {
         sources.iter().any(|source| source.name == **name && source.effective_role() == SourceRole::Voter)
     };
-    order.iter().filter(is_voter).take(voters).cloned().collect()
+    let learners = sources.iter().filter(|source| source.effective_role() == SourceRole::Learner);
+    let voters = order.iter().filter(is_voter).take(voters);
+    voters.chain(learners.map(|source| &source.name)).cloned().collect()
 }

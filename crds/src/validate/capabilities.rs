@@ -88,6 +88,8 @@ pub enum Feature {
     DeleteData,
     /// EventTypePartitioning
     EventTypePartitioning,
+    /// `spec.sources[].elasticsearch.fields` of mode Explicit, or with explicit fields
+    ExplicitFields,
     /// `spec.delivery: Gateway`
     GatewayDelivery,
     /// `spec.gateway.tlsSecretRef`
@@ -152,7 +154,13 @@ impl Capabilities {
     /// What `polylog dev` of this version can do.
     pub const DEV: Self = Self {
         program: "polylog dev",
-        engines: &[TargetEngine::Sqlite, TargetEngine::Postgres, TargetEngine::Mysql, TargetEngine::Mongodb],
+        engines: &[
+            TargetEngine::Sqlite,
+            TargetEngine::Postgres,
+            TargetEngine::Mysql,
+            TargetEngine::Mongodb,
+            TargetEngine::Elasticsearch,
+        ],
         default_engine: Some(TargetEngine::Sqlite),
         voters: 9,
         lanes: 1,
@@ -166,6 +174,7 @@ impl Capabilities {
                 Support::NoEffect("polylog dev carries out Slow steps too without asking"),
             ),
             (Feature::BestEffort, Support::Works),
+            (Feature::EventTypePartitioning, Support::Works),
             (Feature::DeleteData, Support::NoEffect("polylog dev deletes no data; remove its folder")),
             (
                 Feature::GatewayDelivery,
@@ -210,7 +219,12 @@ impl Capabilities {
     /// What the operator of this version can do, for the gateway that it starts too.
     pub const OPERATOR: Self = Self {
         program: "the operator",
-        engines: &[TargetEngine::Postgres, TargetEngine::Mysql, TargetEngine::Mongodb],
+        engines: &[
+            TargetEngine::Postgres,
+            TargetEngine::Mysql,
+            TargetEngine::Mongodb,
+            TargetEngine::Elasticsearch,
+        ],
         default_engine: None,
         voters: 9,
         lanes: 1,
@@ -233,6 +247,7 @@ const IN_A_CLUSTER: Features = &[
     (Feature::ApproveEveryStep, Support::Works),
     (Feature::ApproveSlowSteps, Support::Works),
     (Feature::BestEffort, Support::Works),
+    (Feature::EventTypePartitioning, Support::Works),
     (Feature::GatewayDelivery, Support::Works),
     (Feature::GatewayTls, Support::Works),
     (Feature::PlanWithoutApplying, Support::Works),

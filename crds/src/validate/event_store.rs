@@ -6,8 +6,9 @@ use super::capabilities::{Capabilities, Feature, TargetEngine};
 use super::finding::{About, Finding, FindingCode, Kind};
 use super::{at, expressions, replication_strategy};
 use crate::event_store::{
-    Adopt, ApprovedClass, Connection, DeletionPolicy, Delivery, ElasticsearchInterception, EnrichWith,
-    EventStoreSpec, EventsValidation, ProvisioningMode, SourceState, UnknownTypes, ValidationMode,
+    Adopt, ApprovedClass, Connection, DeletionPolicy, Delivery, Elasticsearch, ElasticsearchInterception,
+    EnrichWith, EventStoreSpec, EventsValidation, FieldsMode, ProvisioningMode, SourceRole, SourceState,
+    UnknownTypes, ValidationMode,
 };
 use crate::manifests::{Manifests, ObjectKey};
 use crate::resolve::{EventSchemas, ResolvedLimits};
@@ -151,6 +152,9 @@ impl Check<'_> {
                 let message = format!("this version has no engine for {target}; it has {known}");
                 self.about.refuse(path.field(engine.field()), FindingCode::EngineNotSupported, message);
             }
+            if let Some(elasticsearch) = &source.elasticsearch {
+                self.elasticsearch(elasticsearch, source.effective_role(), &path.field("elasticsearch"));
+            }
             self.connection(&source.connection, &path.field("connection"), engine.url_schemes());
             if let Some(connection) = &source.provisioning_connection {
                 self.connection(connection, &path.field("provisioningConnection"), engine.url_schemes());
@@ -158,6 +162,23 @@ impl Check<'_> {
         }
         if let Some(redis) = self.spec.cache.as_ref().and_then(|cache| cache.redis.as_ref()) {
             self.connection(&redis.connection, &at(["cache", "redis", "connection"]), &["redis", "rediss"]);
+        }
+    }
+
+    fn elasticsearch(&mut self, declared: &Elasticsearch, role: SourceRole, path: &FieldPath) {
+        let fields = declared.fields.as_ref();
+        let is_explicit = fields.is_some_and(|fields| {
+            fields.mode == Some(FieldsMode::Explicit)
+                || fields.explicit.as_ref().is_some_and(|explicit| !explicit.is_empty())
+        });
+        if is_explicit {
+            self.feature(Feature::ExplicitFields, path.field("fields"));
+        }
+        if role == SourceRole::Voter && Elasticsearch::replicas(Some(declared), role) > 0 {
+            let message = "a voter's index has no further copies in this version, because a copy that its cluster has given \
+                           up may still answer reads: set 0, or the role to Learner";
+            let path = path.field("index").field("replicas");
+            self.about.refuse(path, FindingCode::NotSupported, message);
         }
     }
 

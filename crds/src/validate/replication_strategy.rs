@@ -104,7 +104,26 @@ pub(super) fn check_store(
             }
         }
     }
+    check_keepers(store, &resolved, about);
     check_placement(store, &resolved, capabilities, about);
+}
+
+/// Sources that routes name: what one of them keeps is in no other.
+fn check_keepers(store: &EventStoreSpec, strategy: &ResolvedStrategy, about: &mut About<'_>) {
+    let named = |name: &SourceName| {
+        let routes = strategy.routes.iter().map(|route| &route.source);
+        routes.chain(&strategy.default_route).any(|source| source == name)
+    };
+    for (index, source) in store.sources.iter().enumerate().filter(|(_, source)| named(&source.name)) {
+        let path = at(["sources"]).item(index);
+        if source.state == Some(SourceState::Draining) {
+            let message = "routes of its strategy name it: it keeps data that no other source has";
+            about.refuse(path.field("state"), FindingCode::InvalidValue, message);
+        } else if source.effective_role() != SourceRole::Voter {
+            let message = "routes of its strategy name it: a source that keeps data has to be a voter";
+            about.refuse(path.field("role"), FindingCode::InvalidValue, message);
+        }
+    }
 }
 
 /// Which sources are part of the log, and whether the wanted primary is one of them.

@@ -29,6 +29,8 @@ pub(crate) enum Follows {
     NotYet,
     /// It is about to be removed.
     Draining,
+    /// That is its role.
+    Learner,
 }
 
 /// What was written down of a store's sources before.
@@ -111,9 +113,10 @@ pub(crate) fn memberships(
         Membership {
             source: name.to_owned(),
             database: identity.map(|identity| (identity.database, identity.incarnation)),
-            follows: match source.state {
-                SourceState::Draining => Some(Follows::Draining),
-                SourceState::Active | SourceState::Maintenance => (!may_vote).then_some(Follows::NotYet),
+            follows: match (source.state, source.role) {
+                (SourceState::Draining, _) => Some(Follows::Draining),
+                (_, SourceRole::Learner) => Some(Follows::Learner),
+                _ => (!may_vote).then_some(Follows::NotYet),
             },
         }
     };

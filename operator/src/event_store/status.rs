@@ -172,14 +172,14 @@ fn source(facts: &Facts<'_>, known: &Known, source: &ResolvedSource) -> SourceSt
     // the log says who votes, once there is somebody who has read it
     let votes = seen.and_then(|seen| seen.votes).unwrap_or(match follows {
         None => true,
-        Some(Follows::NotYet) => false,
+        Some(Follows::NotYet | Follows::Learner) => false,
         Some(Follows::Draining) => before.is_none_or(|before| before.role == SourceRole::Voter),
     });
     let in_maintenance = source.state == SourceState::Maintenance;
     let is_missing = looked.is_some_and(|one| one.identity.is_none() && one.failure.is_none());
     let (state, message) = match seen {
         _ if !source.provisioned => {
-            (SourceSyncState::Unprovisioned, Some("sources that do not vote: not in this version".to_owned()))
+            (SourceSyncState::Unprovisioned, Some("this version keeps fewer copies of a log".to_owned()))
         }
         Some(SeenSource { is_up: false, .. }) if !in_maintenance => {
             (SourceSyncState::Unreachable, Some("the gateway gets no answer".to_owned()))
@@ -205,7 +205,8 @@ fn source(facts: &Facts<'_>, known: &Known, source: &ResolvedSource) -> SourceSt
         }
         (Some(Follows::Draining), true) => Some("it is about to be removed, and votes still".to_owned()),
         (Some(Follows::Draining), false) => Some("it votes no more, and may be removed".to_owned()),
-        (None, _) => None,
+        (Some(Follows::Learner), true) => Some("it is about to follow only, and votes still".to_owned()),
+        (Some(Follows::Learner), false) | (None, _) => None,
     };
     let lag_events = seen.and_then(|seen| seen.lag_events);
     let end = facts.gateway.position();

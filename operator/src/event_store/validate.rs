@@ -104,10 +104,12 @@ mod tests {
         assert!(lanes.message.starts_with("spec.lanes.count: "), "{}", lanes.message);
         let strategy = refusal(&format!("strategyRef: {{name: nowhere}}\n{}", testing::PAYMENTS));
         assert_eq!(strategy.reason.to_string(), "InvalidReference");
-        let engine = refusal(
-            &testing::PAYMENTS.replace("postgres: {schema: payments}", "role: Voter, elasticsearch: {}"),
-        );
-        assert_eq!(engine.reason.to_string(), "EngineNotSupported");
+        let copies =
+            refusal(&testing::PAYMENTS.replace(
+                "postgres: {schema: payments}",
+                "role: Voter, elasticsearch: {index: {replicas: 1}}",
+            ));
+        assert!(copies.message.contains("elasticsearch.index.replicas"), "{}", copies.message);
         let external =
             format!("deletionPolicy: Delete\nprovisioning: {{mode: External}}\n{}", testing::PAYMENTS);
         assert!(refusal(&external).message.contains("set Retain"));

@@ -8,6 +8,7 @@ use polylog_crds::{
     manifests::{Manifests, ObjectKey},
     values::{DataKey, NamespaceName, ObjectName},
 };
+use polylog_source_elasticsearch::{self as elasticsearch, ElasticsearchConfig};
 use polylog_source_mariadb::{self as mariadb, MariadbConfig, Tables};
 use polylog_source_mongodb::{self as mongodb, MongodbConfig};
 use polylog_source_postgres::{Address, PostgresConfig, SchemaName, Secret, TlsUse};
@@ -16,12 +17,16 @@ use serde::{Deserialize, Serialize};
 use super::ConfigError;
 use crate::mounted::SourceFiles;
 
+/// The key of a log in indices of its own.
+const LOG: &str = "main";
+
 /// A connection with nothing left to look up. Never shown: it holds credentials.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseConnection {
     url: String,
     username: Option<String>,
     password: Option<String>,
+    api_key: Option<String>,
     ca: Option<Vec<u8>>,
     client_certificate: Option<(Vec<u8>, String)>,
     tls: Option<TlsMode>,
@@ -42,6 +47,7 @@ impl DatabaseConnection {
             url: url.into(),
             username: None,
             password: None,
+            api_key: None,
             ca: None,
             client_certificate: None,
             tls: None,
@@ -75,6 +81,7 @@ impl DatabaseConnection {
     /// # Errors
     /// The address is none of PostgreSQL's, or lacks something.
     pub fn postgres(&self, schema: SchemaName) -> Result<PostgresConfig, ConfigError> {
+        self.check_no_api_key()?;
         let mut address = Address::parse(&self.url).map_err(refused)?;
         address.username = self.username.clone();
         address.password = self.password.clone().map(Secret::new);
@@ -98,6 +105,7 @@ impl DatabaseConnection {
     /// # Errors
     /// The address is none of MariaDB's, or lacks something.
     pub fn mariadb(&self, tables: Tables) -> Result<MariadbConfig, ConfigError> {
+        self.check_no_api_key()?;
         let mut address = mariadb::Address::parse(&self.url).map_err(refused)?;
         address.username = self.username.clone();
         address.password = self.password.clone().map(Secret::new);
@@ -121,6 +129,7 @@ impl DatabaseConnection {
     /// # Errors
     /// The address is none of MongoDB's, or the names are not.
     pub fn mongodb(&self, database: &str, prefix: &str) -> Result<MongodbConfig, ConfigError> {
+        self.check_no_api_key()?;
         let mut address = mongodb::Address::parse(&self.url).map_err(refused)?;
         address.username = self.username.clone();
         address.password = self.password.clone().map(Secret::new);
@@ -136,6 +145,36 @@ impl DatabaseConnection {
         config.connect_timeout = self.connect_timeout.unwrap_or(config.connect_timeout);
         config.request_timeout = self.request_timeout.unwrap_or(config.request_timeout);
         Ok(config)
+    }
+
+    /// What the engine takes.
+    ///
+    /// # Errors
+    /// The address is none of Elasticsearch's, or the name is none of indices.
+    pub fn elasticsearch(&self, prefix: &str) -> Result<ElasticsearchConfig, ConfigError> {
+        let mut address = elasticsearch::Address::parse(&self.url).map_err(refused)?;
+        if let Some(key) = &self.api_key {
+            address.credentials = Some(elasticsearch::Credentials::ApiKey(Secret::new(key.trim())));
+        } else if let Some(username) = self.username.clone() {
+            let password = Secret::new(self.password.clone().unwrap_or_default());
+            address.credentials = Some(elasticsearch::Credentials::Basic { username, password });
+        }
+        address.ca = self.ca.clone();
+        let certificate = self.client_certificate.clone();
+        address.client_certificate = certificate.map(|(certificate, key)| (certificate, Secret::new(key)));
+        address.check(self.tls.map(tls_use)).map_err(refused)?;
+        let indices = elasticsearch::Indices::new(prefix, LOG).map_err(refused)?;
+        let mut config = ElasticsearchConfig::new(address, indices);
+        config.readers = self.readers().unwrap_or(config.readers);
+        config.request_timeout = self.request_timeout.unwrap_or(config.request_timeout);
+        Ok(config)
+    }
+
+    fn check_no_api_key(&self) -> Result<(), ConfigError> {
+        match self.api_key {
+            Some(_) => Err(refused("auth.apiKeyKey: this engine has no API keys; use a name and a password")),
+            None => Ok(()),
+        }
     }
 
     /// The database that the address names, where an engine's addresses do.
@@ -198,12 +237,13 @@ impl References<'_> {
         };
         let mut found = DatabaseConnection::of_url(url.trim());
         if let Some(auth) = &connection.auth {
-            if auth.api_key_key.is_some() {
-                return Err("auth.apiKeyKey: this engine has no API keys; use a name and a password".into());
-            }
             let name = &auth.secret_ref.name;
-            found.username = Some(self.text(name, auth.username_key.as_ref(), "username")?);
-            found.password = Some(self.text(name, auth.password_key.as_ref(), "password")?);
+            if let Some(key) = &auth.api_key_key {
+                found.api_key = Some(self.text(name, Some(key), "api-key")?);
+            } else {
+                found.username = Some(self.text(name, auth.username_key.as_ref(), "username")?);
+                found.password = Some(self.text(name, auth.password_key.as_ref(), "password")?);
+            }
         }
         if let Some(tls) = &connection.tls {
             self.tls(tls, &mut found)?;

@@ -11,7 +11,7 @@ use polylog_crds::{
 use polylog_source_mariadb::{DatabaseName, TablePrefix, Tables};
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, DatabaseConnection, SourcePlacement, Target};
+use super::{ConfigError, DatabaseConnection, DeclaredIndices, SourcePlacement, Target};
 use crate::sources::ServerDatabase;
 
 /// A database of a server that keeps a source.
@@ -19,12 +19,14 @@ use crate::sources::ServerDatabase;
 pub struct DeclaredDatabase {
     /// What the server is.
     pub engine: Engine,
-    /// The schema of our tables; in MariaDB their database.
+    /// The schema of our tables; in MariaDB their database, in Elasticsearch what the names of our indices begin with.
     pub schema: String,
     /// Text in front of the tables' names; not in PostgreSQL.
     pub table_prefix: String,
     /// Whether it may be created.
     pub create_schema: bool,
+    /// How indices are set up; only in Elasticsearch.
+    pub indices: Option<DeclaredIndices>,
     /// How rows are read and written.
     pub connection: DatabaseConnection,
     /// How tables are created, if not through `connection`.
@@ -37,12 +39,12 @@ impl DeclaredDatabase {
     /// # Errors
     /// The address names another one.
     pub(crate) fn of_manifest(
+        store: &ResolvedStore,
         source: &ResolvedSource,
         connection: DatabaseConnection,
     ) -> Result<Self, ConfigError> {
         let engine = source.engine;
-        let lacking = || ConfigError::Refused(format!("this version has no engine for {}", engine.field()));
-        let Spot { schema, prefix, create } = Spot::declared(source, engine).ok_or_else(lacking)?;
+        let Spot { schema, prefix, create } = Spot::of(store, source, engine);
         // an address of MongoDB names the database of its user
         let is_ours = engine != Engine::Mongodb;
         if let Some(named) = connection.database(engine)?.filter(|named| is_ours && *named != schema) {
@@ -56,6 +58,7 @@ impl DeclaredDatabase {
             schema,
             table_prefix: prefix,
             create_schema: create,
+            indices: indices(source, engine),
             connection,
             provisioning: None,
         })
@@ -70,6 +73,11 @@ struct Spot {
 }
 
 impl Spot {
+    /// What a source's manifest says for an engine, else one by the store's name.
+    fn of(store: &ResolvedStore, source: &ResolvedSource, engine: Engine) -> Self {
+        Self::declared(source, engine).unwrap_or_else(|| Self::by_name(store, engine))
+    }
+
     /// What a source's manifest says for an engine; nothing where it declares another one.
     fn declared(source: &ResolvedSource, engine: Engine) -> Option<Self> {
         match engine {
@@ -88,15 +96,28 @@ impl Spot {
                 prefix: mongodb.collection_prefix.as_ref().map_or("", |prefix| prefix.as_str()).to_owned(),
                 create: true,
             }),
-            Engine::Elasticsearch => None,
+            Engine::Elasticsearch => {
+                let name = source.elasticsearch.as_ref()?.index.as_ref()?.name.as_ref()?;
+                Some(Self { schema: name.as_str().to_owned(), prefix: String::new(), create: true })
+            }
         }
     }
 
-    /// One by the store's name: where the manifest declares another engine.
-    fn by_name(store: &ResolvedStore) -> Self {
-        let name = store.name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        Self { schema: format!("polylog_{name}"), prefix: String::new(), create: true }
+    /// One by the store's name: where the manifest declares another engine, or no name.
+    fn by_name(store: &ResolvedStore, engine: Engine) -> Self {
+        let schema = match engine {
+            Engine::Elasticsearch => format!("{}-{}", store.namespace, store.name),
+            Engine::Postgres | Engine::Mysql | Engine::Mongodb => {
+                let name = store.name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+                format!("polylog_{name}")
+            }
+        };
+        Self { schema, prefix: String::new(), create: true }
     }
+}
+
+fn indices(source: &ResolvedSource, engine: Engine) -> Option<DeclaredIndices> {
+    (engine == Engine::Elasticsearch).then(|| DeclaredIndices::of(source))
 }
 
 /// The databases of the sources that `placements` put in one.
@@ -157,21 +178,21 @@ pub(super) fn of_source(
                 .of_server()
                 .ok_or_else(|| refused(format!("{engine} is no server")))
                 .map_err(placed)?;
-            let Spot { schema, prefix, create } =
-                Spot::declared(source, engine).unwrap_or_else(|| Spot::by_name(store));
+            let Spot { schema, prefix, create } = Spot::of(store, source, engine);
             let named = connection.database(engine).map_err(placed)?;
             DeclaredDatabase {
                 engine,
                 schema: named.unwrap_or(schema),
                 table_prefix: prefix,
                 create_schema: create,
+                indices: indices(source, engine),
                 connection,
                 provisioning,
             }
         }
         Target::Declared | Target::File(_) => DeclaredDatabase {
             provisioning,
-            ..DeclaredDatabase::of_manifest(source, connection).map_err(placed)?
+            ..DeclaredDatabase::of_manifest(store, source, connection).map_err(placed)?
         },
     };
     // whatever its engine has to say of the names and addresses

@@ -5,6 +5,7 @@ mod args;
 mod connection;
 mod databases;
 mod declared;
+mod indices;
 mod manifests;
 mod settings;
 
@@ -19,8 +20,9 @@ pub use connection::DatabaseConnection;
 pub(crate) use databases::mysql_tables;
 pub use databases::{DeclaredDatabase, declared_database};
 pub use declared::{At, SourceAt, declared_sources};
+pub use indices::DeclaredIndices;
 pub(crate) use manifests::check;
 pub use manifests::{ConfigError, Declared, load};
 pub(crate) use settings::{
-    desired_config, draining, opens_minority, policy_document, primary_wish, read_defaults, verification,
+    desired_config, followers, opens_minority, policy_document, primary_wish, read_defaults, verification,
 };

@@ -1,10 +1,10 @@
 use polylog_crds::{
-    event_store::SourceState,
+    event_store::{SourceRole, SourceState},
     replication_strategy::{Consistency as DeclaredConsistency, Divergence, FailoverMode, StrategyType},
-    resolve::{MaxUnreplicatedAction, ResolvedStore, ResolvedStrategy},
+    resolve::{MaxUnreplicatedAction, ResolvedSource, ResolvedStore, ResolvedStrategy},
     values::AckLevel,
 };
-use polylog_log::{Acks, Limits, SourceName};
+use polylog_log::{Acks, EventType, Limits, Route, SourceName};
 use polylog_replication::{Consistency, DesiredConfig, PrimaryWish, VerificationOptions};
 
 use crate::hosted::ReadDefaults;
@@ -69,6 +69,16 @@ pub(crate) fn desired_config(store: &ResolvedStore) -> DesiredConfig {
         order: order(store),
         max_unreplicated_events: (unreplicated.action == MaxUnreplicatedAction::Refuse)
             .then_some(unreplicated.events),
+        routes: strategy.routes.iter().map(route).collect(),
+        default_route: strategy.default_route.as_ref().map(|name| SourceName::recorded(name.as_str())),
+    }
+}
+
+fn route(declared: &polylog_crds::replication_strategy::Route) -> Route {
+    Route {
+        types: declared.types.iter().flatten().map(|name| EventType::recorded(name.as_str())).collect(),
+        when: declared.when.as_ref().map(ToString::to_string),
+        source: SourceName::recorded(declared.source.as_str()),
     }
 }
 
@@ -85,23 +95,29 @@ pub(crate) fn opens_minority(strategy: &ResolvedStrategy) -> bool {
 
 /// The source that should be primary, where the manifest names one, and those that should not.
 pub(crate) fn primary_wish(store: &ResolvedStore) -> PrimaryWish {
-    let avoided = store.sources.iter().filter(|source| source.state != SourceState::Active);
+    let is_avoided =
+        |source: &&ResolvedSource| source.state != SourceState::Active || source.role == SourceRole::Learner;
+    let avoided = store.sources.iter().filter(is_avoided);
     PrimaryWish {
         wanted: store.primary.as_ref().map(|name| SourceName::recorded(name.as_str())),
         avoided: avoided.map(|source| SourceName::recorded(source.name.as_str())).collect(),
     }
 }
 
-/// The sources that are about to be removed: they vote no more.
-pub(crate) fn draining(store: &ResolvedStore) -> Vec<SourceName> {
-    let drains = store.sources.iter().filter(|source| source.state == SourceState::Draining);
-    drains.map(|source| SourceName::recorded(source.name.as_str())).collect()
+/// The sources that only follow: by their role, or because they are about to be removed and vote no more.
+pub(crate) fn followers(store: &ResolvedStore) -> Vec<SourceName> {
+    let follows = |source: &&ResolvedSource| {
+        source.role == SourceRole::Learner || source.state == SourceState::Draining
+    };
+    let followers = store.sources.iter().filter(follows);
+    followers.map(|source| SourceName::recorded(source.name.as_str())).collect()
 }
 
-/// The sources of the log as they are preferred as primary: those that are under maintenance, or about to leave, last.
+/// The voters of the log as they are preferred as primary: those that are under maintenance, or about to leave, last.
 fn order(store: &ResolvedStore) -> Vec<SourceName> {
     let of_log = |name: &polylog_crds::values::SourceName| {
-        store.sources.iter().find(|source| source.name == *name && source.provisioned)
+        let source = store.sources.iter().find(|source| source.name == *name)?;
+        (source.provisioned && source.role == SourceRole::Voter).then_some(source)
     };
     let mut sources: Vec<_> = store.strategy.order.iter().filter_map(of_log).collect();
     sources.sort_by_key(|source| source.state != SourceState::Active);

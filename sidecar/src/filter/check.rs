@@ -1,3 +1,4 @@
+use super::when::{About, ROUTE_NAMES};
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 
 /// Functions that an expression may call; each takes time linear in what it is given.
@@ -26,6 +27,8 @@ const DEEPEST: usize = 24;
 /// What was learnt of an expression on the way.
 #[derive(Debug, Default)]
 pub(super) struct Found {
+    /// Whether it is a route's condition.
+    is_route: bool,
     /// Patterns of `matches`.
     pub(super) patterns: Vec<String>,
     /// Whether `event.data` is used.
@@ -38,8 +41,8 @@ pub(super) struct Found {
 
 /// Refuses whatever could take more time than linear in the size of an event: macros within macros, macros that come
 /// back to the whole event for each element, macros that build lists, and computed patterns.
-pub(super) fn check(expression: &IdedExpr) -> Result<Found, String> {
-    let mut found = Found::default();
+pub(super) fn check(expression: &IdedExpr, about: About) -> Result<Found, String> {
+    let mut found = Found { is_route: about == About::Route, ..Found::default() };
     visit(&expression.expr, &mut Vec::new(), &mut found)?;
     if found.additions > MOST_ADDITIONS {
         return Err(format!("at most {MOST_ADDITIONS} additions are allowed"));
@@ -61,6 +64,16 @@ fn parts<'a>(expression: &'a Expr, in_macro: &mut Vec<&'a str>, found: &mut Foun
     match expression {
         Expr::Literal(_) => Ok(()),
         Expr::Ident(name) if in_macro.contains(&name.as_str()) => Ok(()),
+        Expr::Ident(name) if found.is_route && ROUTE_NAMES.contains(&name.as_str()) => {
+            if !in_macro.is_empty() {
+                return Err("inside all, exists and exists_one only the loop's variable can be used".into());
+            }
+            found.uses_metadata |= name == "metadata";
+            Ok(())
+        }
+        Expr::Ident(name) if found.is_route => {
+            Err(format!("there is no {name:?}: there are {}", ROUTE_NAMES.join(", ")))
+        }
         Expr::Ident(name) if name == "event" && in_macro.is_empty() => {
             // the whole event: data and metadata too
             (found.uses_data, found.uses_metadata) = (true, true);
@@ -72,12 +85,14 @@ fn parts<'a>(expression: &'a Expr, in_macro: &mut Vec<&'a str>, found: &mut Foun
         Expr::Ident(name) => Err(format!("there is no {name:?}: the variable is called event")),
         Expr::Select(select) => {
             match &select.operand.expr {
-                Expr::Ident(name) if name == "event" && in_macro.is_empty() => match select.field.as_str() {
-                    "data" => found.uses_data = true,
-                    "metadata" => found.uses_metadata = true,
-                    field if super::when::FIELDS.contains(&field) => {}
-                    field => return Err(format!("an event has no field {field:?}")),
-                },
+                Expr::Ident(name) if name == "event" && in_macro.is_empty() && !found.is_route => {
+                    match select.field.as_str() {
+                        "data" => found.uses_data = true,
+                        "metadata" => found.uses_metadata = true,
+                        field if super::when::FIELDS.contains(&field) => {}
+                        field => return Err(format!("an event has no field {field:?}")),
+                    }
+                }
                 operand => visit(operand, in_macro, found)?,
             }
             Ok(())

@@ -1,7 +1,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use cel::{Context, Program, Value};
-use polylog_log::Event;
+use polylog_log::{Event, NewEvent};
 use regex::Regex;
 
 use super::check;
@@ -33,6 +33,18 @@ pub(super) const FIELDS: &[&str] = &[
     "recordedAt",
 ];
 
+/// What an expression is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// A recorded event: the variable `event`.
+    Event,
+    /// An event that is about to be recorded, without its data: the variables [`ROUTE_NAMES`].
+    Route,
+}
+
+/// Variables of a route's condition.
+pub(super) const ROUTE_NAMES: &[&str] = &["type", "stream", "category", "metadata"];
+
 /// A CEL expression over `event`, compiled once.
 pub(crate) struct When {
     program: Program,
@@ -50,6 +62,15 @@ impl std::fmt::Debug for When {
 impl When {
     /// Compiles an expression; says what is wrong with it.
     pub(crate) fn compile(text: &str) -> Result<Self, String> {
+        Self::compile_about(text, About::Event)
+    }
+
+    /// The same, for a route's condition.
+    pub(crate) fn compile_route(text: &str) -> Result<Self, String> {
+        Self::compile_about(text, About::Route)
+    }
+
+    fn compile_about(text: &str, about: About) -> Result<Self, String> {
         if text.len() > LONGEST {
             return Err(format!("it may have {LONGEST} bytes, this one has {}", text.len()));
         }
@@ -60,7 +81,7 @@ impl When {
             return Err(format!("it may be nested {DEEPEST} deep, this one is deeper"));
         }
         let program = parse(text)?;
-        let found = check::check(program.expression())?;
+        let found = check::check(program.expression(), about)?;
         let mut patterns = HashMap::new();
         for pattern in found.patterns {
             let compiled = regex::RegexBuilder::new(&pattern)
@@ -78,6 +99,23 @@ impl When {
     pub(crate) fn holds(&self, event: &Event) -> bool {
         let mut scope = self.functions.new_inner_scope();
         scope.add_variable_from_value("event", self.value_of(event));
+        matches!(self.program.execute(&scope), Ok(Value::Bool(true)))
+    }
+
+    /// Whether a route's condition holds for an event that is about to be recorded.
+    pub(crate) fn holds_for(&self, event: &NewEvent, stream: &str, category: &str) -> bool {
+        let text = |text: &str| Value::String(Arc::new(text.to_owned()));
+        let mut scope = self.functions.new_inner_scope();
+        scope.add_variable_from_value("type", text(event.event_type.as_str()));
+        scope.add_variable_from_value("stream", text(stream));
+        scope.add_variable_from_value("category", text(category));
+        if self.uses_metadata {
+            let metadata = event.metadata.as_deref().and_then(from_json);
+            scope.add_variable_from_value(
+                "metadata",
+                metadata.unwrap_or(Value::from(HashMap::<String, Value>::new())),
+            );
+        }
         matches!(self.program.execute(&scope), Ok(Value::Bool(true)))
     }
 

@@ -167,7 +167,11 @@ fn desired(call: &Call, config: admin::Config) -> Result<DesiredConfig, Problem>
     if let Some(index) = config.order.iter().position(|name| !holds_log(name)) {
         return Err(invalid(&format!("config.order[{index}]"), "no source of this name holds the log"));
     }
+    // who keeps which data is said by the manifest alone
+    let current = call.hosted.store.config();
     Ok(DesiredConfig {
+        routes: current.routes.clone(),
+        default_route: current.default_route.clone(),
         acks: config.acks.parse().map_err(|error| invalid("config.acks", error))?,
         min_in_sync: u8::try_from(config.min_in_sync)
             .ok()

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io, path::Path};
 
 use polylog_crds::{
-    event_store::{Delivery, EventStoreSpec, Gateway},
+    event_store::{Delivery, EventStoreSpec, Gateway, SourceRole},
     manifests::{self, ConfigMapData, Manifests, ObjectKey},
     resolve::ResolvedStore,
     validate::Capabilities,
@@ -119,10 +119,11 @@ fn read(place: &Place, files: &ManifestFiles, capabilities: &Capabilities) -> Re
     let voters = if members.is_empty() { 1 } else { capabilities.voters };
     let mut store = ResolvedStore::resolve(&manifests, &key, voters)
         .ok_or_else(|| format!("{place}/eventstore.yaml holds no EventStore"))?;
-    if !members.is_empty() {
-        for source in &mut store.sources {
-            source.provisioned &= members.contains_key(source.name.as_str());
-        }
+    for source in &mut store.sources {
+        source.provisioned &= match members.is_empty() {
+            true => source.role == SourceRole::Voter,
+            false => members.contains_key(source.name.as_str()),
+        };
     }
     let gateway_pool = spec.gateway.as_ref().and_then(|gateway: &Gateway| gateway.pool);
     let gateway_tls = spec.gateway.as_ref().is_some_and(|gateway| gateway.tls_secret_ref.is_some());
@@ -301,8 +302,9 @@ spec:
         assert!(refusal(&of(&format!("{STORE}---{STORE}")), own).contains("twice"));
         assert!(refusal(&of(""), own).contains("0 EventStores"));
         assert!(refusal(&of(STORE), &Place::Further("shop.audit".into())).contains("shop/payments"));
-        let elsewhere = STORE.replace("postgres: {schema: payments}", "role: Voter, elasticsearch: {}");
-        assert!(refusal(&of(&elsewhere), own).contains("EngineNotSupported"));
+        let copies = STORE
+            .replace("postgres: {schema: payments}", "role: Voter, elasticsearch: {index: {replicas: 1}}");
+        assert!(refusal(&of(&copies), own).contains("elasticsearch.index.replicas"));
         let tls = STORE.replace("spec:", "spec:\n  gateway: {tlsSecretRef: {name: x}}");
         assert!(read(own, &of(&tls), &Capabilities::GATEWAY).expect("it is right").gateway_tls);
         assert!(read(own, &of(&tls), &Capabilities::SIDECAR).is_ok(), "it is no business of a sidecar");

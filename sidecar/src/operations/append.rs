@@ -1,4 +1,4 @@
-use polylog_api::{CommitsAnswer, Problem};
+use polylog_api::{Code, CommitsAnswer, Problem};
 use polylog_log::{Acks, Commit, EventId};
 use polylog_replication::Acknowledged;
 use uuid::Uuid;
@@ -27,7 +27,11 @@ pub(crate) async fn append(
 ) -> Result<Acknowledged, Problem> {
     let Call { hosted, policy, caller, server, deadline } = call;
     check_access(call, &mut commit).await?;
-    let incoming = Incoming { policy, caller, source_limits: hosted.source_limits() };
+    let routes = hosted.routes().map_err(|reason| {
+        Problem::new(Code::SidecarTooOld, format!("the routes in force cannot be read: {reason}"))
+            .next_step("update the sidecar")
+    })?;
+    let incoming = Incoming { policy, caller, source_limits: hosted.source_limits(), routes: &routes };
     for violation in intercept(&incoming, &mut commit)? {
         server.metrics.schema_warning(&hosted.name);
         let Violation { event_type, pointer, keyword } = violation;

@@ -34,6 +34,12 @@ pub(crate) fn of_append(error: AppendError) -> Problem {
         AppendError::AcksNotSupported { .. } => {
             new(Code::NotSupported).next_step("ask for a lower ack level, or leave it out")
         }
+        AppendError::RouteUnavailable(source) => new(Code::RouteUnavailable)
+            .next_step(
+                "send it again once that source answers; events that other sources keep are taken meanwhile",
+            )
+            .fact("source", source)
+            .retry_after(Duration::from_secs(1)),
         AppendError::Overloaded { retry_after } => {
             new(Code::Overloaded).next_step("send the same ids again a little later").retry_after(retry_after)
         }

@@ -6,11 +6,13 @@ mod caller;
 mod enrichment;
 mod limits;
 mod redaction;
+mod routes;
 mod validation;
 
 pub(crate) use access::{Reader, check_append, denied, require_any};
 pub(crate) use caller::Caller;
 pub(crate) use limits::problem as limit_exceeded;
+pub(crate) use routes::{Routes, check as check_routes};
 
 use polylog_api::Problem;
 use polylog_log::{Commit, Limits};
@@ -25,6 +27,8 @@ pub(crate) struct Incoming<'a> {
     pub(crate) caller: &'a Caller,
     /// What the source can hold at most.
     pub(crate) source_limits: Limits,
+    /// Which source keeps the data of which events.
+    pub(crate) routes: &'a Routes,
 }
 
 /// Runs a commit through validation, enrichment and limits. Returns violations that are only warned of.
@@ -33,6 +37,7 @@ pub(crate) struct Incoming<'a> {
 pub(crate) fn intercept(incoming: &Incoming<'_>, commit: &mut Commit) -> Result<Vec<Violation>, Problem> {
     let warnings = validation::check(&incoming.policy.schemas, commit)?;
     enrichment::enrich(&incoming.policy.enrich, incoming.caller, commit);
+    incoming.routes.stamp(commit);
     limits::check(incoming.policy.limits, incoming.source_limits, commit)?;
     Ok(warnings)
 }

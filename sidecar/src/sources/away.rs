@@ -7,7 +7,7 @@ use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
     Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
-    Tallied, Tally, Term, Truncate,
+    Strip, Tallied, Tally, Term, Truncate,
 };
 
 /// What any of our databases takes as it is delivered: nobody can ask this one.
@@ -54,6 +54,10 @@ impl Source for AwaySource {
     }
 
     async fn repair(&self, _: &Identity, _: Repair) -> Result<Repaired, OperationError> {
+        self.change()
+    }
+
+    async fn strip(&self, _: &Identity, _: Strip) -> Result<Head, OperationError> {
         self.change()
     }
 

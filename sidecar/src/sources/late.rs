@@ -7,7 +7,7 @@ use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
     Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
-    Tallied, Tally, Term, Truncate,
+    Strip, Tallied, Tally, Term, Truncate,
 };
 
 use super::{OpenSource, StorePlace, on_demand::OnDemand};
@@ -79,6 +79,10 @@ impl Source for LateSource {
 
     async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
         self.to_change().await?.repair(of, repair).await
+    }
+
+    async fn strip(&self, of: &Identity, strip: Strip) -> Result<Head, OperationError> {
+        self.to_change().await?.strip(of, strip).await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

@@ -1,6 +1,7 @@
 //! Where the logs of `polylog dev` are kept, and their provisioning: an SQLite file, or a database of a server.
 
 mod away;
+mod elasticsearch;
 mod error;
 mod folder;
 mod last_seen;
@@ -37,6 +38,7 @@ use polylog_source_sqlite::{SqliteConfig, SqliteSource};
 use uuid::Uuid;
 
 pub(crate) use away::AwaySource;
+use elasticsearch::ElasticsearchPlace;
 pub(crate) use error::told;
 pub use error::{SourceError, code_of};
 pub use folder::StoreFolder;

@@ -1,4 +1,4 @@
-use polylog_crds::resolve::ResolvedSource;
+use polylog_crds::resolve::{ResolvedSource, ResolvedStore};
 use polylog_log::{Failure, Head};
 
 use super::{OpenSource, ServerDatabase};
@@ -16,7 +16,12 @@ impl MountedDatabase {
     ///
     /// # Errors
     /// A file that is not there, an address that cannot be used.
-    pub(crate) fn of(source: &ResolvedSource, files: &SourceFiles, most: Most) -> Result<Self, String> {
+    pub(crate) fn of(
+        store: &ResolvedStore,
+        source: &ResolvedSource,
+        files: &SourceFiles,
+        most: Most,
+    ) -> Result<Self, String> {
         let placed = |error: String| format!("source {}: {error}", source.name);
         let connection = DatabaseConnection::mounted(&source.connection, files).map_err(placed)?;
         let most = match most {
@@ -24,7 +29,7 @@ impl MountedDatabase {
             Most::Exactly(most) => most,
         };
         let connection = connection.with_pool(Some(most));
-        let declared = DeclaredDatabase::of_manifest(source, connection);
+        let declared = DeclaredDatabase::of_manifest(store, source, connection);
         let declared = declared.map_err(|error| placed(error.to_string()))?;
         ServerDatabase::of(&declared, false).map_err(|error| placed(error.to_string()))?;
         Ok(Self(declared))

@@ -9,7 +9,7 @@ use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
     Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
-    Tallied, Tally, Term, Truncate,
+    Strip, Tallied, Tally, Term, Truncate,
 };
 
 use crate::{metrics::SourceMetrics, operations::errors::of_source};
@@ -95,6 +95,10 @@ impl Source for Observed {
 
     async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
         self.timed("repair", self.inner.repair(of, repair)).await
+    }
+
+    async fn strip(&self, of: &Identity, strip: Strip) -> Result<Head, OperationError> {
+        self.timed("strip", self.inner.strip(of, strip)).await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use polylog_log::{Failure, Source};
+use polylog_source_elasticsearch::ElasticsearchSource;
 use polylog_source_mariadb::MariadbSource;
 use polylog_source_mongodb::MongodbSource;
 use polylog_source_postgres::PostgresSource;
@@ -82,6 +83,13 @@ impl Opened for MongodbSource {
         self.unsafe_setting().await
     }
 
+    async fn close(&self) {
+        self.close().await;
+    }
+}
+
+#[async_trait]
+impl Opened for ElasticsearchSource {
     async fn close(&self) {
         self.close().await;
     }

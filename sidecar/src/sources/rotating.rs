@@ -13,7 +13,7 @@ use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
     Quarantined, ReadCategory, ReadLog, ReadStream, RefusedReason, Repair, Repaired, Select, Selected,
-    Source, StreamPage, Tallied, Tally, Term, Truncate,
+    Source, StreamPage, Strip, Tallied, Tally, Term, Truncate,
 };
 use tokio::sync::watch;
 
@@ -150,6 +150,10 @@ impl Source for RotatingSource {
 
     async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
         self.write(|source| async move { source.repair(of, repair).await }).await
+    }
+
+    async fn strip(&self, of: &Identity, strip: Strip) -> Result<Head, OperationError> {
+        self.write(|source| async move { source.strip(of, strip).await }).await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use polylog_crds::{event_store::Engine, validate::TargetEngine};
 use polylog_log::{Applied, Approval, Check, Failure, Identity, LogId, Plan, RoleGrants};
 
-use super::{MariadbPlace, MongodbPlace, OpenSource, Planned, PostgresPlace, Wanted};
+use super::{ElasticsearchPlace, MariadbPlace, MongodbPlace, OpenSource, Planned, PostgresPlace, Wanted};
 use crate::config::{ConfigError, DeclaredDatabase};
 
 /// What an engine does with a database of a server.
@@ -43,18 +43,13 @@ impl ServerDatabase {
     /// The place that was declared. `unsafe_durability`: servers that forget what they acknowledged are used too.
     ///
     /// # Errors
-    /// An address that cannot be used; an engine that this version does not have.
+    /// An address that cannot be used.
     pub(crate) fn of(declared: &DeclaredDatabase, unsafe_durability: bool) -> Result<Self, ConfigError> {
         let place: Arc<dyn ServerPlace> = match declared.engine {
             Engine::Postgres => Arc::new(PostgresPlace::of(declared, unsafe_durability)?),
             Engine::Mysql => Arc::new(MariadbPlace::of(declared, unsafe_durability)?),
             Engine::Mongodb => Arc::new(MongodbPlace::of(declared, unsafe_durability)?),
-            engine @ Engine::Elasticsearch => {
-                return Err(ConfigError::Refused(format!(
-                    "this version has no engine for {}",
-                    engine.field()
-                )));
-            }
+            Engine::Elasticsearch => Arc::new(ElasticsearchPlace::of(declared, unsafe_durability)?),
         };
         Ok(Self { engine: declared.engine, place })
     }

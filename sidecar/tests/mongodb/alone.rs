@@ -102,7 +102,7 @@ async fn a_server_that_is_killed_loses_nothing_and_is_taken_up_again() {
         server.crash();
         server.start_again();
     };
-    writers_outlive_kills(&running, counted, restart).await;
+    writers_outlive_kills(&running, 5, counted, restart).await;
     let log = crate::rows(&server, &name).await;
     let positions = log.iter().map(|row| row.split(' ').next().unwrap().parse::<usize>().unwrap());
     assert!(positions.eq(1..=log.len()), "each position is there once");

@@ -62,9 +62,9 @@ pub async fn until_answered(client: &Client, stream: &str, body: &str) {
     }
 }
 
-/// Four writers go on while the server is restarted five times; `count` counts the events in it. What was answered is
+/// Four writers go on while the server is restarted so many times; `count` counts the events in it. What was answered is
 /// there once.
-pub async fn writers_outlive_kills(running: &Dev, count: impl Fn() -> u64, restart: impl Fn()) {
+pub async fn writers_outlive_kills(running: &Dev, kills: usize, count: impl Fn() -> u64, restart: impl Fn()) {
     let stop = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..4)
         .map(|writer| {
@@ -80,7 +80,7 @@ pub async fn writers_outlive_kills(running: &Dev, count: impl Fn() -> u64, resta
         })
         .collect();
     let mut events = 0;
-    for _ in 0..5 {
+    for _ in 0..kills {
         let wanted = events + 20;
         let deadline = Instant::now() + Duration::from_secs(60);
         while events < wanted {

@@ -9,6 +9,7 @@ pub mod mounted;
 pub mod process;
 pub mod remote;
 pub mod replicas;
+pub mod routing;
 pub mod searching;
 pub mod server;
 pub mod three_engines;

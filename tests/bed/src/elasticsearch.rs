@@ -57,6 +57,11 @@ impl ElasticsearchServer {
         format!("http://127.0.0.1:{}/", self.port)
     }
 
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A name for a store that does not exist yet.
     pub fn new_name(&self) -> String {
         format!("test-{}", self.stores.fetch_add(1, Ordering::Relaxed))
@@ -82,7 +87,9 @@ impl ElasticsearchServer {
         stream.read_to_string(&mut answer)?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
         let status = head.split(' ').nth(1).unwrap_or_default();
-        Ok((status.to_owned(), body.to_owned()))
+        let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+        let body = if is_chunked { without_chunks(body) } else { body.to_owned() };
+        Ok((status.to_owned(), body))
     }
 
     /// Kills the server with SIGKILL, as a failing machine would.
@@ -135,6 +142,17 @@ impl ElasticsearchServer {
     fn log(&self) -> String {
         machine::end_of_log(&self.folder)
     }
+}
+
+/// The server sends long answers in chunks, whatever version it was asked in.
+fn without_chunks(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).expect("the length of a chunk");
+        whole.push_str(&rest[..length]);
+        body = rest[length..].trim_start_matches("\r\n");
+    }
+    whole
 }
 
 /// A killed server leaves what it wrote to its files, wherever they are: in memory nothing waits for a disk.

@@ -26,6 +26,34 @@ call() {
   pod "$1" own Never polylog 'append, "Invoice-'"$1"'", --store, shop/invoices, --expected-version, noStream, --type, Billed, --data, "1"' |
     sed "s|^    metadata: {|&annotations: {$3}, |; s|^    spec:|&\n      serviceAccountName: $2|"
 }
+# bare <name> <ConfigMap with the authority> <audience>: a Job whose pod has no sidecar, and goes to the gateway by itself
+bare() {
+  cat <<JOB
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: $1, namespace: shop}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+      containers:
+        - name: app
+          image: ghcr.io/polylog-dev/polylog:$version
+          args: [append, Bill-$1, --url, "https://polylog-invoices.shop.svc:7300", --ca, /from/gateway-ca.crt, --token-file, /from/token,
+                 --store, invoices, --expected-version, noStream, --type, Billed, --data, "1"]
+          securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+          volumeMounts: [{name: from, mountPath: /from}]
+      volumes:
+        - name: from
+          projected:
+            sources:
+              - configMap: {name: $2, items: [{key: gateway-ca.crt, path: gateway-ca.crt}]}
+              - serviceAccountToken: {path: token, audience: $3}
+JOB
+}
 reports() { kubectl --namespace reports "$@"; }
 # refused <job> <code>: whether it ended so
 refused() { reports logs "job/$1" --container app 2>/dev/null | grep -q "$2"; }
@@ -57,10 +85,15 @@ soon 30 "it is told who vouches for the gateway" differs "" of_store invoices .s
 since "EventStores behind their gateways ready after apply"
 
 deployment forward invoices polylog-whole-tests steady | kubectl apply --filename -
+kubectl config view --raw --output 'jsonpath={.clusters[0].cluster.certificate-authority-data}' | base64 --decode >"$work/another.crt"
+shop create configmap another-authority --from-file "gateway-ca.crt=$work/another.crt" >/dev/null
 {
   call granted granted 'polylog.dev/more-eventstores: shop/invoices'
   call stranger stranger 'polylog.dev/more-eventstores: shop/invoices'
   call unasked granted ''
+  bare bare polylog-invoices polylog
+  bare elsewhere polylog-invoices elsewhere
+  bare mistrusts another-authority polylog
 } | kubectl apply --filename - >/dev/null
 shop rollout status --timeout=120s deployment/forward
 application=forward go_on 0 "without a Secret"
@@ -71,6 +104,11 @@ since "pods without a Secret append and read"
 reports wait --for=condition=Complete --timeout=60s job/granted >/dev/null || fail "a pod that is granted it: $(reports logs job/granted --container app)"
 soon 60 "a pod that is not granted it is refused" refused stranger access_denied
 soon 60 "a pod that does not ask for it has no way there" refused unasked store_not_found
+shop wait --for=condition=Complete --timeout=60s job/bare >/dev/null || fail "a pod without a sidecar: $(shop logs job/bare)"
+bare_is() { shop logs "job/$1" 2>/dev/null | grep -q "$2"; }
+soon 60 "a token for somebody else is refused" bare_is elsewhere unauthenticated
+soon 60 "a gateway that another authority vouches for is not talked to" bare_is mistrusts UnknownIssuer
+is "bare" sql "SELECT string_agg(substr(stream, 6), ',') FROM invoices.polylog_events WHERE category = 'Bill'" || fail "who has appended"
 is "1" sql "SELECT count(*) FROM invoices.polylog_events WHERE category = 'Invoice'" || fail "somebody who may not has appended"
 gateway=$(shop get service polylog-invoices --output 'jsonpath={.spec.clusterIP}')
 shop get configmap polylog-invoices --output 'jsonpath={.data.gateway-ca\.crt}' >"$work/gateway-ca.crt"

@@ -8,7 +8,7 @@ shop create rolebinding polylog-secret-reader --role=polylog-secret-reader --ser
 since "installed for one namespace"
 { store few; echo ---; behind_gateway reports left; } | kubectl apply --filename - >/dev/null
 shop wait --for=condition=Ready --timeout=120s eventstore/few
-job few few 'append, Order-1, --type, Ordered'
+job few few 'append, Order-1, --expected-version, any, --type, Ordered'
 sidecars() { kubectl run app --namespace "$1" --image app --labels polylog.dev/eventstore=left --dry-run=server --output 'jsonpath={.spec.initContainers[*].name}'; }
 is "" sidecars reports || fail "a pod of another namespace: $(sidecars reports)"
 is "" reports get eventstore left --output 'jsonpath={.status}' || fail "an EventStore of another namespace: $(reports get eventstore left --output yaml)"

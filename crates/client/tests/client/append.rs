@@ -4,7 +4,7 @@ use polylog_api::{
     AppendAnswer, AppendBody, Code, CommitsBody, Conflict, IdempotencyKey, NewEventBody, Problem,
     StreamAppendBody, Written,
 };
-use polylog_client::{Address, AppendOptions, Client, ClientError, Timing};
+use polylog_client::{Address, AppendOptions, Client, ClientError, Credentials, Timing};
 use polylog_log::{EventType, Expected, StreamName, Version};
 use serde_json::Value;
 
@@ -139,7 +139,9 @@ async fn nobody_there_means_nothing_written() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", free.local_addr().expect("it is bound"));
     drop(free);
-    let client = Client::new(Address::parse(&url, None).expect("good"), Timing::default());
+    let client =
+        Client::new(Address::parse(&url, None).expect("good"), Timing::default(), Credentials::default())
+            .expect("no credentials");
     let stream = StreamName::parse("s").expect("a good name");
     let error = client.append(&stream, body(), &within(300)).await.expect_err("nobody there");
     assert!(matches!(&error, ClientError::Unreachable { address, .. } if *address == url), "{error}");

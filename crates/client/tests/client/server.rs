@@ -18,7 +18,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use polylog_api::{Code, Problem};
-use polylog_client::{Address, Client, Timing};
+use polylog_client::{Address, Client, Credentials, Timing};
 use tokio::{net::TcpListener, task::JoinSet};
 
 /// What becomes of one request.
@@ -76,7 +76,12 @@ impl Server {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, replies, seen.clone()));
-        let client = Client::new(Address::parse(&url, None).expect("a good address"), timing());
+        let client = Client::new(
+            Address::parse(&url, None).expect("a good address"),
+            timing(),
+            Credentials::default(),
+        )
+        .expect("no credentials");
         Self { client, seen, _tasks: tasks }
     }
 

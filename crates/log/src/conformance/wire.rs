@@ -16,7 +16,7 @@ use crate::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
     Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
-    Tallied, Tally, Term, Truncate,
+    Strip, Tallied, Tally, Term, Truncate,
 };
 
 type Request = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -162,6 +162,15 @@ impl Source for Wire {
         self.send(|source| {
             let repair = repair.clone();
             async move { source.repair(&of, repair).await }
+        })
+        .await
+    }
+
+    async fn strip(&self, of: &Identity, strip: Strip) -> Result<Head, OperationError> {
+        let of = *of;
+        self.send(|source| {
+            let strip = strip.clone();
+            async move { source.strip(&of, strip).await }
         })
         .await
     }

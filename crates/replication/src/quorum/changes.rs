@@ -44,6 +44,12 @@ fn settings(next: &mut Config, wanted: &Config) {
     next.divergence = wanted.divergence;
     next.order.clone_from(&wanted.order);
     next.max_unreplicated_events = wanted.max_unreplicated_events;
+    next.routes.clone_from(&wanted.routes);
+    next.default_route.clone_from(&wanted.default_route);
+    // who kept data once keeps it for good
+    let new: Vec<SourceName> =
+        wanted.keepers.iter().filter(|name| !next.keepers.contains(name)).cloned().collect();
+    next.keepers.extend(new);
 }
 
 /// One step of one member.
@@ -68,14 +74,21 @@ fn members(next: &mut Config, wanted: &Config, around: &Circumstances<'_>) {
     // voters that come are awaited before one goes, so that no failure in between leaves fewer than before
     let awaits =
         next.learners.iter().any(|member| is_voter(wanted, member) && !(around.is_out)(&member.name));
-    let goes = |member: &&Member| !is_voter(wanted, member) && member.name != *around.primary;
+    // what only a keeper holds would go with it
+    let stays = |member: &Member| {
+        next.keepers.contains(&member.name)
+            && !wanted.voters.iter().any(|other| other.name == member.name)
+            && around.rules.on(Rule::KeepersStay)
+    };
+    let goes =
+        |member: &&Member| !is_voter(wanted, member) && member.name != *around.primary && !stays(member);
     if let Some(at) = next.voters.iter().position(|member| goes(&member)).filter(|_| !awaits)
         && may_lose_one(next, wanted)
     {
         let member = next.voters.remove(at);
         return next.learners.push(member);
     }
-    if let Some(at) = next.learners.iter().position(|member| !is_member(wanted, member)) {
+    if let Some(at) = next.learners.iter().position(|member| !is_member(wanted, member) && !stays(member)) {
         next.learners.remove(at);
     }
 }

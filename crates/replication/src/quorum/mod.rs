@@ -11,6 +11,7 @@ mod known;
 pub(crate) mod peer;
 mod request;
 mod rules;
+mod stripping;
 mod written;
 
 pub use peer::ForceRefused;

@@ -8,13 +8,14 @@ mod orders;
 mod reads;
 mod requests;
 mod seen;
+mod strips;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
 
-use polylog_log::{Acks, Commit, Config, Identity, LogId, Nonce, Point, SourceName, Term, Verdict};
+use polylog_log::{Acks, Commit, Config, Identity, LogId, NewEvent, Nonce, Point, SourceName, Term, Verdict};
 
 use super::{
     election::Attempt,
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     AppendError, QueueBounds,
     group::{Group, Outcome},
-    quorum::copying::Copying,
+    quorum::{copying::Copying, stripping::Stripping},
 };
 
 pub(crate) use answers::{lost, rests_on};
@@ -60,6 +61,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOOK_CLOSELY: Duration = Duration::from_millis(60);
 /// Between two changes of the configuration that did not succeed.
 const CONFIGURE_EVERY: Duration = Duration::from_millis(100);
+/// After so long without an answer of the source that keeps an event's data, appends of such events are refused.
+const KEEPER_GONE: Duration = Duration::from_secs(1);
 /// Most strong reads that wait for their proofs; more are told that there is none.
 const MOST_BARRIERS: usize = 4_096;
 /// Watermarks are told to the primary after this much time without an append that would carry them.
@@ -78,6 +81,8 @@ enum Purpose {
     Copy(SourceName),
     /// The page after the one that is copied.
     Ahead(SourceName),
+    /// Dropping data that another source keeps.
+    Strip(SourceName),
     Elect,
 }
 
@@ -98,6 +103,7 @@ struct Lead {
     evidence: Evidence,
     copies: BTreeMap<SourceName, Copying>,
     written: Written,
+    strips: BTreeMap<SourceName, Stripping>,
 }
 
 /// A caller and what it wants.
@@ -108,6 +114,8 @@ struct Caller<T> {
     commit: Commit,
     acks: Option<Acks>,
     deadline: Instant,
+    /// The sources that keep the data of its events alone.
+    keepers: Vec<SourceName>,
     /// An earlier term wrote it, and what became of that is not known.
     may_be_written: bool,
 }
@@ -197,10 +205,21 @@ impl<T> Peer<T> {
 
     /// Takes a commit, to be answered once it has the store's ack level, or `acks` if that is higher.
     pub(crate) fn append(&mut self, commit: Commit, acks: Option<Acks>, deadline: Instant, handle: T) {
-        let caller = Caller { handle, commit: commit.clone(), acks, deadline, may_be_written: false };
+        let keepers = keepers_of(&commit);
+        if let Some(gone) = keepers.iter().find(|name| self.is_gone(name)) {
+            return self.outcomes.push((handle, Err(AppendError::RouteUnavailable(gone.clone()))));
+        }
+        let caller =
+            Caller { handle, commit: commit.clone(), acks, deadline, keepers, may_be_written: false };
         if let Err((caller, error)) = self.group.offer(commit, deadline, caller) {
             self.outcomes.push((caller.handle, Err(error)));
         }
+    }
+
+    /// Whether a source is away, so that what it alone keeps cannot be acknowledged.
+    fn is_gone(&self, name: &SourceName) -> bool {
+        let is_out = |now| self.sources.is_out(name, now, KEEPER_GONE);
+        self.sources.get(name).is_none() || self.polled_at.is_some_and(is_out)
     }
 
     /// Commits that were decided, each once.
@@ -229,6 +248,7 @@ impl<T> Peer<T> {
         self.step_appends(now, &mut requests);
         self.step_config(now, &mut requests);
         self.step_copies(now, &mut requests);
+        self.step_strips(now, &mut requests);
         self.step_watermarks(now, &mut requests);
         self.step_looks(now, &mut requests);
         self.release(now);
@@ -289,6 +309,14 @@ impl<T> Peer<T> {
         self.barriers = waiting;
         self.proofs.extend(late.into_iter().map(|barrier| (barrier.handle, None)));
     }
+}
+
+/// The sources that keep the data of some of its events alone.
+fn keepers_of(commit: &Commit) -> Vec<SourceName> {
+    let mut keepers: Vec<SourceName> = commit.events().filter_map(NewEvent::keeper).collect();
+    keepers.sort_unstable();
+    keepers.dedup();
+    keepers
 }
 
 /// Where a nonce comes from: fresh for each attempt.

@@ -1,6 +1,6 @@
 use polylog_log::{
     Append, Appended, Apply, Failure, Head, Identity, LogPage, Nonce, Open, OperationError, ReadLog,
-    SourceName, Term, Truncate,
+    SourceName, Strip, Term, Truncate,
 };
 
 /// One operation for one source.
@@ -21,6 +21,7 @@ pub(crate) enum Operation {
     Append(Append),
     Apply(Apply),
     Truncate(Truncate),
+    Strip(Strip),
     ReadLog(ReadLog),
 }
 
@@ -33,7 +34,8 @@ impl Operation {
             | Operation::Open(_)
             | Operation::Append(_)
             | Operation::Apply(_)
-            | Operation::Truncate(_) => true,
+            | Operation::Truncate(_)
+            | Operation::Strip(_) => true,
         }
     }
 }
@@ -43,7 +45,7 @@ impl Operation {
 pub(crate) enum Answer {
     /// To [`Operation::Head`].
     Head(Result<Head, Failure>),
-    /// To promise, open, apply and truncate.
+    /// To promise, open, apply, truncate and strip.
     Changed(Result<Head, OperationError>),
     /// To [`Operation::Append`].
     Appended(Result<Appended, OperationError>),

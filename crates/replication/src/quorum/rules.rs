@@ -47,6 +47,14 @@ pub(crate) enum Rule {
     CopiedFromPrimary,
     /// What is pushed from memory continues the log that it is pushed to.
     PushContinues,
+    /// An event whose data one source keeps alone is acknowledged once that one holds it, too.
+    KeeperHolds,
+    /// Data is dropped only where the source that keeps it holds it.
+    DroppedIfKept,
+    /// Data is dropped only of what is committed.
+    DroppedIfCommitted,
+    /// A source that keeps data leaves the log only for another database of its name.
+    KeepersStay,
     /// Who had a try of which nobody knows what became is not told later that nothing was written.
     TriesRemembered,
 }

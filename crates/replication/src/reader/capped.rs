@@ -7,11 +7,12 @@ use std::{collections::BTreeMap, future::Future, ops::RangeInclusive, sync::Arc,
 
 use polylog_log::{
     CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity, LogPage, Point, Position,
-    ReadCategory, ReadLog, ReadStream, Select, Selected, Source, SourceName, StreamPage, Tallied, Tally,
-    Version,
+    ReadCategory, ReadLog, ReadStream, RecordedEvent, Select, Selected, Source, SourceName, StreamPage,
+    Tallied, Tally, Version,
 };
 use tokio::time::timeout;
 
+use super::joined::{self, Data};
 use crate::{
     caught::caught,
     replicated::{Handle, Place, Replica, View},
@@ -108,7 +109,14 @@ impl Capped {
         &self,
         only: Option<&SourceName>,
         read: ReadLog,
+        data: Data,
     ) -> Result<LogPage, Failure> {
+        let mut page = self.page(only, read).await?;
+        joined::entries(&self.sources, &mut page.entries, read.max_bytes, data).await?;
+        Ok(page)
+    }
+
+    async fn page(&self, only: Option<&SourceName>, read: ReadLog) -> Result<LogPage, Failure> {
         self.answer(only, |from| async move {
             if read.from > from.cap.position {
                 return Ok(LogPage { entries: Vec::new(), head: from.shown() });
@@ -126,7 +134,17 @@ impl Capped {
         only: Option<&SourceName>,
         read: ReadCategory,
     ) -> Result<CategoryPage, Failure> {
-        let read = &read;
+        let mut page = self.category_page(only, &read).await?;
+        let whole = self.joined(&mut page.events, read.max_bytes, Data::IfThere).await?;
+        page.is_complete &= whole;
+        Ok(page)
+    }
+
+    async fn category_page(
+        &self,
+        only: Option<&SourceName>,
+        read: &ReadCategory,
+    ) -> Result<CategoryPage, Failure> {
         self.answer(only, |from| async move {
             let to = (*read.range.end()).min(from.cap.position);
             if *read.range.start() > to {
@@ -145,7 +163,16 @@ impl Capped {
         only: Option<&SourceName>,
         select: Select,
     ) -> Result<Selected, Failure> {
-        let select = &select;
+        let mut selected = self.selected(only, &select).await?;
+        if !self.joined(&mut selected.events, select.max_bytes, Data::Whole).await?
+            && let Some(last) = selected.events.last()
+        {
+            selected.looked_to = last.event.position;
+        }
+        Ok(selected)
+    }
+
+    async fn selected(&self, only: Option<&SourceName>, select: &Select) -> Result<Selected, Failure> {
         self.answer(only, |from| async move {
             from.check_reach(*select.range.end())?;
             let selected = from.source.select(select.clone()).await?;
@@ -167,6 +194,13 @@ impl Capped {
     }
 
     pub(crate) async fn find(&self, only: Option<&SourceName>, id: EventId) -> Result<FoundEvent, Failure> {
+        let mut found = self.found(only, id).await?;
+        let event = found.event.as_mut().map(|found| &mut found.event);
+        joined::join(&self.sources, &mut event.into_iter().collect::<Vec<_>>(), 1, 0, Data::IfThere).await?;
+        Ok(found)
+    }
+
+    async fn found(&self, only: Option<&SourceName>, id: EventId) -> Result<FoundEvent, Failure> {
         self.answer(only, |from| async move {
             let found = from.source.find(id).await?;
             from.check(&found.head)?;
@@ -182,7 +216,12 @@ impl Capped {
         only: Option<&SourceName>,
         read: ReadStream,
     ) -> Result<StreamPage, Failure> {
-        let read = &read;
+        let mut page = self.stream_page(only, &read).await?;
+        self.joined(&mut page.events, read.max_bytes, Data::IfThere).await?;
+        Ok(page)
+    }
+
+    async fn stream_page(&self, only: Option<&SourceName>, read: &ReadStream) -> Result<StreamPage, Failure> {
         self.answer(only, |from| async move {
             let page = from.source.read_stream(read.clone()).await?;
             from.check(&page.head)?;
@@ -229,6 +268,20 @@ impl Capped {
         let mut views = self.handle.views();
         // how it ends does not matter: whoever waits asks again
         let _ = tokio::time::timeout(at_most, views.wait_for(|view| view.cap() > after)).await;
+    }
+
+    /// Puts their data into events; those beyond `budget` bytes are cut off. Whether all are left.
+    async fn joined(
+        &self,
+        events: &mut Vec<RecordedEvent>,
+        budget: usize,
+        data: Data,
+    ) -> Result<bool, Failure> {
+        let mut mutable: Vec<_> = events.iter_mut().map(|event| &mut event.event).collect();
+        let whole = joined::join(&self.sources, &mut mutable, 1, budget, data).await?;
+        let are_all = whole == events.len();
+        events.truncate(whole);
+        Ok(are_all)
     }
 
     /// Asks one source after the other, the primary first; the last one's failure is told.

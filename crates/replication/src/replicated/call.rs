@@ -50,6 +50,7 @@ async fn carry_out(source: Arc<dyn Source>, request: Request) -> Answer {
         Operation::Open(open) => Answer::Changed(change(CHANGE, source.open(&of, open)).await),
         Operation::Append(append) => Answer::Appended(change(CHANGE, source.append(&of, append)).await),
         Operation::Apply(apply) => Answer::Changed(change(COPY, source.apply(&of, apply)).await),
+        Operation::Strip(strip) => Answer::Changed(change(COPY, source.strip(&of, strip)).await),
         Operation::Truncate(truncate) => Answer::Changed(change(COPY, source.truncate(&of, truncate)).await),
     }
 }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     AppendError, PrimaryWish, QueueBounds, Stalled,
     heads::Heads,
-    quorum::{Answer, Peer, PeerOptions, Request, Rules, Seen, SeenLead, SeenSource, rests_on},
+    quorum::{Answer, Operation, Peer, PeerOptions, Request, Rules, Seen, SeenLead, SeenSource, rests_on},
 };
 
 /// A source that refuses writes for less than this is not told of: it may be about to come back.
@@ -195,6 +195,8 @@ impl Driver {
                 head.identity.database, head.identity.incarnation
             ))),
             Some(_) => None,
+            // what is not dropped now is dropped later
+            None if matches!(request.operation, Operation::Strip(_)) => None,
             None => answer.failure().cloned(),
         };
         match (answer.head(), failure) {
@@ -408,6 +410,7 @@ fn is_reached(wanted: &Config, lead: &SeenLead) -> bool {
         voters: now.voters.clone(),
         learners: now.learners.clone(),
         in_sync: now.in_sync.clone(),
+        keepers: now.keepers.clone(),
         is_newer: now.is_newer,
         ..wanted.clone()
     };

@@ -231,6 +231,7 @@ fn may_pass(error: &AppendError) -> bool {
         | AppendError::Source(_)
         | AppendError::NoPrimary
         | AppendError::NotSupported(_)
+        | AppendError::RouteUnavailable(_)
         | AppendError::TooOld(_)
         | AppendError::Draining => true,
         AppendError::Invalid(_)

@@ -8,6 +8,7 @@ mod failures;
 mod no_writes;
 mod opening;
 mod reads;
+mod routes;
 mod stalled;
 #[path = "../support/mod.rs"]
 mod support;

@@ -254,6 +254,9 @@ impl Source for Remote {
             })),
         }
     }
+    async fn strip(&self, of: &Identity, strip: Strip) -> Result<Head, OperationError> {
+        self.operate()?.strip(of, strip).await
+    }
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {
         self.log_reads.fetch_add(1, Ordering::SeqCst);
         self.reach()?.read_log(read).await

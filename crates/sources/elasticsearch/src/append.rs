@@ -30,7 +30,8 @@ pub(crate) async fn in_parts(
     of: &Identity,
     append: &Append,
 ) -> Result<Appended, OperationError> {
-    let parts = parts(&append.batch, |commit| (commit.event_count(), commit.size()));
+    let room = writer.handle.room();
+    let parts = parts(&append.batch, room, |commit| (commit.event_count(), commit.size()));
     let mut verdicts = Vec::with_capacity(append.batch.len());
     let (mut head, mut written) = (None, Vec::new());
     for part in parts {
@@ -60,15 +61,15 @@ pub(crate) fn after_others(error: OperationError, is_begun: bool) -> OperationEr
     }
 }
 
-/// Consecutive parts that fit into the head each, where one thing alone does; at least one part.
-pub(crate) fn parts<T>(all: &[T], size: impl Fn(&T) -> (usize, usize)) -> Vec<&[T]> {
-    let (mut parts, mut begin, mut room) = (Vec::new(), 0, (0, 0));
+/// Consecutive parts that fit into the head and a request each, where one thing alone does; at least one part.
+pub(crate) fn parts<T>(all: &[T], room: usize, size: impl Fn(&T) -> (usize, usize)) -> Vec<&[T]> {
+    let (mut parts, mut begin, mut taken) = (Vec::new(), 0, (0, 0));
     for (index, one) in all.iter().enumerate() {
         let (events, bytes) = size(one);
-        room = (room.0 + events, room.1 + bytes);
-        if (room.0 > MOST_EVENTS || room.1 > MOST_BYTES) && index > begin {
+        taken = (taken.0 + events, taken.1 + bytes);
+        if (taken.0 > MOST_EVENTS || taken.1 > room.min(MOST_BYTES)) && index > begin {
             parts.push(&all[begin..index]);
-            (begin, room) = (index, (events, bytes));
+            (begin, taken) = (index, (events, bytes));
         }
     }
     parts.push(&all[begin..]);
@@ -82,11 +83,12 @@ mod tests {
     #[test]
     fn parts_are_as_large_as_they_may_be_and_nothing_is_lost() {
         let cut = |sizes: &[(usize, usize)]| {
-            parts(sizes, |size| *size).iter().map(|part| part.len()).collect::<Vec<_>>()
+            parts(sizes, usize::MAX, |size| *size).iter().map(|part| part.len()).collect::<Vec<_>>()
         };
         assert_eq!(cut(&[]), [0]);
         assert_eq!(cut(&[(1, 1); 2_001]), [2_000, 1]);
         assert_eq!(cut(&[(1, MOST_BYTES), (1, 1), (1, 1)]), [1, 2]);
+        assert_eq!(parts(&[(1, 10); 5], 25, |size| *size).len(), 3, "a server that takes little");
         assert_eq!(cut(&[(5_000, 1), (1, 2 * MOST_BYTES), (1, 1)]), [1, 1, 1]);
     }
 }

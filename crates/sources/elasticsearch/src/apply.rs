@@ -21,7 +21,8 @@ pub(crate) async fn in_parts(
     apply: &Apply,
 ) -> Result<Head, OperationError> {
     let mut head: Option<Head> = None;
-    for part in parts(&apply.entries, |entry: &Entry| (entry.events.len(), entry.size())) {
+    let room = writer.handle.room();
+    for part in parts(&apply.entries, room, |entry: &Entry| (entry.events.len(), entry.size())) {
         let previous = head.as_ref().map_or(apply.previous, |head| head.tail);
         let request = Request::Apply(Apply { previous, entries: part.into(), ..apply.clone() });
         match writer.operate(of, &request).await {

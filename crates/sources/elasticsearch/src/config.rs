@@ -1,8 +1,8 @@
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, time::Duration};
 
 use elasticsearch::http::Url;
 use polylog_log::FailPoints;
-pub use polylog_source_servers::secret::Secret;
+pub use polylog_source_servers::secret::{Secret, TlsUse};
 
 use crate::Payload;
 
@@ -14,7 +14,9 @@ pub enum ConfigError {
     #[error("the address of the Elasticsearch server: {0}")]
     Address(&'static str),
     /// Not a name that indices may begin with.
-    #[error("index prefix {0:?}: 1 to 100 lower-case letters, digits, _ and -, beginning with a letter")]
+    #[error(
+        "index name {0:?}: 1 to 200 lower-case letters, digits, _, - and ., beginning with a letter or digit"
+    )]
     Prefix(String),
     /// Not a name of a store among others in the same indices.
     #[error("store key {0:?}: 1 to 40 lower-case letters, digits, _ and -")]
@@ -41,10 +43,10 @@ pub struct Address {
     pub(crate) urls: Vec<Url>,
     /// Instead of those in the address.
     pub credentials: Option<Credentials>,
-    /// A file of certificates (PEM) that the servers' may rest on, beside the public authorities.
-    pub ca: Option<PathBuf>,
-    /// A file with our own certificate and its key (PEM).
-    pub client_certificate: Option<PathBuf>,
+    /// Certificates (PEM) that the servers' may rest on, beside the public authorities.
+    pub ca: Option<Vec<u8>>,
+    /// Our own certificate and its key (PEM).
+    pub client_certificate: Option<(Vec<u8>, Secret)>,
 }
 
 /// Without user and password.
@@ -56,6 +58,40 @@ impl fmt::Display for Address {
 }
 
 impl Address {
+    /// Whether the connection is encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.urls.iter().all(|url| url.scheme() == "https")
+    }
+
+    /// The user, where there is one.
+    pub(crate) fn user(&self) -> Option<&str> {
+        match self.credentials.as_ref()? {
+            Credentials::Basic { username, .. } => Some(username),
+            Credentials::ApiKey(_) => None,
+        }
+    }
+
+    /// Checks what a manifest says of TLS beside the address, which alone decides.
+    ///
+    /// # Errors
+    /// They contradict each other.
+    pub fn check(&self, tls: Option<TlsUse>) -> Result<(), ConfigError> {
+        let words = match tls {
+            Some(TlsUse::Require) if !self.is_encrypted() => {
+                "tls.mode is Require (the default of tls), and it does not begin with https://"
+            }
+            Some(TlsUse::Prefer) => "HTTP does not try TLS first: set tls.mode to Require or Disable",
+            Some(TlsUse::Disable) if self.urls.iter().any(|url| url.scheme() == "https") => {
+                "tls.mode is Disable, and it begins with https://"
+            }
+            _ if self.client_certificate.is_some() && self.credentials.is_some() => {
+                "a client certificate and other credentials at once are not supported"
+            }
+            _ => return Ok(()),
+        };
+        Err(ConfigError::Address(words))
+    }
+
     /// Checks an address of the form `https://user:password@host:9200`, or several of one cluster with commas between.
     ///
     /// # Errors
@@ -108,13 +144,12 @@ impl Indices {
     /// # Errors
     /// One of them cannot be a part of a name.
     pub fn new(prefix: &str, key: &str) -> Result<Self, ConfigError> {
-        let holds = |text: &str| {
-            text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
-        };
-        if prefix.len() > 100 || !holds(prefix) || !prefix.starts_with(|c: char| c.is_ascii_lowercase()) {
+        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let holds = |text: &str, more: &[u8]| text.bytes().all(|b| is_plain(b) || more.contains(&b));
+        if prefix.len() > 200 || !holds(prefix, b"_-.") || !prefix.bytes().next().is_some_and(is_plain) {
             return Err(ConfigError::Prefix(prefix.into()));
         }
-        if key.is_empty() || key.len() > 40 || !holds(key) {
+        if key.is_empty() || key.len() > 40 || !holds(key, b"_-") {
             return Err(ConfigError::Key(key.into()));
         }
         Ok(Self { prefix: prefix.into(), key: key.into() })
@@ -162,9 +197,11 @@ pub struct ElasticsearchConfig {
     pub payload: Payload,
     /// Copies of a shard, the primary among them, that must have a write before it counts.
     pub require_copies: u32,
-    /// Whether a head is confirmed by a write of it before it is told. A server that lost its cluster may answer a read
-    /// with what is no longer true; needed where the source counts in acks and elections.
-    pub confirm_heads: bool,
+    /// Whether the source may count in acks and elections. Its heads are then confirmed by a write before they are told, and
+    /// indices with further copies are refused: a copy that its cluster has given up may still answer reads.
+    pub may_vote: bool,
+    /// Also indices that forget what was acknowledged when their machine fails.
+    pub allow_unsafe_durability: bool,
     /// How many reads run at once.
     pub readers: usize,
     /// How long one request may take.
@@ -190,7 +227,8 @@ impl ElasticsearchConfig {
             indices,
             payload: Payload::default(),
             require_copies: 1,
-            confirm_heads: true,
+            may_vote: true,
+            allow_unsafe_durability: false,
             readers: 4,
             request_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(15),
@@ -222,7 +260,7 @@ mod tests {
     #[test]
     fn names_that_cannot_be_indices_are_refused() {
         assert_eq!(Indices::new("payments", "main").expect("good").events(), "payments-events");
-        for bad in ["", "Payments", "_x", "-x", "a*", "a,b", "a/b", ".x", &"x".repeat(101)] {
+        for bad in ["", "Payments", "_x", "-x", "a*", "a,b", "a/b", ".x", &"x".repeat(201)] {
             assert!(Indices::new(bad, "main").is_err(), "{bad}");
         }
         for bad in ["", "a/b", "A", &"x".repeat(41)] {

@@ -1,7 +1,7 @@
 use std::{
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -19,10 +19,12 @@ use elasticsearch::{
 use polylog_log::{Failure, Position, RefusedReason, Timestamp};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 use crate::{
     ElasticsearchConfig,
     config::Credentials,
+    document::HeadDocument,
     error::{EngineError, ServerError},
     history::History,
 };
@@ -33,9 +35,16 @@ pub(crate) struct Handle {
     pub(crate) history: History,
     /// After how many truncations, and up to which position, events were made searchable by this process.
     pub(crate) searchable: Mutex<(u64, Position)>,
+    /// The head that an acknowledged write showed to be the log's, by its revision and operation.
+    confirmed: Mutex<Option<(u64, Uuid)>>,
+    /// How many bytes one request may have.
+    room: AtomicUsize,
     transport: OnceCell<Transport>,
     crashed: AtomicBool,
 }
+
+/// How many bytes a server takes in one request where it does not say.
+const USUAL_ROOM: usize = 100 << 20;
 
 /// What came back.
 pub(crate) struct Reply {
@@ -79,6 +88,8 @@ impl Handle {
             config,
             history: History::default(),
             searchable: Mutex::default(),
+            confirmed: Mutex::default(),
+            room: AtomicUsize::new(USUAL_ROOM),
             transport: OnceCell::new(),
             crashed: AtomicBool::new(false),
         }
@@ -86,7 +97,7 @@ impl Handle {
 
     /// Sends a request and waits for its whole answer, as long as a request may take.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Body) -> Result<Reply, EngineError> {
-        let transport = self.transport.get_or_try_init(|| connect(&self.config)).await?;
+        let transport = self.transport.get_or_try_init(async || connect(&self.config)).await?;
         let patience = self.config.request_timeout;
         let mut headers = HeaderMap::new();
         let bytes = match body {
@@ -126,6 +137,34 @@ impl Handle {
         Ok(Timestamp::from_micros(node.timestamp * 1_000))
     }
 
+    /// Asks the server how large a request may be. Services that keep their nodes to themselves do not tell.
+    pub(crate) async fn measure_room(&self) -> Result<(), EngineError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            nodes: std::collections::HashMap<String, Node>,
+        }
+        #[derive(Deserialize)]
+        struct Node {
+            http: Http,
+        }
+        #[derive(Deserialize)]
+        struct Http {
+            max_content_length_in_bytes: usize,
+        }
+        let path = "/_nodes/http?filter_path=nodes.*.http.max_content_length_in_bytes";
+        let reply = self.send(Method::Get, path, Body::Nothing).await?;
+        let told = reply.parse::<Answer>().map(|answer| answer.nodes).unwrap_or_default();
+        let least = told.into_values().map(|node| node.http.max_content_length_in_bytes).min();
+        self.room.store(least.unwrap_or(USUAL_ROOM), Ordering::Release);
+        Ok(())
+    }
+
+    /// Bytes of events that one request may carry: their documents hold them in base 64, and as what queries see.
+    pub(crate) fn room(&self) -> usize {
+        self.room.load(Ordering::Acquire) / 3
+    }
+
     /// The handle answers nothing any more.
     pub(crate) fn crash(&self) {
         self.crashed.store(true, Ordering::Release);
@@ -133,6 +172,21 @@ impl Handle {
 
     pub(crate) fn is_crashed(&self) -> bool {
         self.crashed.load(Ordering::Acquire)
+    }
+
+    /// An acknowledged write had this head.
+    pub(crate) fn confirm(&self, document: &HeadDocument) {
+        *self.confirmed() = Some((document.head.revision, document.operation));
+    }
+
+    /// Whether an acknowledged write of this process had this head.
+    pub(crate) fn is_confirmed(&self, document: &HeadDocument) -> bool {
+        *self.confirmed() == Some((document.head.revision, document.operation))
+    }
+
+    fn confirmed(&self) -> MutexGuard<'_, Option<(u64, Uuid)>> {
+        // it is set at once
+        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes or sets up to where events can be searched.
@@ -159,7 +213,7 @@ fn lost(error: elasticsearch::Error) -> EngineError {
     EngineError::Transport(words)
 }
 
-async fn connect(config: &ElasticsearchConfig) -> Result<Transport, EngineError> {
+fn connect(config: &ElasticsearchConfig) -> Result<Transport, EngineError> {
     let address = &config.address;
     let unsuitable = |message: String| Failure::Refused { reason: RefusedReason::Tls, message };
     let mut builder = TransportBuilder::new(MultiNodeConnectionPool::round_robin(address.urls.clone(), None))
@@ -174,26 +228,17 @@ async fn connect(config: &ElasticsearchConfig) -> Result<Transport, EngineError>
         }
         Credentials::ApiKey(key) => Known::EncodedApiKey(key.reveal().to_owned()),
     });
-    let read = async |path: &std::path::Path| {
-        let content = tokio::fs::read(path).await;
-        content.map_err(|error| unsuitable(format!("{} cannot be read: {error}", path.display())))
-    };
-    if let Some(path) = &address.ca {
-        let ca = Certificate::from_pem(&read(path).await?)
-            .map_err(|error| unsuitable(format!("{} holds no certificates: {error}", path.display())))?;
+    if let Some(ca) = &address.ca {
+        let ca = Certificate::from_pem(ca)
+            .map_err(|error| unsuitable(format!("tls.caRef holds no certificates: {error}")))?;
         builder = builder.cert_validation(CertificateValidation::Full(ca));
     }
-    match (known, &address.client_certificate) {
-        (Some(known), None) => builder = builder.auth(known),
-        (None, Some(path)) => {
-            let certificate = ClientCertificate::Pem(read(path).await?);
-            builder = builder.auth(Known::Certificate(certificate));
-        }
-        (None, None) => {}
-        (Some(_), Some(_)) => {
-            let message = "a client certificate and other credentials at once are not supported";
-            return Err(unsuitable(message.into()).into());
-        }
+    if let Some((certificate, key)) = &address.client_certificate {
+        let pem = [certificate, &b"\n"[..], key.reveal().as_bytes()].concat();
+        builder = builder.auth(Known::Certificate(ClientCertificate::Pem(pem)));
+    }
+    if let Some(known) = known {
+        builder = builder.auth(known);
     }
     builder.build().map_err(|error| unsuitable(error.to_string()).into())
 }

@@ -13,7 +13,7 @@ pub(crate) async fn digests(
     range: &RangeInclusive<Position>,
 ) -> Result<Digests, EngineError> {
     for _ in 0..page::TRIES {
-        let head = handle.head_document().await?.document;
+        let head = handle.sure_head().await?.document;
         let mut digests = Digests { count: 0, combined: Digest::from_bytes([0; 16]), chain: None };
         let mut take = |stored: &events::StoredEvent| {
             digests.count += 1;

@@ -87,7 +87,14 @@ impl ServerError {
             (403, "cluster_block_exception") => refused(RefusedReason::ReadOnly),
             (403, _) => refused(RefusedReason::Rights),
             (404, "index_not_found_exception") => Failure::NotProvisioned(self.to_string()),
-            (400 | 413, _) => {
+            (413, _) => {
+                let message =
+                    format!("the server takes no request that large (http.max_content_length): {self}");
+                Failure::Refused { reason: RefusedReason::Unsuitable, message }
+            }
+            // it may be opened again
+            (400, "index_closed_exception") => Failure::Unreachable(self.to_string()),
+            (400, _) => {
                 Failure::Damaged(format!("the server does not take what should be written or read: {self}"))
             }
             _ => Failure::Unreachable(self.to_string()),
@@ -96,7 +103,9 @@ impl ServerError {
 
     /// Whether a request that writes certainly wrote nothing.
     fn left_nothing(&self) -> bool {
+        // an index that is blocked because its disk is full answers 429, as a server does that is only busy
         matches!(self.status, 400 | 401 | 403 | 404 | 405 | 406 | 411 | 413 | 415)
+            || self.kind == "cluster_block_exception"
     }
 }
 
@@ -159,6 +168,8 @@ mod tests {
     #[test]
     fn a_write_without_an_answer_may_stand() {
         let server = |status| EngineError::Server(ServerError::of(status, b""));
+        let blocked = br#"{"error":{"type":"cluster_block_exception","reason":"[TOO_MANY_REQUESTS/12/x]"}}"#;
+        assert!(EngineError::Server(ServerError::of(429, blocked)).left_nothing());
         assert!(server(413).left_nothing() && !server(503).left_nothing() && !server(429).left_nothing());
         assert!(!EngineError::Lost.left_nothing() && !EngineError::Transport(String::new()).left_nothing());
     }

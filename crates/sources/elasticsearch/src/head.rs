@@ -16,6 +16,7 @@ use crate::{
     error::EngineError,
     events::{self, Verbatim},
     faults::{HEAD_READ, HEAD_SWAPPED},
+    mutants::{Mutant, believed, is_on},
     requests::{Found, Token},
     schema,
 };
@@ -143,9 +144,31 @@ pub(crate) fn read(stored: Value) -> Result<HeadDocument, Failure> {
 }
 
 impl Handle {
-    /// The head's document as a server tells it; what rests on it is proven by a write.
+    /// The head's document as a server tells it. A server may tell what is not so: what it believes alone since it lost its
+    /// cluster, or what is not yet on its disk. Nothing rests on it before a write has proven it.
     pub(crate) async fn head_document(&self) -> Result<KnownHead, EngineError> {
         self.read_head("").await
+    }
+
+    /// A head that was the log's, by an acknowledged write of it: what it holds may be written out, shown and refused upon.
+    pub(crate) async fn sure_head(&self) -> Result<KnownHead, EngineError> {
+        let deadline = Instant::now() + self.config.operation_timeout;
+        loop {
+            match self.sure(self.head_document().await?).await {
+                // somebody was faster
+                Err(error) if error.is_conflict() && Instant::now() < deadline => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Proves a head that was read by a write that changes nothing, unless this process knows it already.
+    pub(crate) async fn sure(&self, read: KnownHead) -> Result<KnownHead, EngineError> {
+        if self.is_confirmed(&read.document) || is_on(Mutant::HeadsBelieved) {
+            return Ok(read);
+        }
+        let token = self.put_head(read.token, &read.document).await?;
+        Ok(KnownHead { token, ..read })
     }
 
     async fn read_head(&self, excludes: &str) -> Result<KnownHead, EngineError> {
@@ -154,6 +177,9 @@ impl Handle {
         let missing =
             || Failure::NotProvisioned(format!("{} has no head of {}", indices.head(), indices.key()));
         let Found { token, content } = found.ok_or_else(missing)?;
+        if let Some(document) = believed(self) {
+            return Ok(KnownHead { token: token.of_another(), document });
+        }
         Ok(KnownHead { token, document: read(content)? })
     }
 
@@ -190,7 +216,9 @@ impl Handle {
     pub(crate) async fn put_head(&self, token: Token, document: &HeadDocument) -> Result<Token, EngineError> {
         let indices = &self.config.indices;
         let (index, id) = (indices.head(), schema::head_id(indices));
-        self.put_if(HEAD_SWAPPED, &index, &id, Some(token), &stored(document)).await
+        let token = self.put_if(HEAD_SWAPPED, &index, &id, Some(token), &stored(document)).await?;
+        self.confirm(document);
+        Ok(token)
     }
 
     /// Where the log ends.

@@ -5,6 +5,9 @@
 //! that it was read from: the server refuses a document of a lower revision than the one that is there. Up to the head's
 //! `base` all is written out, and only there are event documents facts.
 //!
+//! A read alone may tell what a server believes that lost its cluster, or that is not on its disk yet: what a batch is
+//! written out from, shown by or refused upon is a head that an acknowledged write has confirmed.
+//!
 //! Nothing that decides rests on a search: documents are read by their ids, which sees what was written a moment ago.
 
 mod append;
@@ -24,6 +27,7 @@ mod lease;
 mod mutants;
 mod operation;
 mod page;
+mod preflight;
 pub mod provision;
 mod quarantine;
 mod queryable;
@@ -32,13 +36,15 @@ mod requests;
 mod schema;
 mod select;
 mod source;
+mod standing;
 mod swap;
 mod wait;
 mod write_out;
 
-pub use config::{Address, ConfigError, Credentials, ElasticsearchConfig, Indices, Secret};
+pub use config::{Address, ConfigError, Credentials, ElasticsearchConfig, Indices, Secret, TlsUse};
 pub use faults::POINTS;
 #[cfg(feature = "mutants")]
-pub use mutants::{Mutant, SlowWriter, repeat_next_swap, switch};
+pub use mutants::{Mutant, OldPrimary, SlowWriter, repeat_next_swap, switch};
+pub use preflight::preflight;
 pub use schema::{Layout, Payload};
 pub use source::ElasticsearchSource;

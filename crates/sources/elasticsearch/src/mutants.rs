@@ -2,16 +2,18 @@
 //! none.
 
 #[cfg(feature = "mutants")]
-pub use real::{Mutant, SlowWriter, repeat_next_swap, switch};
+pub use real::{Mutant, OldPrimary, SlowWriter, repeat_next_swap, switch};
 
 #[cfg(feature = "mutants")]
-pub(crate) use real::{is_on, is_repeated};
+pub(crate) use real::{believed, is_believed, is_on, is_repeated};
 
 #[cfg(not(feature = "mutants"))]
-pub(crate) use absent::{Mutant, is_on, is_repeated};
+pub(crate) use absent::{Mutant, believed, is_believed, is_on, is_repeated};
 
 #[cfg(not(feature = "mutants"))]
 mod absent {
+    use crate::{connection::Handle, document::HeadDocument};
+
     /// See the feature.
     #[derive(Debug, Clone, Copy)]
     pub(crate) enum Mutant {
@@ -24,9 +26,18 @@ mod absent {
         ConflictIsRefusal,
         BulkItemsIgnored,
         LookupBelieved,
+        HeadsBelieved,
     }
 
     pub(crate) const fn is_on(_: Mutant) -> bool {
+        false
+    }
+
+    pub(crate) const fn believed(_: &Handle) -> Option<HeadDocument> {
+        None
+    }
+
+    pub(crate) const fn is_believed(_: &Handle, _: &HeadDocument) -> bool {
         false
     }
 
@@ -38,7 +49,7 @@ mod absent {
 #[cfg(feature = "mutants")]
 mod real {
     use std::sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU8, Ordering},
     };
 
@@ -68,6 +79,8 @@ mod real {
         BulkItemsIgnored,
         /// What the lookups tell is believed without the event.
         LookupBelieved,
+        /// What a server tells of the head is believed without a write that proves it.
+        HeadsBelieved,
     }
 
     static ACTIVE: AtomicU8 = AtomicU8::new(0);
@@ -90,6 +103,55 @@ mod real {
 
     pub(crate) fn is_repeated() -> bool {
         REPEATED.swap(false, Ordering::AcqRel)
+    }
+
+    /// A server that lost its cluster and does not know it yet: it answers reads of the head from what it alone was told to
+    /// write, and no write through it is acknowledged.
+    pub struct OldPrimary {
+        head: Arc<Mutex<Option<HeadDocument>>>,
+    }
+
+    /// Which handles reach only such a server.
+    static OLD: Mutex<Vec<(usize, Arc<Mutex<Option<HeadDocument>>>)>> = Mutex::new(Vec::new());
+
+    impl OldPrimary {
+        /// The next swap of this source's head stays with the server alone.
+        pub fn keeps_the_next_swap_of(source: &ElasticsearchSource) -> Self {
+            let old = Self { head: Arc::default() };
+            old.is_all_that_is_reached_by(source);
+            old
+        }
+
+        /// From now on this source reads the head there.
+        pub fn is_all_that_is_reached_by(&self, source: &ElasticsearchSource) {
+            let handle = std::ptr::from_ref(&*source.handle) as usize;
+            OLD.lock().expect("a test that goes on").push((handle, self.head.clone()));
+        }
+    }
+
+    impl Drop for OldPrimary {
+        fn drop(&mut self) {
+            OLD.lock().expect("a test that goes on").retain(|(_, head)| !Arc::ptr_eq(head, &self.head));
+        }
+    }
+
+    fn old_primary_of(handle: &Handle) -> Option<Arc<Mutex<Option<HeadDocument>>>> {
+        let (handle, old) = (std::ptr::from_ref(handle) as usize, OLD.lock().expect("a test that goes on"));
+        old.iter().find(|(of, _)| *of == handle).map(|(_, head)| head.clone())
+    }
+
+    pub(crate) fn believed(handle: &Handle) -> Option<HeadDocument> {
+        old_primary_of(handle)?.lock().expect("a test that goes on").clone()
+    }
+
+    pub(crate) fn is_believed(handle: &Handle, document: &HeadDocument) -> bool {
+        let Some(head) = old_primary_of(handle) else { return false };
+        let mut head = head.lock().expect("a test that goes on");
+        let is_new = head.is_none();
+        if is_new {
+            *head = Some(document.clone());
+        }
+        is_new
     }
 
     /// Somebody who has read the head, and gets to writing its batch out only later.

@@ -166,7 +166,7 @@ impl Writer {
             return Ok(Known { is_fresh: false, ..known });
         }
         let seen = self.handle.history.seen();
-        let head = self.handle.head_document().await?;
+        let head = self.handle.sure_head().await?;
         self.handle.prove(seen, &head.document).await?;
         Ok(Known { head, is_written_out: false, is_fresh: true })
     }

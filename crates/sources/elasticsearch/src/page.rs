@@ -44,12 +44,12 @@ pub(crate) async fn read<P: Parts>(
         // without a truncation, what its first head says of the log is true as long as a page is read
         let head = match first.take() {
             Some(head) => head,
-            None => handle.head_document().await?.document,
+            None => handle.sure_head().await?.document,
         };
         let part = page.part(handle, &head, limit).await;
         if !is_unchanged(handle, &head).await? {
             // the next head has another number of truncations: the page begins again, or gives up
-            let now = handle.head_document().await?.document;
+            let now = handle.sure_head().await?.document;
             if !reading.begin(head.head, None)? || !reading.begin(now.head.clone(), None)? {
                 first = Some(now);
             }

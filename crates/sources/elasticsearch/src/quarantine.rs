@@ -55,7 +55,7 @@ impl Handle {
         after: QuarantinePlace,
         limit: usize,
     ) -> Result<Vec<Quarantined>, EngineError> {
-        let head = self.head_document().await?.document;
+        let head = self.sure_head().await?.document;
         let (store, index) = (self.store(&head), self.config.indices.quarantine());
         let mut found = Vec::new();
         for cut in head.cuts.iter().filter(|cut| cut.number >= after.cut) {

@@ -21,6 +21,13 @@ pub(crate) struct Token {
     term: i64,
 }
 
+impl Token {
+    /// One that no write of the log has.
+    pub(crate) fn of_another(self) -> Self {
+        Self { sequence: self.sequence + 1_000_000, ..self }
+    }
+}
+
 /// A document as it was found.
 #[derive(Debug)]
 pub(crate) struct Found<T> {
@@ -229,7 +236,7 @@ impl Handle {
         let required = self.config.require_copies;
         let path = format!("/_bulk?{ONLY_OURS}&wait_for_active_shards={required}");
         let mut outcomes = Vec::with_capacity(documents.len());
-        for part in parts(documents) {
+        for part in parts(documents, self.room()) {
             let send = self.send(Method::Post, &path, Body::Lines(lines(revision, part)));
             let answer: Answer = self.pass_around(points, send).await?.ok()?.parse()?;
             if is_on(Mutant::BulkItemsIgnored) {
@@ -346,11 +353,11 @@ const MOST_READ: usize = 1_000;
 const MOST_DOCUMENTS: usize = 2_000;
 const MOST_BYTES: usize = 5 << 20;
 
-fn parts<'d, 'p>(documents: &'d [Put<'p>]) -> Vec<&'d [Put<'p>]> {
+fn parts<'d, 'p>(documents: &'d [Put<'p>], room: usize) -> Vec<&'d [Put<'p>]> {
     let (mut parts, mut begin, mut bytes) = (Vec::new(), 0, 0);
     for (index, document) in documents.iter().enumerate() {
         bytes += document.content.len();
-        if index > begin && (index - begin >= MOST_DOCUMENTS || bytes > MOST_BYTES) {
+        if index > begin && (index - begin >= MOST_DOCUMENTS || bytes > room.min(MOST_BYTES)) {
             parts.push(&documents[begin..index]);
             (begin, bytes) = (index, document.content.len());
         }
@@ -417,7 +424,7 @@ mod tests {
         let sizes = |sizes: &[usize]| {
             let put = |size: &usize| Put { index: "e", id: String::new(), content: vec![0; *size] };
             let documents: Vec<_> = sizes.iter().map(put).collect();
-            parts(&documents).iter().map(|part| part.len()).collect::<Vec<_>>()
+            parts(&documents, usize::MAX).iter().map(|part| part.len()).collect::<Vec<_>>()
         };
         assert!(sizes(&[]).is_empty());
         assert_eq!(sizes(&[1; 2_001]), [2_000, 1]);

@@ -1,5 +1,7 @@
 //! Our indices: what they are called, how they are set up, and the ids of the documents in them.
 
+use std::time::Duration;
+
 use polylog_log::{CommitId, EventId, Identity, Position, StreamName};
 use serde_json::{Value, json};
 
@@ -22,15 +24,15 @@ pub struct Layout {
     pub shards: u32,
     /// Further copies of each shard of every index.
     pub replicas: u32,
-    /// Seconds until an event can be searched, at most; `None` = only on demand.
-    pub refresh_seconds: Option<u32>,
+    /// How long it takes until an event can be searched, at most; `None` = only on demand.
+    pub refresh: Option<Duration>,
     /// What queries can see of data and metadata; fixed when the index is made.
     pub payload: Payload,
 }
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { shards: 3, replicas: 1, refresh_seconds: Some(30), payload: Payload::Flattened }
+        Self { shards: 3, replicas: 1, refresh: Some(Duration::from_secs(30)), payload: Payload::Flattened }
     }
 }
 
@@ -63,6 +65,16 @@ pub(crate) const KINDS: [Kind; 4] = [Kind::Events, Kind::Lookup, Kind::Quarantin
 pub(crate) const MARK: &str = "polylog";
 
 impl Kind {
+    /// What people call it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Kind::Head => "head",
+            Kind::Events => "events",
+            Kind::Lookup => "lookup",
+            Kind::Quarantine => "quarantine",
+        }
+    }
+
     /// The name by which it is used.
     pub fn name(self, indices: &Indices) -> String {
         match self {
@@ -76,8 +88,9 @@ impl Kind {
     /// The settings that it shall have.
     pub(crate) fn settings(self, layout: &Layout) -> Value {
         let shards = if self == Kind::Events { layout.shards } else { 1 };
-        let interval = match layout.refresh_seconds.filter(|_| self == Kind::Events) {
-            Some(seconds) => format!("{seconds}s"),
+        let interval = match layout.refresh.filter(|_| self == Kind::Events) {
+            Some(interval) if interval.subsec_millis() == 0 => format!("{}s", interval.as_secs()),
+            Some(interval) => format!("{}ms", interval.as_millis()),
             // nothing is searched there
             None => "-1".into(),
         };

@@ -13,7 +13,7 @@ use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
     Quarantined, ReadCategory, ReadLog, ReadStream, RefusedReason, Repair, Repaired, Source, StreamPage,
-    Term, Truncate,
+    Strip, Term, Truncate,
 };
 use polylog_source_servers::{
     page::{Guess, Sized},
@@ -46,6 +46,9 @@ pub struct ElasticsearchSource {
 const LIMITS: Limits =
     Limits { event_bytes: 8 << 20, metadata_bytes: 1 << 20, commit_events: 4_000, commit_bytes: 8 << 20 };
 
+/// What a document of an event has beside data and metadata, at most as far as names are short.
+const EVENT_OVERHEAD: u64 = 1 << 10;
+
 /// An operation of the writer, on what was asked of which log.
 type Work<A, T> = for<'a> fn(&'a mut Writer, &'a Identity, &'a A) -> BoxFuture<'a, Result<T, OperationError>>;
 
@@ -53,9 +56,12 @@ impl ElasticsearchSource {
     /// Opens provisioned indices; writes nothing that changes the log.
     ///
     /// # Errors
-    /// No server can be reached, the indices are not provisioned, or the log has lost what its head says it has.
+    /// No server can be reached, the indices are not provisioned or not fit for the source's role, or the log has lost what
+    /// its head says it has.
     pub async fn open(config: ElasticsearchConfig) -> Result<Self, Failure> {
         let handle = Arc::new(Handle::new(config));
+        handle.measure_room().await.map_err(|error| error.failure())?;
+        handle.check_standing().await.map_err(|error| error.failure())?;
         let head = handle.check().await.map_err(|error| error.failure())?;
         handle.history.remember(&head);
         let readers = Pool::new(handle.config.readers);
@@ -121,7 +127,7 @@ impl ElasticsearchSource {
 #[async_trait]
 impl Source for ElasticsearchSource {
     async fn head(&self) -> Result<Head, Failure> {
-        match self.handle.config.confirm_heads {
+        match self.handle.config.may_vote {
             true => self.read(self.handle.confirmed_head()).await,
             false => self.read(self.handle.head_alone()).await,
         }
@@ -152,6 +158,12 @@ impl Source for ElasticsearchSource {
     /// Not in this version: what is damaged there is found and told, and stays.
     async fn repair(&self, _: &Identity, _: Repair) -> Result<Repaired, OperationError> {
         let message = "this version cannot write documents back".into();
+        Err(OperationError::Failed(Failure::Refused { reason: RefusedReason::Unsuitable, message }))
+    }
+
+    /// Not in this version: data stays.
+    async fn strip(&self, _: &Identity, _: Strip) -> Result<Head, OperationError> {
+        let message = "this version cannot drop data from documents".into();
         Err(OperationError::Failed(Failure::Refused { reason: RefusedReason::Unsuitable, message }))
     }
 
@@ -195,6 +207,12 @@ impl Source for ElasticsearchSource {
     }
 
     fn limits(&self) -> Limits {
-        LIMITS
+        let room = self.handle.room() as u64;
+        LIMITS.intersect(Limits {
+            event_bytes: room,
+            metadata_bytes: room,
+            commit_events: (room / EVENT_OVERHEAD).max(1),
+            commit_bytes: room,
+        })
     }
 }

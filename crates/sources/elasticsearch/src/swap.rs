@@ -7,7 +7,7 @@ use crate::{
     document::{HeadDocument, Trace},
     error::EngineError,
     head::KnownHead,
-    mutants::{Mutant, is_on, is_repeated},
+    mutants::{Mutant, is_believed, is_on, is_repeated},
     requests::Token,
 };
 
@@ -45,7 +45,10 @@ impl Handle {
     /// Swaps the head's document, and finds out whether that happened when no clear answer came. A conflict is not clear:
     /// a cluster repeats a write whose shard has moved, and then it may be one with the swap itself.
     pub(crate) async fn swap(&self, from: &KnownHead, next: &HeadDocument) -> Result<Swap, SwapError> {
-        let mut answer = self.put_head(from.token, next).await;
+        let mut answer = match is_believed(self, next) {
+            true => Err(EngineError::Lost),
+            false => self.put_head(from.token, next).await,
+        };
         if is_repeated() {
             answer = self.put_head(from.token, next).await;
         }
@@ -97,9 +100,9 @@ impl Handle {
             Trace::NotYet => Ok(Look::Again(now.token)),
             Trace::Passed => {
                 let Some(proof) = next.proof(from) else { return Ok(Look::Known(Swap::Unresolved)) };
+                let now = self.sure(now).await?;
                 let chain = self.chain_at(&now.document, proof.position).await?;
                 if chain == Some(proof.chain) {
-                    self.put_head(now.token, &now.document).await?;
                     return Ok(Look::Known(Swap::Landed(None)));
                 }
                 Ok(Look::Known(if is_conflict { Swap::Late } else { Swap::Unresolved }))

@@ -45,8 +45,8 @@ async fn opensearch_keeps_the_contract() {
     keeps_the_contract(Product::OpenSearch).await;
 }
 
-/// The case that stops every operation at every fail point takes as long as all others together: it runs point by point,
-/// every other point on each product, or all of them on both where `POLYLOG_ALL_POINTS` is set.
+/// What the engine asks of a server does not depend on the product: every other case runs on each, and of the case that
+/// stops every operation at every fail point every other point; all of them on both where `POLYLOG_ALL_CASES` is set.
 const CRASHES: &str = "crash::every_operation_is_whole_or_absent";
 
 /// Themes whose pages are searched as soon as there is something to search; in the others they are read one by one for
@@ -61,7 +61,12 @@ async fn keeps_the_contract(product: Product) {
     let seed = std::env::var("POLYLOG_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_122);
     let mut report = Report { seed, lines: Vec::new() };
     let emptied = Arc::new(OnceCell::new());
-    for case in conformance::cases().into_iter().filter(|case| case.name.contains(&only)) {
+    let is_own = |index: usize, name: &str| {
+        is_all() || !only.is_empty() || name == CRASHES || index % 2 == own_half(product)
+    };
+    let cases = conformance::cases().into_iter().enumerate();
+    let own = cases.filter(|(index, case)| case.name.contains(&only) && is_own(*index, case.name));
+    for (_, case) in own {
         let kills = SERVER_CRASHES.iter().find(|(name, _)| *name == case.name).map_or(0, |(_, kills)| *kills);
         let kills = Arc::new(AtomicUsize::new(kills));
         let runs: Vec<&'static [&'static str]> = match case.name {
@@ -85,14 +90,20 @@ async fn keeps_the_contract(product: Product) {
     assert!(report.is_ok(), "{product:?} {report}");
 }
 
+fn is_all() -> bool {
+    std::env::var_os("POLYLOG_ALL_CASES").is_some()
+}
+
+fn own_half(product: Product) -> usize {
+    usize::from(product == Product::OpenSearch)
+}
+
 /// The fail points of the case of crashes that this product takes, each alone.
 fn own_points(product: Product) -> Vec<&'static [&'static str]> {
-    let is_all = std::env::var_os("POLYLOG_ALL_POINTS").is_some();
-    let own = usize::from(product == Product::OpenSearch);
     POINTS
         .chunks(1)
         .enumerate()
-        .filter(|(index, _)| is_all || index % 2 == own)
+        .filter(|(index, _)| is_all() || index % 2 == own_half(product))
         .map(|(_, point)| point)
         .collect()
 }
@@ -126,7 +137,7 @@ impl Harness for Stores {
         let place = move || (server(product).url(), server(product).new_name());
         let (url, key) = tokio::task::spawn_blocking(place).await.map_err(Violation::new)?;
         let config = config(&url, PREFIX, &key);
-        let place = Place { indices: config.indices.clone(), layout: LAYOUT };
+        let place = Place { indices: config.indices.clone(), layout: LAYOUT, flavor: None };
         let first = async || {
             let actual = provision::inspect(&config, &place).await?;
             // the indices, for all logs
@@ -174,7 +185,7 @@ struct Provisioned {
 #[async_trait]
 impl Database for Provisioned {
     async fn open(&self) -> Result<Arc<dyn Source>, Violation> {
-        // every other handle reads its pages in small parts, searches as soon as it can, and confirms heads
+        // every other handle reads its pages in small parts, searches as soon as it can, and may vote
         let config = match self.opened.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
             true if self.small_parts => ElasticsearchConfig {
                 page_documents: 3,
@@ -182,7 +193,7 @@ impl Database for Provisioned {
                 ..self.config.clone()
             },
             true => self.config.clone(),
-            false => ElasticsearchConfig { confirm_heads: false, ..self.config.clone() },
+            false => ElasticsearchConfig { may_vote: false, ..self.config.clone() },
         };
         let source = Arc::new(ElasticsearchSource::open(config).await.map_err(Violation::from)?);
         self.handles.lock().unwrap_or_else(PoisonError::into_inner).push(source.clone());
@@ -216,5 +227,24 @@ impl Database for Provisioned {
             child_test: "child",
             locator: format!("{} {}", self.url, self.config.indices.key()),
         })
+    }
+}
+
+/// A copy that its cluster has given up may answer reads: a source that votes has none, and one that only follows may.
+#[tokio::test(flavor = "multi_thread")]
+async fn indices_that_are_not_fit_for_a_role_are_refused() {
+    let store = support::Store::alone().await;
+    let open = async |config: ElasticsearchConfig| ElasticsearchSource::open(config).await.err();
+    let follows = || ElasticsearchConfig { may_vote: false, ..store.config() };
+    assert_eq!(open(store.config()).await, None);
+    store.set(r#"{"index.number_of_replicas":1}"#);
+    let copies = open(store.config()).await.expect("a refusal").to_string();
+    assert!(copies.contains("number_of_replicas") && copies.contains("Learner"), "{copies}");
+    assert_eq!(open(follows()).await, None);
+    store.set(r#"{"index.number_of_replicas":0,"index.translog.durability":"async"}"#);
+    for config in [store.config(), follows()] {
+        let forgets = open(config.clone()).await.expect("a refusal").to_string();
+        assert!(forgets.contains("translog.durability"), "{forgets}");
+        assert_eq!(open(ElasticsearchConfig { allow_unsafe_durability: true, ..config }).await, None);
     }
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use polylog_log::{
     Append, Apply, Commit, Config, ConfigVersion, DatabaseId, Entry, Expected, FailPoints, Fault, Head,
@@ -10,13 +10,14 @@ use polylog_log::{
     Truncate, Verdict, Watermarks,
 };
 use polylog_source_elasticsearch::{
-    ElasticsearchConfig, ElasticsearchSource, Mutant, POINTS, SlowWriter, repeat_next_swap, switch,
+    ElasticsearchConfig, ElasticsearchSource, Mutant, OldPrimary, POINTS, SlowWriter, repeat_next_swap,
+    switch,
 };
 use support::{Store, commit, lead};
 use uuid::Uuid;
 
 /// What goes wrong, and who sees it.
-const MUTANTS: [(Mutant, Scenario); 9] = [
+const MUTANTS: [(Mutant, Scenario); 12] = [
     (Mutant::InsertIfAbsent, Scenario::Overwritten),
     (Mutant::BlindUpsert, Scenario::WrittenOutLate),
     (Mutant::FenceByTerm, Scenario::WrittenOutLateUnderTheNewTerm),
@@ -26,6 +27,9 @@ const MUTANTS: [(Mutant, Scenario); 9] = [
     (Mutant::ConflictIsRefusal, Scenario::OwnConflict),
     (Mutant::BulkItemsIgnored, Scenario::Blocked),
     (Mutant::LookupBelieved, Scenario::WrittenAgain),
+    (Mutant::HeadsBelieved, Scenario::WrittenOutByAnOldPrimary),
+    (Mutant::HeadsBelieved, Scenario::ShownByAnOldPrimary),
+    (Mutant::HeadsBelieved, Scenario::RefusedByAnOldPrimary),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,12 @@ enum Scenario {
     Blocked,
     /// What a truncation removed is appended again.
     WrittenAgain,
+    /// A server that lost its cluster has a head that never was the log's, and somebody else reads it there and appends;
+    WrittenOutByAnOldPrimary,
+    /// or reads the log;
+    ShownByAnOldPrimary,
+    /// or meets a promise that it alone has.
+    RefusedByAnOldPrimary,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,6 +82,9 @@ async fn holds(scenario: Scenario) -> bool {
         Scenario::LostAnswer | Scenario::OwnConflict => unclear_answer(scenario).await,
         Scenario::Blocked => blocked().await,
         Scenario::WrittenAgain => written_again().await,
+        Scenario::WrittenOutByAnOldPrimary
+        | Scenario::ShownByAnOldPrimary
+        | Scenario::RefusedByAnOldPrimary => old_primary(scenario).await,
     }
 }
 
@@ -230,6 +243,38 @@ async fn written_again() -> bool {
     };
     let appended = source.append(of, append).await.expect("an append");
     matches!(&appended.verdicts[..], [Verdict::Committed(_)])
+}
+
+async fn old_primary(scenario: Scenario) -> bool {
+    let store = Store::new().await;
+    let config = ElasticsearchConfig { operation_timeout: Duration::from_millis(300), ..store.config() };
+    let open = async || ElasticsearchSource::open(config.clone()).await.expect("an open source");
+    let (alone, also, source) = (open().await, open().await, store.primary().await);
+    let commit = || vec![commit(store.identity.log, "s", Expected::Any)];
+    let old = OldPrimary::keeps_the_next_swap_of(&alone);
+    let unknown = match scenario {
+        Scenario::RefusedByAnOldPrimary => {
+            let nonce = Nonce::new(Uuid::from_u128(1));
+            alone.promise(&store.identity, Term::new(7), nonce).await.map(drop)
+        }
+        _ => support::append(&alone, &store.identity, commit()).await.map(drop),
+    };
+    assert!(matches!(unknown, Err(OperationError::Unknown(_))), "{unknown:?}");
+    // what the log goes on with is written out, under the revision that the old primary's has
+    for _ in 0..2 {
+        support::append(&source, &store.identity, commit()).await.expect("an append");
+    }
+    let before = log(&source).await.expect("the log");
+    old.is_all_that_is_reached_by(&also);
+    let seen = match scenario {
+        Scenario::ShownByAnOldPrimary => log(&also).await.is_none(),
+        _ => {
+            let answer = support::append(&also, &store.identity, commit()).await;
+            !matches!(answer, Err(OperationError::Refused { .. }) | Ok(_))
+        }
+    };
+    drop(old);
+    seen && log(&source).await.is_some_and(|log| log == before) && log(&also).await.is_some()
 }
 
 fn other() -> Identity {

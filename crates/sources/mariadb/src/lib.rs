@@ -35,6 +35,7 @@ mod schema;
 mod script;
 mod search;
 mod source;
+mod strip;
 mod swap;
 mod tables;
 mod text;

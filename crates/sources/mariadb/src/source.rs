@@ -13,7 +13,7 @@ use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
     Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
-    Tallied, Tally, Term, Truncate,
+    Strip, Tallied, Tally, Term, Truncate,
 };
 use polylog_source_servers::{
     page::{Guess, Sized},
@@ -28,7 +28,7 @@ use crate::{
     error::EngineError,
     head, history, lease,
     operation::{Stopped, Writer, is_deadlock},
-    quarantine, read, repair, search,
+    quarantine, read, repair, search, strip,
     wait::{TailLook, watcher},
 };
 
@@ -218,6 +218,10 @@ impl Source for MariadbSource {
 
     async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
         self.write(of, repair, |writer, of, repair| Box::pin(repair::repair(writer, of, repair))).await
+    }
+
+    async fn strip(&self, of: &Identity, strip: Strip) -> Result<Head, OperationError> {
+        self.write(of, strip, |writer, of, strip| Box::pin(strip::strip(writer, of, strip))).await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

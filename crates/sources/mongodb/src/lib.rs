@@ -33,6 +33,7 @@ mod read;
 mod repair;
 mod schema;
 mod source;
+mod strip;
 mod swap;
 mod wait;
 mod write_out;

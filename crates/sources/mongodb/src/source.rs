@@ -12,7 +12,8 @@ use futures::future::BoxFuture;
 use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Source, StreamPage, Term, Truncate,
+    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Source, StreamPage, Strip, Term,
+    Truncate,
 };
 use polylog_source_servers::{
     page::{Guess, Sized},
@@ -28,7 +29,7 @@ use crate::{
     error::EngineError,
     lease,
     operation::{Request, Writer},
-    quarantine, read, repair,
+    quarantine, read, repair, strip,
     wait::{TailLook, watcher},
 };
 
@@ -167,6 +168,11 @@ impl Source for MongodbSource {
     async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
         let work: Work<_, _> = |writer, of, repair| Box::pin(repair::repair(writer, of, repair));
         self.write(of, repair, work).await
+    }
+
+    async fn strip(&self, of: &Identity, strip: Strip) -> Result<Head, OperationError> {
+        let work: Work<_, _> = |writer, of, strip| Box::pin(strip::strip(writer, of, strip));
+        self.write(of, strip, work).await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

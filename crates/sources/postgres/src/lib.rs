@@ -32,6 +32,7 @@ mod search;
 mod settings;
 mod source;
 mod stalled;
+mod strip;
 mod swap;
 mod wait;
 

@@ -43,6 +43,10 @@ impl Row {
         Self { event, ..self.clone() }
     }
 
+    pub(crate) fn without_data(&self) -> Self {
+        Self { event: Event { data: None, ..self.event.clone() }, ..self.clone() }
+    }
+
     pub(crate) fn recorded(&self) -> RecordedEvent {
         RecordedEvent { event: self.event.clone(), term: self.term, chain: self.chain }
     }

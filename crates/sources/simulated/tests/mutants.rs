@@ -49,6 +49,8 @@ const CAUGHT: &[(Rule, &str)] = &[
     (Rule::TruncateQuarantines, "truncate::a_tail_that_lost_is_kept_in_quarantine"),
     (Rule::RepairProven, "repair::what_the_chain_does_not_prove_is_refused"),
     (Rule::RepairKeepsOthers, "repair::another_event_is_not_written_over"),
+    (Rule::RepairKeepsData, "strip::an_event_without_data_is_copied_and_never_written_over_one_with_data"),
+    (Rule::StripsThatEvent, "strip::only_the_very_event_is_stripped"),
     (Rule::OneSnapshot, "snapshots::a_page_belongs_to_its_head"),
     (Rule::WholePages, "tails::pages_hold_whole_commits"),
     (Rule::Durable, "durability::what_was_answered_survives_a_crash"),

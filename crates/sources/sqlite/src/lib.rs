@@ -28,6 +28,7 @@ mod schema;
 mod search;
 mod source;
 mod stream_heads;
+mod strip;
 mod wait;
 mod worker;
 mod writer;

@@ -5,7 +5,7 @@ use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
     Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
-    Tallied, Tally, Term, Truncate,
+    Strip, Tallied, Tally, Term, Truncate,
 };
 use tokio::sync::watch;
 
@@ -14,7 +14,7 @@ use crate::{
     connection::{Handle, Slot},
     digest, election, head, lease, read,
     readers::Readers,
-    repair, schema, search,
+    repair, schema, search, strip,
     wait::Watcher,
     writer::Writer,
 };
@@ -105,6 +105,11 @@ impl Source for SqliteSource {
     async fn repair(&self, of: &Identity, repair: Repair) -> Result<Repaired, OperationError> {
         let of = *of;
         self.write(move |slot, _| repair::repair(slot, &of, &repair)).await
+    }
+
+    async fn strip(&self, of: &Identity, strip: Strip) -> Result<Head, OperationError> {
+        let of = *of;
+        self.write(move |slot, _| strip::strip(slot, &of, &strip)).await
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

@@ -36,7 +36,7 @@ pub(super) fn places(wanted: &Desired, most: Most) -> Result<Vec<Place>, Hindran
         let files = wanted.sources.get(name).cloned().unwrap_or_default();
         Place {
             name: SourceName::recorded(name),
-            database: MountedDatabase::of(source, &files, most),
+            database: MountedDatabase::of(store, source, &files, most),
             known: wanted.mounted.members.get(name).copied().unwrap_or_default(),
         }
     };

@@ -7,7 +7,7 @@ use std::{
 
 use polylog_api::{Code, Problem};
 use polylog_crds::{
-    event_store::{SourceRole, SourceState},
+    event_store::SourceState,
     replication_strategy::StrategyType,
     resolve::{ResolvedSource, ResolvedStore},
 };
@@ -25,12 +25,13 @@ use super::{
 };
 use crate::{
     config::{
-        desired_config, draining, opens_minority, policy_document, primary_wish, read_defaults, verification,
+        desired_config, followers, opens_minority, policy_document, primary_wish, read_defaults, verification,
     },
     configuration::{Obstacle, Reason},
     forward::{Forward, InvalidTarget, Target},
     hosted::{DeclaredSource, Hosted, Waiting},
     mounted::GatewayFiles,
+    pipeline::check_routes,
     policy::Access,
     server::Served,
 };
@@ -39,10 +40,7 @@ use crate::{
 const SHORTEST: Duration = Duration::from_millis(250);
 /// How long what was taken may go on when the store is no longer mounted.
 const DRAIN: Duration = Duration::from_secs(30);
-/// Why a source that the manifest declares holds no log.
-const LATER: &str = "replication to sources that do not vote: not in this version";
-
-/// The same, where the operator has not added it to the log.
+/// Why a source that the manifest declares holds no log: the operator has not added it to it.
 const NOT_YET: &str = "it is not part of the log yet";
 
 /// Serves the store until it is told to stop.
@@ -226,6 +224,7 @@ impl Task {
         let (shared, declared) = (&self.shared, &wanted.mounted.store);
         let learners = learners(wanted, &members);
         let config = config_for(declared, members.names().len() - learners.len());
+        check_routes(&config.routes).map_err(Hindrance::mounted)?;
         let policy = policy_of(declared);
         let mut replicas = members.replicas(&self.name, &shared.server.metrics).into_iter();
         let (Some(first), Some(source)) = (replicas.next(), members.first()) else {
@@ -324,6 +323,11 @@ impl Task {
             return true;
         }
         let config = config_for(store, open.members.names().len() - open.learners.len());
+        if let Err(message) = check_routes(&config.routes) {
+            let code = Code::InvalidConfiguration.text();
+            self.shared.note(&self.name, Obstacle::Log, Some(Reason { code, message }));
+            return true;
+        }
         let (reason, is_done) = open.meaning.follow(&open.store, config, policy_of(store)).await;
         self.shared.note(&self.name, Obstacle::Log, reason);
         is_done
@@ -374,10 +378,10 @@ fn check_gone(gone: &[SourceName], config: &Config) -> Result<(), Hindrance> {
 
 /// The sources that do not vote: not yet, or no more.
 fn learners(wanted: &Desired, members: &Members) -> Vec<SourceName> {
-    let draining = draining(&wanted.mounted.store);
+    let followers = followers(&wanted.mounted.store);
     let follows = |name: &SourceName| {
         let is_told = wanted.mounted.members.get(name.as_str()).is_some_and(|membership| membership.follows);
-        is_told || draining.contains(name)
+        is_told || followers.contains(name)
     };
     members.names().into_iter().filter(follows).collect()
 }
@@ -447,10 +451,7 @@ fn declared_source(source: &ResolvedSource, kept: &[SourceName]) -> DeclaredSour
         name,
         engine: source.engine.field().into(),
         role: format!("{:?}", source.role),
-        unprovisioned: (!is_kept).then(|| match source.role {
-            SourceRole::Learner => LATER.into(),
-            SourceRole::Voter => NOT_YET.into(),
-        }),
+        unprovisioned: (!is_kept).then(|| NOT_YET.into()),
         remark: None,
         is_in_maintenance: source.state == SourceState::Maintenance,
     }

@@ -12,11 +12,12 @@ use polylog_replication::{OpenError, Replica, Store, StoreOptions};
 use super::DevError;
 use crate::{
     config::{
-        Declared, DevArgs, desired_config, draining, opens_minority, policy_document, primary_wish,
+        Declared, DevArgs, desired_config, followers, opens_minority, policy_document, primary_wish,
         read_defaults, verification,
     },
     hosted::{DeclaredSource, Hosted},
     metrics::Metrics,
+    pipeline::check_routes,
     sources::{
         self, Database, LastSeen, LateSource, OpenSource, StoreFolder, StorePlace, begun_with,
         provision_several,
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// Why a source that the manifest declares holds no log.
-const LEARNER: &str = "replication to sources that do not vote: not in this version";
+const NOT_KEPT: &str = "this version keeps fewer copies of a log";
 
 /// One store that was opened, and what the banner says of it.
 pub(in crate::roles) struct Opened {
@@ -111,6 +112,9 @@ impl Opening<'_> {
             let setting = setting.map_err(|error| failed(OpenError::Source(error)))?;
             remarks.extend(setting.map(|setting| (source.name.clone(), remark(&name, source, &setting))));
         }
+        let config = desired_config(store);
+        check_routes(&config.routes)
+            .map_err(|reason| failed(OpenError::NotSupported { field: "routes", reason }))?;
         let policy = policy_document(store);
         let mut replicas = sources.iter().map(|source| Replica {
             name: source.name.clone(),
@@ -120,14 +124,14 @@ impl Opening<'_> {
         // the places have at least one
         let Some(first) = replicas.next() else { return Err(failed(OpenError::NoPrimary)) };
         let options = StoreOptions {
-            config: desired_config(store),
+            config,
             policy: Some(serde_json::to_vec(&policy).expect("a policy has only string keys").into()),
             limits: policy.limits,
             ack_timeout: store.strategy.ack_timeout.as_std(),
             failover_after: store.strategy.failover.after.as_std(),
             opens_minority: opens_minority(&store.strategy),
             primary: primary_wish(store),
-            learners: draining(store),
+            learners: followers(store),
             verification: Some(verification(store)),
             others: replicas.collect(),
             ..StoreOptions::new(&name, first.name, first.source, first.identity)
@@ -211,7 +215,7 @@ fn declared_source(
     DeclaredSource {
         engine: kept.map_or(source.engine.field(), |kept| kept.database.engine()).into(),
         role: format!("{:?}", source.role),
-        unprovisioned: kept.is_none().then(|| LEARNER.into()),
+        unprovisioned: kept.is_none().then(|| NOT_KEPT.into()),
         remark: remarks.iter().find(|(of, _)| *of == name).map(|(_, remark)| remark.clone()),
         is_in_maintenance: source.state == SourceState::Maintenance,
         name,

@@ -45,6 +45,8 @@ cases! {
         the_configuration_before_the_tail_is_back_in_force, several_truncations_are_told_apart;
     repair: damaged_rows_are_written_back, missing_rows_are_written_back, another_event_is_not_written_over,
         what_the_chain_does_not_prove_is_refused;
+    strip: dropped_data_leaves_the_log_as_it_is, only_the_very_event_is_stripped,
+        an_event_without_data_is_copied_and_never_written_over_one_with_data;
     lease: a_lease_is_compared_before_it_is_swapped, one_of_many_swaps_at_a_time;
     tails: pages_hold_whole_commits, readers_see_each_position_once_and_in_order,
         readers_see_nothing_that_a_crash_removes, a_wait_ends_when_there_is_more;

@@ -91,3 +91,45 @@ fn the_set_in_sync_shrinks_only_to_a_majority_and_grows_again() {
     assert_eq!(shrunk(&["b"], &without_c).map(|config| config.in_sync), Some(vec![name("a"), name("c")]));
     assert_eq!(shrunk(&[], &without_c).map(|config| config.in_sync.len()), Some(3));
 }
+
+#[test]
+fn who_kept_data_once_stays_a_voter_unless_another_database_takes_its_place() {
+    let (a, b, c, d) = (member("a", 1), member("b", 2), member("c", 3), member("d", 4));
+    let from =
+        Config { keepers: vec![name("c")], ..config(&[a.clone(), b.clone(), c.clone()], Acks::Majority) };
+    let without = config(&[a.clone(), b.clone(), d], Acks::Majority);
+    let expected = [("a1 b2 c3", "d4"), ("a1 b2 c3 d4", "")];
+    let expected: Vec<_> =
+        expected.iter().map(|(voters, learners)| ((*voters).into(), (*learners).into())).collect();
+    assert_eq!(steps(&from, &without, Rules::default()), expected);
+    let off = steps(&from, &without, Rules { off: Some(Rule::KeepersStay) });
+    assert_eq!(off.last().map(|(voters, _)| voters.as_str()), Some("a1 b2 d4"), "the switch does something");
+    // it is about to leave, and stays all the same
+    let draining = Config { learners: vec![c], ..config(&[a.clone(), b.clone()], Acks::Majority) };
+    assert_eq!(steps(&from, &draining, Rules::default()), []);
+    let replaced = config(&[a, b, member("c", 5)], Acks::Majority);
+    let last = steps(&from, &replaced, Rules::default()).pop();
+    assert_eq!(last.map(|(voters, _)| voters).as_deref(), Some("a1 b2 c5"));
+}
+
+#[test]
+fn routes_change_at_any_time_and_who_they_named_is_remembered() {
+    let (a, b) = (member("a", 1), member("b", 2));
+    let from = config(&[a, b], Acks::Majority);
+    let route = |source: &str| polylog_log::Route { types: Vec::new(), when: None, source: name(source) };
+    let to =
+        |source: &str| Config { routes: vec![route(source)], keepers: vec![name(source)], ..from.clone() };
+    let around = Circumstances {
+        rules: Rules::default(),
+        primary: &from.voters[0].name,
+        is_level: &|_| true,
+        is_out: &|_| false,
+    };
+    let first = next(&from, Some(&to("a")), &around).expect("a change");
+    let second = next(&first, Some(&to("b")), &around).expect("another");
+    assert_eq!(
+        (second.routes.clone(), second.keepers.clone()),
+        (vec![route("b")], vec![name("a"), name("b")])
+    );
+    assert_eq!(next(&second, Some(&to("b")), &around), None);
+}

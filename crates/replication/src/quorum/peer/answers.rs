@@ -30,6 +30,8 @@ impl<T> Peer<T> {
                     self.wrote(&source, &mut answer);
                 }
             }
+            // what is not dropped now is dropped later: it says nothing of the source
+            None if matches!(purpose, Purpose::Strip(_)) => {}
             None if writes => {
                 self.sources.refused_write(&source, sent_at, now, random);
                 // whether it answers at all is seen at once
@@ -52,6 +54,7 @@ impl<T> Peer<T> {
                     copying.was_read_ahead(page.ok());
                 }
             }
+            Purpose::Strip(of) => self.stripped(&of, now, answer),
             Purpose::Elect => self.elected(&source, answer),
         }
         self.release(now);
@@ -170,7 +173,10 @@ impl<T> Peer<T> {
             for unacked in std::mem::take(&mut self.unacked) {
                 if unacked.term != evidence.term() {
                     over.push(unacked);
-                } else if unacked.point.position <= reached && is_reached(evidence, &unacked) {
+                } else if unacked.point.position <= reached
+                    && is_reached(evidence, &unacked)
+                    && (is_kept(evidence, &unacked) || !self.options.rules.on(Rule::KeeperHolds))
+                {
                     self.outcomes.push((unacked.caller.handle, Ok(unacked.verdict)));
                 } else {
                     self.unacked.push_back(unacked);
@@ -195,6 +201,11 @@ impl<T> Peer<T> {
 /// Whether the level that the caller asked for beyond the store's is reached.
 fn is_reached<T>(evidence: &Evidence, unacked: &Unacked<T>) -> bool {
     unacked.caller.acks.is_none_or(|acks| evidence.reached(acks) >= unacked.point.position)
+}
+
+/// Whether the sources that keep its data alone hold it.
+fn is_kept<T>(evidence: &Evidence, unacked: &Unacked<T>) -> bool {
+    unacked.caller.keepers.iter().all(|name| evidence.held_by(name) >= unacked.point.position)
 }
 
 /// The point that must be kept for the verdict to stay true.
@@ -241,8 +252,10 @@ pub(crate) fn lost(operation: &crate::quorum::Operation) -> Answer {
         Operation::Head => Answer::Head(Err(failure)),
         Operation::ReadLog(_) => Answer::Page(Err(failure)),
         Operation::Append(_) => Answer::Appended(Err(OperationError::Unknown(failure))),
-        Operation::Promise(..) | Operation::Open(_) | Operation::Apply(_) | Operation::Truncate(_) => {
-            Answer::Changed(Err(OperationError::Unknown(failure)))
-        }
+        Operation::Promise(..)
+        | Operation::Open(_)
+        | Operation::Apply(_)
+        | Operation::Truncate(_)
+        | Operation::Strip(_) => Answer::Changed(Err(OperationError::Unknown(failure))),
     }
 }

@@ -46,7 +46,10 @@ impl<T> Peer<T> {
                 requests.extend(self.read_ahead(name, cap, now));
                 continue;
             }
-            if let Some((source, operation)) = self.copy(name, cap, watermarks, beats, now) {
+            if let Some((source, mut operation)) = self.copy(name, cap, watermarks, beats, now) {
+                if let Operation::Apply(apply) = &mut operation {
+                    self.spare(name, &config.keepers, apply);
+                }
                 // one that takes no writes is tried again after a while
                 if operation.writes() && !self.sources.is_ready_to_write(name, now) {
                     continue;

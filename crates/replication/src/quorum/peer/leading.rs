@@ -43,6 +43,7 @@ impl<T> Peer<T> {
     pub(super) fn distrust(&mut self, source: &SourceName) {
         if let Some(lead) = &mut self.lead {
             lead.copies.remove(source);
+            lead.strips.remove(source);
             lead.evidence.forget(source);
             if lead.evidence.primary() == source {
                 self.lead = None;
@@ -63,7 +64,8 @@ impl<T> Peer<T> {
             _ => {
                 let evidence = Evidence::new(source.clone(), head, self.options.rules);
                 let written = Written::new(self.options.rules);
-                self.lead = Some(Lead { evidence, copies: BTreeMap::new(), written });
+                let (copies, strips) = (BTreeMap::new(), BTreeMap::new());
+                self.lead = Some(Lead { evidence, copies, written, strips });
                 self.rival = false;
                 self.group.primary_changed();
             }

@@ -2,16 +2,17 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use bytes::Bytes;
 use polylog_log::{
-    Commit, CommitId, EventId, EventType, Expected, NewEvent, Point, Position, StreamAppend, StreamName,
-    Verdict, Version,
+    Commit, CommitId, EventId, EventType, Expected, NewEvent, Point, Position, ROUTE, StreamAppend,
+    StreamName, Verdict, Version,
 };
 use rand::Rng;
 use uuid::Uuid;
 
 use super::{
     promises::Kept,
-    world::{Happening, LOG, World},
+    world::{Happening, LOG, World, name},
 };
 use crate::AppendError;
 
@@ -151,8 +152,20 @@ impl World {
             let id = EventId::new(Uuid::from_u128(self.clients.next_event));
             NewEvent::json(id, EventType::recorded("T"), "{}")
         });
-        let events = events.collect();
+        let mut events: Vec<NewEvent> = events.collect();
+        if self.plan.is_routed {
+            events.iter_mut().for_each(|event| event.metadata = self.routed());
+        }
         Commit::new(LOG, vec![StreamAppend::new(stream, expected, events)])
+    }
+
+    /// Metadata that names one of the voters, or none; a script's is always the same.
+    fn routed(&mut self) -> Option<Bytes> {
+        let keeper = match self.gate.is_some() {
+            true => self.plan.voters - 1,
+            false => self.random.random_range(0..self.plan.voters + 1),
+        };
+        (keeper < self.plan.voters).then(|| format!(r#"{{"{ROUTE}":"{}"}}"#, name(keeper)).into())
     }
 
     pub(super) fn outcome(

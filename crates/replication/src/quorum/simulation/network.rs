@@ -7,6 +7,7 @@ use rand::Rng;
 
 use super::{
     promises::{Before, Kept},
+    routed::data_is_kept,
     source::SimSource,
     world::{Happening, World},
 };
@@ -73,6 +74,10 @@ impl World {
             true => Ok(()),
             false => self.promises.executed(&self.plan, &name, &before, source, &request.operation),
         };
+        let kept = kept.and_then(|()| match &answer {
+            Answer::Changed(Ok(_)) => data_is_kept(&name, &self.sources, &request.operation),
+            _ => Ok(()),
+        });
         let head = &source.head;
         let state =
             format!("term {} lead {} tail {}/{}", head.term, head.lead, head.tail.position, head.tail.term);
@@ -111,6 +116,7 @@ fn brief(operation: &Operation) -> String {
                 truncate.tail.position, truncate.keep.position, truncate.term
             )
         }
+        Operation::Strip(strip) => format!("strip {} events", strip.events.len()),
         Operation::ReadLog(read) => format!("read {} to {}", read.from, read.to),
     }
 }

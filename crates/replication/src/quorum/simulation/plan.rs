@@ -58,6 +58,8 @@ pub(super) struct Plan {
     pub(super) failover: Failover,
     pub(super) most_unreplicated: Option<u64>,
     pub(super) opens_minority: bool,
+    /// Whether one voter alone keeps the data of an event.
+    pub(super) is_routed: bool,
     /// Time with faults; what follows is without.
     pub(super) stormy: Duration,
     /// By then everything must be well again.
@@ -93,6 +95,7 @@ impl Plan {
             failover: Failover::Automatic,
             most_unreplicated: None,
             opens_minority: false,
+            is_routed: false,
             stormy: Duration::from_millis(2_500),
             calm: Duration::from_secs(30),
             fault_every: 300,
@@ -166,6 +169,10 @@ impl Plan {
         Self { name: "switches", faults, fault_every: 200, ..Self::majority() }
     }
 
+    pub(super) fn routed() -> Self {
+        Self { name: "routed", is_routed: true, page: 3, ..Self::fierce() }
+    }
+
     /// Without deaths of processes: who never saw a source cannot know that it forgot.
     pub(super) fn restored() -> Self {
         let faults =
@@ -194,6 +201,7 @@ impl Plan {
             Self::pressure(),
             Self::switches(),
             Self::restored(),
+            Self::routed(),
         ]
     }
 
@@ -209,6 +217,9 @@ impl Plan {
     pub(super) fn configure(&self, config: &mut Config) {
         (config.acks, config.min_in_sync, config.failover) = (self.acks, self.min_in_sync, self.failover);
         config.max_unreplicated_events = self.most_unreplicated;
+        if self.is_routed {
+            config.keepers = config.voters.iter().map(|voter| voter.name.clone()).collect();
+        }
         config.in_sync = if self.acks == Acks::All {
             config.voters.iter().map(|voter| voter.name.clone()).collect()
         } else {

@@ -6,7 +6,7 @@ use polylog_log::{
     Acks, Chain, CommitId, CommitReceipt, ConfigPoint, Entry, Head, Position, SourceName, StreamName, Term,
 };
 
-use super::{plan::Plan, source::SimSource};
+use super::{plan::Plan, routed, source::SimSource};
 use crate::quorum::Operation;
 
 /// A broken promise, in words.
@@ -163,6 +163,9 @@ impl Promises {
                 return Err(format!("the commit at {} has not reached its ack level", receipt.last));
             }
         }
+        if plan.is_routed && plan.is_lossless() {
+            routed::keepers_hold(&receipt, sources)?;
+        }
         self.kept(under, receipt.last, receipt.chain);
         self.highest_acked = self.highest_acked.max(receipt.last);
         self.by_commit.insert(commit, receipt.clone());
@@ -200,12 +203,22 @@ impl Promises {
             return Err(format!("the commit at {} was refused: nothing was written, it said", entry.last()));
         }
         for (name, source) in in_use() {
-            if source.entries != best.entries {
+            if without_data(&source.entries) != without_data(&best.entries) {
                 return Err(format!("{name} holds another log at the end"));
             }
+            if !plan.is_routed && source.entries != best.entries {
+                return Err(format!("{name} holds other data at the end"));
+            }
         }
+        routed::all_is_kept(sources)?;
         is_sound(&best.entries)
     }
+}
+
+fn without_data(entries: &[Entry]) -> Vec<Entry> {
+    let mut entries = entries.to_vec();
+    entries.iter_mut().flat_map(|entry| &mut entry.events).for_each(|event| event.data = None);
+    entries
 }
 
 /// Whether so many voters hold the commit as its level asks for, by a configuration that was in force then or later.

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use polylog_log::{
-    Appended, Applying, CommitId, CommitReceipt, Config, ConfigPoint, Effect, Entry, EventId, Facts, Failure,
-    Head, Identity, Incarnation, LogPage, Opening, Operation as Contract, OperationError, Point, Position,
-    RecordedCommit, Refusal, RefusedReason, Rules, StreamHead, StreamName, Timestamp, Truncating, Wanted,
+    Appended, Applying, CommitId, CommitReceipt, Config, ConfigPoint, Effect, Entry, Event, EventId, Facts,
+    Failure, Head, Identity, Incarnation, LogPage, Opening, Operation as Contract, OperationError, Point,
+    Position, RecordedCommit, Refusal, RefusedReason, Rules, StreamHead, StreamName, Timestamp, Truncating,
+    Wanted,
 };
 
 use crate::quorum::{Answer, Operation, Request};
@@ -109,6 +110,23 @@ impl SimSource {
                 };
                 self.change(of, Contract::Apply(applying))
             }
+            Operation::Strip(strip) => {
+                let decided = self.head.admit_strip(of, self.rules);
+                if let Err(reason) = decided {
+                    let head = Box::new(self.head.clone());
+                    return Answer::Changed(Err(OperationError::Refused { reason, head }));
+                }
+                for (position, _) in &strip.events {
+                    let at = self.entries.partition_point(|entry| entry.last() < *position);
+                    let events = self.entries.get_mut(at).map(|entry| &mut entry.events);
+                    for event in events.into_iter().flatten().filter(|event| event.position == *position) {
+                        if strip.names(event, self.rules) {
+                            event.data = None;
+                        }
+                    }
+                }
+                Answer::Changed(Ok(self.head.clone()))
+            }
             Operation::Truncate(truncate) => {
                 let keep = truncate.keep.position;
                 let config = self.config_at(keep);
@@ -197,6 +215,12 @@ impl SimSource {
 
     pub(super) fn configs(&self) -> impl Iterator<Item = &ConfigPoint> {
         self.configs.iter()
+    }
+
+    /// The event at a position.
+    pub(super) fn event_at(&self, position: Position) -> Option<&Event> {
+        let at = self.entries.partition_point(|entry| entry.last() < position);
+        self.entries.get(at)?.events.iter().find(|event| event.position == position)
     }
 
     /// The entry that ends there.

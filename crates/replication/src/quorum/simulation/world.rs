@@ -12,6 +12,7 @@ use super::{
     clients::Clients,
     plan::{Fault, Plan},
     promises::{Kept, Promises},
+    routed::is_stripped,
     source::SimSource,
 };
 use crate::{
@@ -320,7 +321,8 @@ impl World {
             let of = &source.head;
             let settled = of.watermarks.stable == of.tail.position || !self.plan.is_lossless();
             let counts = config.voters.iter().any(|voter| voter.name == *name);
-            of.tail == head.tail && settled && (of.term == head.term || !counts)
+            let dropped = !self.plan.is_routed || is_stripped(name, source);
+            of.tail == head.tail && settled && dropped && (of.term == head.term || !counts)
         };
         let members = self.members();
         let is_wanted = self.wanted.as_ref().is_none_or(|wanted| {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use elasticsearch::http::Method;
 use polylog_log::{Failure, Plan, Step};
 
@@ -7,6 +9,9 @@ use crate::{
     connection::{Body, Handle},
     error::EngineError,
 };
+
+/// A cluster may take its time to make an index; it gives up by itself after so long.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Carries out the approved steps of a plan. `config` has the credential that provisions.
 ///
@@ -23,7 +28,8 @@ pub async fn apply(
     let hash = plan.hash();
     let (approved, waiting): (Vec<Step>, Vec<Step>) =
         plan.steps.iter().cloned().partition(|step| approval.allows(step, &hash));
-    let config = ElasticsearchConfig { indices: place.indices.clone(), ..config.clone() };
+    let request_timeout = config.request_timeout.max(PATIENCE);
+    let config = ElasticsearchConfig { indices: place.indices.clone(), request_timeout, ..config.clone() };
     let handle = Handle::new(config);
     for step in &approved {
         carry_out(&handle, step).await.map_err(|error| changed(&error).unwrap_or_else(|| error.failure()))?;

@@ -3,13 +3,14 @@ use std::collections::BTreeMap;
 use elasticsearch::http::Method;
 use polylog_log::{Failure, RefusedReason};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Actual, Flavor, Kind, Place, StoredIndex};
 use crate::{
     ElasticsearchConfig,
     connection::{Body, Handle},
     error::EngineError,
+    faults::NOWHERE,
     schema::KINDS,
 };
 
@@ -25,7 +26,7 @@ pub async fn inspect(config: &ElasticsearchConfig, place: &Place) -> Result<Actu
     look(&Handle::new(config), place).await.map_err(|error| error.failure())
 }
 
-async fn look(handle: &Handle, place: &Place) -> Result<Actual, EngineError> {
+pub(crate) async fn look(handle: &Handle, place: &Place) -> Result<Actual, EngineError> {
     let (flavor, version) = server(handle).await?;
     let mut indices = BTreeMap::new();
     for kind in KINDS {
@@ -33,19 +34,38 @@ async fn look(handle: &Handle, place: &Place) -> Result<Actual, EngineError> {
             indices.insert(kind, stored);
         }
     }
-    let identity = match indices.contains_key(&Kind::Head) {
+    let head = match indices.contains_key(&Kind::Head) {
         true => match handle.head_document().await {
-            Ok(known) => Some(known.document.head.identity),
+            Ok(known) => Some(known.document.head),
             Err(EngineError::Failure(Failure::NotProvisioned(_))) => None,
             Err(error) => return Err(error),
         },
         false => None,
     };
-    Ok(Actual { flavor, version, indices, identity })
+    let events = match indices.contains_key(&Kind::Events) && head.is_none() {
+        true => count(handle, place).await?,
+        false => 0,
+    };
+    let format = head.as_ref().map(|head| head.format);
+    Ok(Actual { flavor, version, indices, identity: head.map(|head| head.identity), format, events })
+}
+
+/// How many events of this log's key there are.
+async fn count(handle: &Handle, place: &Place) -> Result<u64, EngineError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        count: u64,
+    }
+    let index = place.indices.events();
+    handle.refresh(NOWHERE, &index).await?;
+    let of_key = json!({ "query": { "prefix": { "store": format!("{}/", place.indices.key()) } } });
+    let path = format!("/{index}/_count");
+    let answer: Answer = handle.send(Method::Post, &path, Body::json(&of_key)).await?.ok()?.parse()?;
+    Ok(answer.count)
 }
 
 /// What the server says it is.
-async fn server(handle: &Handle) -> Result<(Flavor, String), EngineError> {
+pub(crate) async fn server(handle: &Handle) -> Result<(Flavor, String), EngineError> {
     #[derive(Deserialize)]
     struct Answer {
         version: Version,

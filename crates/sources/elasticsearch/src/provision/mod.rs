@@ -5,6 +5,7 @@ mod apply;
 mod grants;
 mod inspect;
 mod plan;
+mod wipe;
 
 use std::collections::BTreeMap;
 
@@ -15,10 +16,12 @@ use crate::{Indices, Layout};
 
 pub use crate::schema::{Flavor, Kind};
 pub use apply::apply;
-pub use grants::grants;
+pub use grants::role_grants;
 pub use inspect::inspect;
+pub(crate) use inspect::{look, server};
 pub use plan::plan;
 pub use polylog_log::{Applied, Approval, Desired, IndexOptions};
+pub use wipe::wipe;
 
 /// Where the log shall be, and how its indices are set up.
 #[derive(Debug, Clone)]
@@ -27,6 +30,8 @@ pub struct Place {
     pub indices: Indices,
     /// How they are set up. What cannot be changed in place is refused once they are there.
     pub layout: Layout,
+    /// Which product it has to be, if that is said.
+    pub flavor: Option<Flavor>,
 }
 
 /// What is there.
@@ -40,6 +45,10 @@ pub struct Actual {
     pub indices: BTreeMap<Kind, StoredIndex>,
     /// The identity of the log with our key; absent = it was never provisioned to the end.
     pub identity: Option<Identity>,
+    /// Its stored format.
+    pub format: Option<u32>,
+    /// How many events there are where nothing says of which log.
+    pub events: u64,
 }
 
 /// An index as the server declares it.

@@ -14,6 +14,13 @@ use crate::{
 /// `WrongStore`: the indices hold another log under this key, or are somebody else's. `Damaged`: an index is gone that
 /// held a log. `Refused`: what the manifest asks for cannot be made of the index that is there.
 pub fn plan(desired: &Desired, place: &Place, actual: &Actual) -> Result<Plan, Failure> {
+    if let Some(flavor) = place.flavor.filter(|flavor| *flavor != actual.flavor) {
+        let message = format!(
+            "the server is {:?}, and elasticsearch.flavor says {flavor:?}: correct it, or the address",
+            actual.flavor
+        );
+        return Err(Failure::Refused { reason: RefusedReason::Unsuitable, message });
+    }
     check_log(desired, place, actual)?;
     let mut steps = Vec::new();
     for kind in KINDS {
@@ -28,14 +35,30 @@ pub fn plan(desired: &Desired, place: &Place, actual: &Actual) -> Result<Plan, F
     Ok(Plan { steps })
 }
 
-fn check_log(desired: &Desired, place: &Place, actual: &Actual) -> Result<(), Failure> {
-    for (kind, stored) in &actual.indices {
-        if stored.mapping["_meta"].get(MARK).is_none() {
+/// Indices of others are left alone.
+pub(crate) fn check_ours(place: &Place, actual: &Actual) -> Result<(), Failure> {
+    let foreign = actual.indices.iter().find(|(_, stored)| stored.mapping["_meta"].get(MARK).is_none());
+    match foreign {
+        Some((kind, _)) => {
             let name = kind.name(&place.indices);
-            return Err(Failure::WrongStore(format!("index {name} is there and is not ours")));
+            Err(Failure::WrongStore(format!("index {name} belongs to another application")))
         }
+        None => Ok(()),
     }
-    let Some(found) = actual.identity else { return Ok(()) };
+}
+
+/// Events without a head.
+pub(crate) fn unknown(events: u64) -> Failure {
+    Failure::Damaged(format!(
+        "{events} events and no head: nothing says of which log; restore it from a snapshot"
+    ))
+}
+
+fn check_log(desired: &Desired, place: &Place, actual: &Actual) -> Result<(), Failure> {
+    check_ours(place, actual)?;
+    let Some(found) = actual.identity else {
+        return if actual.events == 0 { Ok(()) } else { Err(unknown(actual.events)) };
+    };
     if found.log != desired.identity.log {
         let key = place.indices.key();
         let (found, log) = (found.log, desired.identity.log);

@@ -28,7 +28,7 @@ pub(crate) fn server(product: Product) -> &'static ElasticsearchServer {
 pub(crate) const LAYOUT: Layout = Layout {
     shards: 3,
     replicas: 0,
-    refresh_seconds: Some(30),
+    refresh: Some(std::time::Duration::from_secs(30)),
     payload: polylog_source_elasticsearch::Payload::Flattened,
 };
 
@@ -43,7 +43,7 @@ pub(crate) async fn provision(
     identity: Identity,
     source: SourceName,
 ) -> Result<Applied, Failure> {
-    let place = Place { indices: config.indices.clone(), layout: LAYOUT };
+    let place = Place { indices: config.indices.clone(), layout: LAYOUT, flavor: None };
     let desired = Desired { identity, source, indexes: IndexOptions::default() };
     let actual = provision::inspect(config, &place).await?;
     let plan = provision::plan(&desired, &place, &actual)?;
@@ -94,6 +94,12 @@ impl Store {
         let source = self.open().await;
         lead(&source, &self.identity, 1).await;
         source
+    }
+
+    /// Changes settings of its indices.
+    pub(crate) fn set(&self, settings: &str) {
+        let path = format!("/{}-*/_settings", self.prefix);
+        server(Product::Elasticsearch).request("PUT", &path, settings);
     }
 
     /// Whether the index of the events refuses writes.

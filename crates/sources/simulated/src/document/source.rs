@@ -5,7 +5,7 @@ use polylog_log::{
     Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
     LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
     Quarantined, ReadCategory, ReadLog, ReadStream, Refusal, Repair, Repaired, Repairing, Rule, Source,
-    StreamPage, Term, Truncate,
+    StreamPage, Strip, Term, Truncate,
 };
 
 use super::{
@@ -58,6 +58,28 @@ impl Source for Connection {
             written.map_err(|lost| OperationError::Unknown(lost.into()))?;
         }
         Ok(rewrite.told(head.clone()))
+    }
+
+    async fn strip(&self, of: &Identity, strip: Strip) -> Result<Head, OperationError> {
+        let failed = |lost: Lost| OperationError::Failed(lost.into());
+        let document = self.head_document().await.map_err(failed)?;
+        let (head, rules) = (&document.head, self.server.options.rules);
+        head.admit_strip(of, rules)
+            .map_err(|reason| OperationError::Refused { reason, head: Box::new(head.clone()) })?;
+        // what is not written out yet stands in the head with its data
+        if strip.events.iter().any(|(position, _)| *position > document.base.position) {
+            let waits = "the last batch is not written out yet".to_owned();
+            return Err(OperationError::Failed(Failure::Unreachable(waits)));
+        }
+        for (position, _) in &strip.events {
+            let Some(stored) = self.event_document(*position).await.map_err(failed)? else { continue };
+            if strip.names(&stored.row.event, rules) {
+                let row = Arc::new(stored.row.without_data());
+                let written = self.put_back(&EventDocument { revision: stored.revision, row }).await;
+                written.map_err(|lost| OperationError::Unknown(lost.into()))?;
+            }
+        }
+        Ok(head.clone())
     }
 
     async fn read_log(&self, read: ReadLog) -> Result<LogPage, Failure> {

@@ -5,7 +5,7 @@ use polylog_log::{
     Append, Appended, Apply, Applying, CategoryPage, Digests, Effect, EventId, Failure, FoundEvent, Head,
     Identity, LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, Opening, Operation, OperationError,
     Position, QuarantinePlace, Quarantined, ReadCategory, ReadLog, ReadStream, Refusal, Repair, Repaired,
-    Repairing, Rule, Source, StreamPage, Term, Truncate, Truncating, Wanted,
+    Repairing, Rule, Source, StreamPage, Strip, Term, Truncate, Truncating, Wanted,
 };
 
 use super::{
@@ -91,6 +91,18 @@ impl Source for Connection {
             let rewrite = tables.head.admit_repair(of, Repairing { repair: &repair, held: &held }, rules)?;
             let rows = rewrite.rows.iter().map(|(entry, event)| Arc::new(Row::of(entry, event, rules)));
             Ok((rows.map(Change::Insert).collect(), rewrite.told(tables.head.clone())))
+        })
+        .await
+    }
+
+    async fn strip(&self, of: &Identity, strip: Strip) -> Result<Head, OperationError> {
+        let rules = self.server.options.rules;
+        self.transact(|tables, _| {
+            tables.head.admit_strip(of, rules)?;
+            let named = strip.events.iter().filter_map(|(position, _)| tables.events.get(position));
+            let named = named.filter(|row| strip.names(&row.event, rules));
+            let changes = named.map(|row| Change::Insert(Arc::new(row.without_data())));
+            Ok((changes.collect(), tables.head.clone()))
         })
         .await
     }

@@ -38,6 +38,8 @@ fn each_rule_of_processes_is_missed() {
         (&[], Some(Rule::FreshNonce), Plan::fierce()),
         (&[], Some(Rule::WentBack), Plan::restored()),
         (&[], Some(Rule::LearnersLast), Plan::learners()),
+        (&[], Some(Rule::KeeperHolds), Plan::routed()),
+        (&[], Some(Rule::DroppedIfKept), Plan::routed()),
     ]);
 }
 

@@ -15,12 +15,12 @@ fn desired(log: u128) -> Desired {
 }
 
 fn place(layout: Layout) -> Place {
-    Place { indices: Indices::new("payments", "main").expect("good names"), layout }
+    Place { indices: Indices::new("payments", "main").expect("good names"), layout, flavor: None }
 }
 
 fn nothing() -> Actual {
     let (flavor, version) = (Flavor::Elasticsearch, "9.0.0".into());
-    Actual { flavor, version, indices: Default::default(), identity: None }
+    Actual { flavor, version, indices: Default::default(), identity: None, format: None, events: 0 }
 }
 
 /// What is there after a plan for this place was carried out.
@@ -59,7 +59,8 @@ fn what_is_as_it_should_be_needs_nothing() {
 fn what_can_change_in_place_changes_and_the_rest_is_refused() {
     let actual = provisioned(&place(Layout::default()));
     let changed = |layout| plan(&desired(1), &place(layout), &actual);
-    let slower = changed(Layout { refresh_seconds: Some(60), ..Layout::default() }).expect("a plan");
+    let slower = changed(Layout { refresh: Some(std::time::Duration::from_mins(1)), ..Layout::default() })
+        .expect("a plan");
     assert_eq!(slower.steps.len(), 1);
     assert!(
         slower.steps[0].statement.ends_with("_settings\n{\"index.refresh_interval\":\"60s\"}"),
@@ -82,4 +83,15 @@ fn what_is_not_ours_is_never_touched() {
     gone.indices.remove(&Kind::Events);
     let gone = plan(&desired(1), &place, &gone);
     assert!(matches!(gone, Err(Failure::Damaged(_))), "{gone:?}");
+    let headless = Actual { identity: None, events: 3, ..provisioned(&place) };
+    let headless = plan(&desired(1), &place, &headless);
+    assert!(matches!(headless, Err(Failure::Damaged(_))), "{headless:?}");
+}
+
+#[test]
+fn the_product_is_the_one_that_was_named() {
+    let named = |flavor| Place { flavor: Some(flavor), ..place(Layout::default()) };
+    assert!(plan(&desired(1), &named(Flavor::Elasticsearch), &nothing()).is_ok());
+    let other = plan(&desired(1), &named(Flavor::OpenSearch), &nothing()).expect_err("a refusal").to_string();
+    assert!(other.contains("elasticsearch.flavor"), "{other}");
 }
