@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures one log over PostgreSQL, MariaDB and PostgreSQL: the time from the loss of the primary to the next acknowledged append,
 # what `Majority` takes beyond the primary and the fastest replica, how far replicas are behind at 2,000 events a second, how fast a
-# source catches up beside raw inserts of the same rows, and what a source that is gone costs the others.
+# source catches up beside raw inserts of the same rows, what a source that is gone costs the others, and what verification costs.
 #
 #   ./benches/replicated.sh                         everything, printed
 #   ./benches/replicated.sh --only failover,dead    some of it

@@ -54,10 +54,21 @@ impl<'a> Bed<'a> {
 
     /// A sidecar with a new log over these sources, all of which hold its beginning.
     pub fn open(&self, log: &str, names: &[&str], strategy: &str) -> Result<Sidecar> {
+        self.open_with(log, names, strategy, "{}")
+    }
+
+    /// The same, verified in this way.
+    pub fn open_with(
+        &self,
+        log: &str,
+        names: &[&str],
+        strategy: &str,
+        verification: &str,
+    ) -> Result<Sidecar> {
         let folder = self.folder.path().join(log);
         let manifests = folder.join("manifests");
         fs::create_dir_all(&manifests)?;
-        fs::write(manifests.join("payments.yaml"), manifest(log, names, strategy))?;
+        fs::write(manifests.join("payments.yaml"), manifest(log, names, strategy, verification))?;
         let mut sidecar = Sidecar::new(&self.args.with_manifests(&manifests), &folder.join("data"))?;
         for name in names {
             let server = self.server(name);
@@ -73,7 +84,7 @@ impl<'a> Bed<'a> {
     }
 }
 
-fn manifest(log: &str, names: &[&str], strategy: &str) -> String {
+fn manifest(log: &str, names: &[&str], strategy: &str, verification: &str) -> String {
     let sources = names.iter().map(|name| {
         let place = match *name {
             "mirror" => format!("mysql: {{database: {log}}}"),
@@ -89,6 +100,7 @@ kind: EventStore
 metadata: {{name: payments}}
 spec:
   strategyRef: {{name: measured}}
+  verification: {verification}
   sources:
 {sources}---
 apiVersion: polylog.dev/v1alpha1

@@ -46,9 +46,9 @@ pub struct Args {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Events that a source misses
-    #[arg(long, default_value_t = 50_000)]
+    #[arg(long, default_value_t = 150_000)]
     missed: u64,
-    /// Only these: failover, majority, lag, catch-up, dead
+    /// Only these: failover, majority, lag, catch-up, dead, verification
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where the figures are written as JSON
@@ -62,12 +62,13 @@ type Figure = fn(&Args, &Bed<'_>) -> Result<Value>;
 
 pub fn run(args: &Args) -> Result<()> {
     let bed = Bed::start(&args.sidecar)?;
-    let figures: [(&str, Figure); 5] = [
+    let figures: [(&str, Figure); 6] = [
         ("failover", failover),
         ("majority", majority),
         ("lag", lag),
         ("catch-up", catch_up),
         ("dead", dead),
+        ("verification", verification),
     ];
     let mut results = serde_json::Map::new();
     for (name, figure) in figures {
@@ -240,4 +241,32 @@ fn dead(args: &Args, bed: &Bed<'_>) -> Result<Value> {
     }
     let [_, median, _] = quartiles(ratios.clone());
     Ok(json!({"ratios": ratios, "median": median}))
+}
+
+/// What the append path gives while the log is verified as it is where nothing is said, and with hardly a read of it.
+fn verification(args: &Args, bed: &Bed<'_>) -> Result<Value> {
+    let mut shapes = serde_json::Map::new();
+    for (shape, names, strategy) in [("one", &NAMES[..1], ALONE), ("three", &NAMES[..], MAJORITY)] {
+        let rate = |round: usize, reads: &str| -> Result<f64> {
+            let log = format!("verified_{shape}_{round}_{reads}");
+            let sidecar = bed.open_with(&log, names, strategy, &format!("{{maxReadsPerSecond: {reads}}}"))?;
+            BUSY.run(sidecar.port, Duration::from_secs(1))?;
+            Ok(BUSY.run(sidecar.port, window(args))?.rate())
+        };
+        let mut ratios = Vec::new();
+        for round in 0..args.rounds {
+            // neither comes always first
+            let (with, without) = match round % 2 {
+                0 => (rate(round, "50")?, rate(round, "1")?),
+                _ => {
+                    let without = rate(round, "1")?;
+                    (rate(round, "50")?, without)
+                }
+            };
+            ratios.push((with / without * 1000.0).round() / 1000.0);
+        }
+        let [_, median, _] = quartiles(ratios.clone());
+        shapes.insert(shape.into(), json!({"ratios": ratios, "median": median}));
+    }
+    Ok(Value::Object(shapes))
 }
