@@ -1,7 +1,8 @@
 //! `$config` as this version writes it, and as other versions may.
 
 use polylog_log::{
-    Acks, Config, ConfigVersion, DatabaseId, Divergence, Failover, Incarnation, Member, SourceName,
+    Acks, Config, ConfigVersion, DatabaseId, Divergence, EventType, Failover, Incarnation, Member, Route,
+    SourceName,
 };
 use serde_json::{Value, json};
 
@@ -27,6 +28,13 @@ fn whole() -> Config {
         divergence: Divergence::ReplayIfClean,
         order: vec![SourceName::recorded("ledger"), SourceName::recorded("archive")],
         max_unreplicated_events: Some(10_000),
+        routes: vec![Route {
+            types: vec![EventType::recorded("PaymentProcessed")],
+            when: Some("metadata.region == 'eu'".into()),
+            source: SourceName::recorded("ledger"),
+        }],
+        default_route: Some(SourceName::recorded("archive")),
+        keepers: vec![SourceName::recorded("ledger"), SourceName::recorded("archive")],
         is_newer: false,
     }
 }
@@ -55,7 +63,7 @@ fn a_configuration_is_written_as_recorded() {
 #[test]
 fn a_configuration_of_an_older_version_has_fewer_fields() {
     let mut older = recorded();
-    for field in ["learners", "inSync", "maxUnreplicatedEvents"] {
+    for field in ["learners", "inSync", "maxUnreplicatedEvents", "routes", "defaultRoute", "keepers"] {
         older.as_object_mut().expect("an object").remove(field);
     }
     let config = parse(&older).expect("an older one's");
