@@ -47,7 +47,7 @@ pub async fn check_all_is_read(client: &Client) {
         assert_eq!((state.as_str(), number.is_some()), ("PRESENT", true), "{event_type} in {events:?}");
     }
     for path in
-        ["/v1/events?limit=1000", "/v1/categories/Payment?limit=1000", "/v1/search?q=number&limit=100"]
+        ["/v1/events?limit=1000", "/v1/events?categories=Payment&limit=1000", "/v1/search?q=number&limit=100"]
     {
         let page = client.get(path).await.ok().json();
         let found =

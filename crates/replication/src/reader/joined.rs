@@ -49,12 +49,9 @@ pub(super) async fn entries(
     let mut events: Vec<&mut Event> = entries.iter_mut().flat_map(|entry| &mut entry.events).collect();
     let mut whole = join(sources, &mut events, at_least, budget, data).await?;
     let mut kept = 0;
-    for entry in entries.iter().take_while(|entry| {
-        let fits = entry.events.len() <= whole;
-        whole -= entry.events.len().min(whole);
-        fits
-    }) {
-        kept += usize::from(!entry.events.is_empty());
+    for entry in entries.iter() {
+        let Some(rest) = whole.checked_sub(entry.events.len()) else { break };
+        (whole, kept) = (rest, kept + 1);
     }
     entries.truncate(kept);
     Ok(())
