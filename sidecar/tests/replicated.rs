@@ -206,6 +206,7 @@ async fn each_file_keeps_the_data_of_what_is_routed_to_it_alone() {
     dev.stop();
     // who kept data does not leave
     let without = manifests(&ROUTED.replace("source: mirror", "source: spare"))
+        .replace("failover: {mode: Automatic, after: 500ms}", "failover: {mode: Manual}")
         .replace("- {name: mirror,", "- {state: Draining, name: mirror,");
     std::fs::write(folder.path().join("store.yaml"), without).unwrap();
     let dev = Dev::of(self::dev(folder.path()));
