@@ -15,7 +15,7 @@ use crate::{
     document::HeadDocument,
     error::EngineError,
     events::{self, Verbatim},
-    faults::{HEAD_READ, HEAD_SWAPPED},
+    faults::{HEAD_READ, HEAD_SWAPPED, NOWHERE, Points},
     mutants::{Mutant, believed, is_on},
     requests::{Found, Token},
     schema,
@@ -167,7 +167,7 @@ impl Handle {
         if self.is_confirmed(&read.document) || is_on(Mutant::HeadsBelieved) {
             return Ok(read);
         }
-        let token = self.put_head(read.token, &read.document).await?;
+        let token = self.put_again(read.token, &read.document).await?;
         Ok(KnownHead { token, ..read })
     }
 
@@ -201,7 +201,7 @@ impl Handle {
         let deadline = Instant::now() + self.config.operation_timeout;
         let document = loop {
             let known = self.head_document().await?;
-            match self.put_head(known.token, &known.document).await {
+            match self.put_again(known.token, &known.document).await {
                 Ok(_) => break known.document,
                 // somebody was faster
                 Err(error) if error.is_conflict() && Instant::now() < deadline => {}
@@ -214,9 +214,18 @@ impl Handle {
 
     /// Writes the head's document if it is still the one of `token`.
     pub(crate) async fn put_head(&self, token: Token, document: &HeadDocument) -> Result<Token, EngineError> {
+        self.put(HEAD_SWAPPED, token, document).await
+    }
+
+    /// The same with what was read under that token: it changes nothing.
+    async fn put_again(&self, token: Token, document: &HeadDocument) -> Result<Token, EngineError> {
+        self.put(NOWHERE, token, document).await
+    }
+
+    async fn put(&self, points: Points, token: Token, document: &HeadDocument) -> Result<Token, EngineError> {
         let indices = &self.config.indices;
         let (index, id) = (indices.head(), schema::head_id(indices));
-        let token = self.put_if(HEAD_SWAPPED, &index, &id, Some(token), &stored(document)).await?;
+        let token = self.put_if(points, &index, &id, Some(token), &stored(document)).await?;
         self.confirm(document);
         Ok(token)
     }

@@ -105,17 +105,17 @@ mod real {
         REPEATED.swap(false, Ordering::AcqRel)
     }
 
-    /// What such a server alone was told.
-    type Believed = Arc<Mutex<Option<HeadDocument>>>;
-
     /// A server that lost its cluster and does not know it yet: it answers reads of the head from what it alone was told to
     /// write, and no write through it is acknowledged.
     pub struct OldPrimary {
-        head: Believed,
+        head: Kept,
     }
 
+    /// What such a server alone was told to write, once it was.
+    type Kept = Arc<Mutex<Option<HeadDocument>>>;
+
     /// Which handles reach only such a server.
-    static OLD: Mutex<Vec<(usize, Believed)>> = Mutex::new(Vec::new());
+    static OLD: Mutex<Vec<(usize, Kept)>> = Mutex::new(Vec::new());
 
     impl OldPrimary {
         /// The next swap of this source's head stays with the server alone.
@@ -138,7 +138,7 @@ mod real {
         }
     }
 
-    fn old_primary_of(handle: &Handle) -> Option<Believed> {
+    fn old_primary_of(handle: &Handle) -> Option<Kept> {
         let (handle, old) = (std::ptr::from_ref(handle) as usize, OLD.lock().expect("a test that goes on"));
         old.iter().find(|(of, _)| *of == handle).map(|(_, head)| head.clone())
     }
