@@ -207,7 +207,7 @@ fn what_it_cannot_do_is_refused_before_anything_is_made() {
         (&best_effort, &[], 2, "store.yaml:19: ReplicationStrategy shop/s: spec.type"),
         (&empty, &[], 2, "no EventStore"),
         (&good, &["--default-store", "none"], 2, "none"),
-        (&good, &["--source", "ledger=https://localhost/x"], 2, "EngineNotSupported"),
+        (&good, &["--source", "ledger=cassandra://localhost/x"], 2, "no address of an engine"),
         (&good, &["--source", "ledger=postgres://localhost"], 2, "it names no database"),
         (&good, &["--source", "none=sqlite:x.db"], 2, "none"),
         (&good, &["--source", "ledger"], 2, "<name>=<url>"),

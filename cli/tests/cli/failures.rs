@@ -51,7 +51,7 @@ fn wrong_arguments_are_told_before_anything_is_sent() {
         &["append", "s", "-e", "any", "-t", "T", "-d", "{"],
         &["append", "s", "-e", "any", "-t", "T", "--events", "-"],
         &["read", "--consistency", "none"],
-        &["status", "--url", "https://x"],
+        &["status", "--url", "https://x", "--ca", "/nowhere"],
         &["status", "--url", "localhost:7300"],
     ];
     for arguments in cases {

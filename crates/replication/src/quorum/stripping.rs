@@ -14,8 +14,8 @@ const REST: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 enum State {
-    /// Looks backwards for what was dropped before: no event between `from` and the beginning of the last look was. What is
-    /// not found costs room, and nothing else.
+    /// Looks backwards for a page with nothing left to drop, and something that was dropped: what lies before it is taken
+    /// for done. What is missed that way costs room, and nothing else.
     Seeking { from: Option<Position>, to: Option<Position> },
     /// Everything before this was looked at.
     At(Position),
@@ -74,11 +74,18 @@ impl Stripping {
         let elsewhere = |event: &Event| event.keeper().filter(|keeper| *keeper != self.of);
         match self.state {
             State::Seeking { from: Some(from), .. } => {
-                let dropped = events.filter(|event| event.data.is_none() && elsewhere(event).is_some());
-                self.state = match dropped.last() {
-                    Some(last) => State::At(last.position.next()),
-                    None if from <= Position::FIRST => State::At(Position::FIRST),
-                    None => State::Seeking { from: None, to: Some(from.previous()) },
+                let (mut dropped, mut waiting, mut last) = (0, 0, from);
+                for event in events {
+                    last = event.position;
+                    if elsewhere(event).is_some() {
+                        *(if event.data.is_none() { &mut dropped } else { &mut waiting }) += 1;
+                    }
+                }
+                self.state = match dropped {
+                    // later events may have come without data while an earlier one still waited for its keeper
+                    1.. if waiting == 0 => State::At(last.next()),
+                    _ if from <= Position::FIRST => State::At(Position::FIRST),
+                    _ => State::Seeking { from: None, to: Some(from.previous()) },
                 };
             }
             State::At(from) => {
