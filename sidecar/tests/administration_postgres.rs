@@ -64,6 +64,10 @@ async fn a_primary_is_switched_one_that_is_lost_is_replaced_and_what_it_alone_ha
     for number in 13..=15 {
         append(&dev.client, number).await.ok();
     }
+    // as much as the process that writes it keeps in memory, so that it cannot send the others what came before
+    let more = vec![r#"{"type":"Noted","data":0}"#; 500].join(",");
+    let more = format!(r#"{{"expectedVersion":"any","events":[{more}]}}"#);
+    dev.client.post("/v1/streams/Note-1", more).await.ok();
     bed.postgres.crash();
     lock.execute_batch("ROLLBACK").unwrap();
     bed.mariadb.start_again();
