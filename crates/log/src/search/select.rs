@@ -1,7 +1,10 @@
 use std::ops::RangeInclusive;
 
 use super::{Tallied, Tallies, Tally};
-use crate::{Category, Event, EventType, Failure, Head, Position, ReadLog, RecordedEvent, Source, Timestamp};
+use crate::{
+    Category, Event, EventType, Failure, Head, Position, ReadLog, RecordedEvent, Source, StreamName,
+    Timestamp,
+};
 
 /// Events and bytes of one page while a log is read for a tally.
 const PAGE_EVENTS: usize = 2_000;
@@ -44,10 +47,19 @@ pub struct Select {
     pub range: RangeInclusive<Position>,
     /// Which events.
     pub narrow: Narrow,
+    /// Of one of these streams; empty = of any.
+    pub streams: Vec<StreamName>,
     /// At most this many.
     pub max_events: usize,
     /// No further event once this many bytes are read.
     pub max_bytes: usize,
+}
+
+impl Select {
+    /// Whether an event is one of those.
+    pub fn holds(&self, event: &Event) -> bool {
+        self.narrow.holds(event) && (self.streams.is_empty() || self.streams.contains(&event.stream))
+    }
 }
 
 /// Selected events and the head they belong to.
@@ -69,7 +81,7 @@ impl Selected {
             Some(last) => last,
             None => *select.range.end(),
         };
-        events.retain(|event| select.narrow.holds(&event.event));
+        events.retain(|event| select.holds(&event.event));
         Self { events, looked_to, head }
     }
 }
@@ -91,7 +103,7 @@ pub(crate) async fn select_by_reading<S: Source + ?Sized>(
                 continue;
             }
             looked_to = event.position;
-            if select.narrow.holds(&event) {
+            if select.holds(&event) {
                 events.push(RecordedEvent { event, term, chain });
             }
         }
@@ -112,6 +124,7 @@ pub(crate) async fn tally_by_selecting<S: Source + ?Sized>(
         let select = Select {
             range: from..=*tally.range.end(),
             narrow: tally.narrow.clone(),
+            streams: Vec::new(),
             max_events: PAGE_EVENTS,
             max_bytes: PAGE_BYTES,
         };

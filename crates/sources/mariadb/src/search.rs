@@ -1,5 +1,7 @@
 use futures::TryStreamExt;
-use polylog_log::{Category, EventType, Head, Narrow, Select, Selected, Tallied, Tallies, Tally, Timestamp};
+use polylog_log::{
+    Category, EventType, Head, Narrow, Select, Selected, StreamName, Tallied, Tallies, Tally, Timestamp,
+};
 use polylog_source_servers::page::{Guess, SelectedEvents, Sized};
 use sqlx::{MySql, Row, mysql::MySqlArguments, query::Query};
 
@@ -22,7 +24,8 @@ macro_rules! narrow {
     };
 }
 
-const SELECT: Statement = page!("NULL", narrow!(), "ORDER BY position LIMIT ?");
+const SELECT: Statement =
+    page!("NULL", narrow!(), "AND (? OR stream IN (?, ?, ?, ?, ?, ?, ?, ?)) ORDER BY position LIMIT ?");
 
 /// The head, and then how many events are alike in category, type, slice of time (the remainder of a division has the sign
 /// of the time) and what `$metadata` says.
@@ -79,7 +82,8 @@ impl Ask for SelectedEvents {
     fn query(&self, statements: &Statements, limit: i64) -> Given {
         let range = &self.select.range;
         let range = (range.start().get().cast_signed(), range.end().get().cast_signed());
-        narrowed(statements.query(SELECT), range, &self.select.narrow).bind(limit)
+        let query = narrowed(statements.query(SELECT), range, &self.select.narrow);
+        listed(query, &self.select.streams.iter().map(StreamName::as_str).collect::<Vec<_>>()).bind(limit)
     }
 }
 

@@ -1,5 +1,7 @@
 use futures::TryStreamExt;
-use polylog_log::{Category, EventType, Head, Narrow, Select, Selected, Tallied, Tallies, Tally, Timestamp};
+use polylog_log::{
+    Category, EventType, Head, Narrow, Select, Selected, StreamName, Tallied, Tallies, Tally, Timestamp,
+};
 use polylog_source_servers::page::{Guess, SelectedEvents, Sized};
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, query::Query};
 
@@ -17,7 +19,8 @@ macro_rules! narrow {
     };
 }
 
-const SELECT: &str = page!("NULL", narrow!(), "ORDER BY position LIMIT $7");
+const SELECT: &str =
+    page!("NULL", narrow!(), "AND ($7::text[] IS NULL OR stream = ANY ($7)) ORDER BY position LIMIT $8");
 
 /// The head, and then how many events are alike in category, type, slice of time (the remainder of a division has the sign
 /// of the time) and what `$metadata` says.
@@ -71,7 +74,8 @@ impl Ask for SelectedEvents {
     fn query(&self, limit: i64) -> Given {
         let range = &self.select.range;
         let range = (range.start().get().cast_signed(), range.end().get().cast_signed());
-        narrowed(SELECT, range, &self.select.narrow).bind(limit)
+        let streams = list(self.select.streams.iter().map(StreamName::as_str));
+        narrowed(SELECT, range, &self.select.narrow).bind(streams).bind(limit)
     }
 }
 

@@ -1,5 +1,5 @@
 use polylog_log::{
-    Category, EventType, Failure, Narrow, Select, Selected, Tallied, Tallies, Tally, Timestamp,
+    Category, EventType, Failure, Narrow, Select, Selected, StreamName, Tallied, Tallies, Tally, Timestamp,
 };
 use rusqlite::{Connection, ToSql, named_params};
 
@@ -20,7 +20,12 @@ macro_rules! narrow {
     };
 }
 
-const SELECT: &str = concat!("SELECT ", columns!(), narrow!(), " ORDER BY position");
+const SELECT: &str = concat!(
+    "SELECT ",
+    columns!(),
+    narrow!(),
+    " AND (:streams IS NULL OR stream IN (SELECT value FROM json_each(:streams))) ORDER BY position"
+);
 
 /// Where a slice of time begins: the remainder of a division has the sign of the time.
 macro_rules! slice {
@@ -63,10 +68,11 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
 /// See [`polylog_log::Source::select`].
 pub(crate) fn select(slot: &mut Slot, select: &Select) -> Result<Selected, Failure> {
     let given = Given::of(&select.narrow);
+    let streams = list(select.streams.iter().map(StreamName::as_str));
     let (from, to) = (select.range.start().get().cast_signed(), select.range.end().get().cast_signed());
     let parameters: &[(&str, &dyn ToSql)] = named_params! {
         ":from": from, ":to": to, ":since": given.since, ":until": given.until, ":types": given.types,
-        ":categories": given.categories,
+        ":categories": given.categories, ":streams": streams,
     };
     snapshot(slot, |connection| {
         let head = head::load(connection)?;

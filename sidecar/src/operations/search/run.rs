@@ -91,7 +91,8 @@ async fn look(call: &Call, view: &View, asked: &AskedSearch, search: &Search) ->
     let narrow = view.narrow();
     while let Some(range) = search.window(next_from, WINDOW) {
         let (max_events, max_bytes) = (PAGE, PAGE_BYTES);
-        let select = Select { range, narrow: narrow.clone(), max_events, max_bytes };
+        let (narrow, streams) = (narrow.clone(), view.filter().streams.clone());
+        let select = Select { range, narrow, streams, max_events, max_bytes };
         let page = search.select(select).await.map_err(errors::of_read)?;
         for recorded in &page.events {
             let Some((shown, _)) = view.show(recorded) else { continue };

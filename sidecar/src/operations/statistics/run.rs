@@ -158,7 +158,8 @@ async fn selected(view: &View, search: &Search, tally: &Tally) -> Result<Vec<Tal
     let (mut from, end) = (*tally.range.start(), *tally.range.end());
     while from <= end {
         let (max_events, max_bytes) = (PAGE, PAGE_BYTES);
-        let select = Select { range: from..=end, narrow: tally.narrow.clone(), max_events, max_bytes };
+        let (narrow, streams) = (tally.narrow.clone(), view.filter().streams.clone());
+        let select = Select { range: from..=end, narrow, streams, max_events, max_bytes };
         let page = search.select(select).await.map_err(errors::of_read)?;
         for recorded in &page.events {
             if view.show(recorded).is_some() {
