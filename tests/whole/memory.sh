@@ -13,7 +13,7 @@ case $1 in
   shipped) need_shipped_binaries; binaries=$shipped more=0 ;;
 esac
 figures=${2:+--figures=$2}
-for role in "--idle=$((22 + more))" "--role=sidecar --idle=$((25 + more))" "--role=gateway --idle=$((25 + more))"; do
+for role in "--idle=$((24 + more))" "--role=sidecar --idle=$((27 + more))" "--role=gateway --idle=$((27 + more))"; do
   echo "$role"
   polylog-whole-tests memory --binary "$binaries/polylog" --role-binary "$binaries/polylog-sidecar" $role $figures
 done
