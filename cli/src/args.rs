@@ -3,7 +3,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use polylog_api::parse_duration;
-use polylog_client::{Address, Client, Consistency, Credentials, Filter, MaxLag, Timing, Token};
+use polylog_client::{Address, Client, Consistency, Credentials, Filter, MaxLag, Timing};
 use polylog_log::Timestamp;
 use polylog_sidecar::config::DevArgs;
 
@@ -57,8 +57,7 @@ impl Connection {
                 std::fs::read(path).map_err(|error| usage(&format!("--ca {}: {error}", path.display())))?,
             ),
         };
-        let token = self.token_file.clone().map(Token::File);
-        let credentials = Credentials { authorities, token, ..Credentials::default() };
+        let credentials = Credentials { authorities, token_file: self.token_file.clone() };
         Client::new(address, timing, credentials).map_err(|error| usage(&error))
     }
 }

@@ -171,13 +171,7 @@ impl Kubectl {
         parsed(&self.run(arguments, scope, input)?)
     }
 
-    /// What it prints.
-    pub(super) fn run(
-        &self,
-        arguments: &[&str],
-        scope: Scope<'_>,
-        input: Option<&str>,
-    ) -> Result<String, KubectlError> {
+    fn run(&self, arguments: &[&str], scope: Scope<'_>, input: Option<&str>) -> Result<String, KubectlError> {
         let mut command = Command::new("kubectl");
         command.args(arguments).args(&self.flags);
         match (scope, &self.namespace) {

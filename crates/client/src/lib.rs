@@ -22,7 +22,7 @@ pub use address::{Address, AddressError};
 pub use admin::{Led, QuarantinePage};
 pub use append::AppendOptions;
 pub use client::{Client, Timing};
-pub use credentials::{Credentials, CredentialsError, Token};
+pub use credentials::{Credentials, CredentialsError};
 pub use error::ClientError;
 pub use lines::EventLine;
 pub use query::{Consistency, Filter, MaxLag, ReadOptions};
