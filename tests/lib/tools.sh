@@ -54,8 +54,7 @@ need_mongodb() {
   tests/mongodb/install
 }
 
-# Elasticsearch and OpenSearch, whose servers the tests start themselves. They need a JDK of version 21 or later, which
-# Debian 12 does not have: the installer says so.
+# Elasticsearch and OpenSearch, whose servers the tests start themselves, and the JDK that they need
 need_elasticsearch() {
   need_debian mvn maven
   need_debian unzip unzip
