@@ -98,6 +98,9 @@ fn faults(args: &Args) -> Result<()> {
     let noted = under_load(args, seed, &sources, &mut sidecars)?;
     let told = check(&noted)?;
     let end = status::of(sidecars[0].port)?;
+    if let Some(kept) = args.strategy.kept() {
+        println!("they keep the data of {:?} events", sources.keep(kept)?);
+    }
     sidecars.iter_mut().try_for_each(Sidecar::kill)?;
     let held = sources.hold(&noted.log)?;
     println!(

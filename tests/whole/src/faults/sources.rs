@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,7 +13,11 @@ use super::way::Way;
 use crate::{
     audit::Logged,
     database::{Engine, Server},
+    sidecar::pause,
 };
+
+/// Data that another source keeps is dropped within this time after the last fault.
+const DROPPED: Duration = Duration::from_secs(30);
 
 /// The names of the sources, in the order in which they become primary.
 pub const NAMES: [&str; 3] = ["ledger", "mirror", "spare"];
@@ -58,6 +63,34 @@ impl Sources {
         are_same(&held)?;
         is_log(&held[0], log)?;
         Ok(held[0].len())
+    }
+
+    /// Waits until each source has the data of the events that `kept` says it keeps, and of those alone; returns of how many.
+    pub fn keep(&self, kept: [&str; 3]) -> Result<[u64; 3]> {
+        let began = Instant::now();
+        loop {
+            let mut counts = [0; 3];
+            let mut wrong = String::new();
+            for (of, condition) in kept.into_iter().enumerate() {
+                for (at, place) in self.places.iter().enumerate() {
+                    let with = place.count(&format!("({condition}) AND data IS NOT NULL"))?;
+                    let all = place.count(condition)?;
+                    let should = if at == of { all } else { 0 };
+                    if with != should {
+                        wrong = format!(
+                            "{} has the data of {with} of {all} events that {} keeps",
+                            NAMES[at], NAMES[of]
+                        );
+                    }
+                    counts[of] = all;
+                }
+            }
+            match wrong.is_empty() {
+                true => return Ok(counts),
+                false if began.elapsed() > DROPPED => bail!("{wrong}"),
+                false => pause(Duration::from_millis(200)),
+            }
+        }
     }
 }
 
@@ -116,6 +149,21 @@ impl Place {
         }
     }
 
+    /// How many events fulfil this.
+    fn count(&self, condition: &str) -> Result<u64> {
+        let statement = format!("SELECT count(*) FROM polylog_events WHERE {condition}");
+        let rows = match self {
+            Place::Server { engine: Engine::Postgres, server, .. } => {
+                rows(client(&**server)?, "-c", &statement.replace("FROM ", "FROM payments."))?
+            }
+            Place::Server { server, .. } => rows(client(&**server)?, "-e", &statement)?,
+            Place::File(path) => {
+                rows_of_file(path, &statement.replace("count(*)", "CAST(count(*) AS TEXT)"))?
+            }
+        };
+        Ok(rows.first().context("a count")?.parse()?)
+    }
+
     /// A line for each event, in the order of the log: where it stands, under which term, and what it holds.
     fn events(&self) -> Result<Vec<String>> {
         match self {
@@ -131,7 +179,11 @@ impl Place {
                 "SELECT concat(position, ' ', term, ' ', CAST(stream AS CHAR), ' ', version, ' ', lower(hex(digest)), ' ', \
                  lower(hex(data_digest))) FROM polylog_events ORDER BY position",
             ),
-            Place::File(file) => rows_of_file(file),
+            Place::File(file) => rows_of_file(
+                file,
+                "SELECT position || ' ' || term || ' ' || stream || ' ' || version || ' ' || lower(hex(digest)) || ' ' || \
+                 lower(hex(data_digest)) FROM polylog_events ORDER BY position",
+            ),
         }
     }
 }
@@ -147,12 +199,9 @@ fn rows(mut client: Command, option: &str, statement: &str) -> Result<Vec<String
     Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
 }
 
-fn rows_of_file(path: &Path) -> Result<Vec<String>> {
+fn rows_of_file(path: &Path, statement: &str) -> Result<Vec<String>> {
     let file = rusqlite::Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let mut rows = file.prepare(
-        "SELECT position || ' ' || term || ' ' || stream || ' ' || version || ' ' || lower(hex(digest)) || ' ' || \
-         lower(hex(data_digest)) FROM polylog_events ORDER BY position",
-    )?;
+    let mut rows = file.prepare(statement)?;
     let rows = rows.query_map([], |row| row.get::<_, String>(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -7,15 +7,29 @@ pub enum Strategy {
     Majority,
     /// All that are in sync answer.
     All,
+    /// A majority answers, and one source keeps an event's data.
+    Partitioned,
 }
 
 impl Strategy {
+    /// For each source, as a condition in SQL, the events whose data it alone keeps.
+    pub fn kept(self) -> Option<[&'static str; 3]> {
+        const MIRROR: &str = "stream = 'History-0'";
+        const SPARE: &str = "stream LIKE 'Payment-%'";
+        const LEDGER: &str = "stream <> 'History-0' AND stream LIKE 'History-%'";
+        (self == Strategy::Partitioned).then_some([LEDGER, MIRROR, SPARE])
+    }
+
     /// The manifests of a store with three sources: `ledger` in PostgreSQL, `mirror` in MariaDB, `spare` anywhere.
     pub fn manifests(self, mariadb: &str) -> String {
         let spec = match self {
             Strategy::One => "{type: Priority, acks: '1', failover: {mode: Manual}}",
             Strategy::Majority => "{type: Priority, acks: Majority, failover: {mode: Automatic, after: 1s}}",
             Strategy::All => "{type: FullReplication, minInSync: 2, failover: {mode: Automatic, after: 1s}}",
+            Strategy::Partitioned => {
+                "{type: EventTypePartitioning, acks: Majority, failover: {mode: Automatic, after: 1s}, defaultRoute: ledger, \
+                 routes: [{when: 'stream == \"History-0\"', source: mirror}, {when: 'category == \"Payment\"', source: spare}]}"
+            }
         };
         format!(
             "\
