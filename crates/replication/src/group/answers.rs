@@ -74,11 +74,11 @@ impl<T> Group<T> {
         self.obstacle = None;
         let head = &appended.head;
         self.primary = Some(Primary { term: head.term, config: head.config.config.version });
-        let callers = taken.commits.len() + self.waiting.len();
         self.sent.batches += 1;
         let events = taken.commits.iter().map(|commit| commit.event_count()).sum::<usize>();
         self.sent.events += events as u64;
-        self.pace = Pace::answered(now.duration_since(since), now, callers, events);
+        let (answered, waiting) = (taken.commits.len(), self.waiting.len());
+        self.pace = Pace::after(now.duration_since(since), now, answered, waiting, events);
         let commits = taken.commits.iter().zip(appended.verdicts);
         for (caller, (commit, verdict)) in taken.callers.into_iter().zip(commits) {
             let Some(caller) = caller else { continue };

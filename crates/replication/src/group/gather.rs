@@ -13,8 +13,9 @@ const EVENT_TAKES: Duration = Duration::from_micros(50);
 /// What a batch takes beyond its events where an fsync is fast. There is nothing to be gained: half or all of that time,
 /// waited for, costs 10 to 17 % at 8 and 32 callers.
 const BATCH_TAKES: Duration = Duration::from_millis(1);
-/// Once nobody came for so long, nobody is expected any more.
+/// Once nobody came for so long, nobody is expected any more; and where the callers were together.
 const QUIET: Duration = Duration::from_micros(300);
+const QUIET_TOGETHER: Duration = Duration::from_millis(1);
 /// It never gathers for longer than this, however slow the last commit was; nor for those who were answered longer ago
 /// before anybody came: they have gone their own ways.
 const LONGEST_GATHER: Duration = Duration::from_millis(5);
@@ -26,6 +27,8 @@ pub(super) struct Pace {
     pub(super) answered_at: Option<Instant>,
     /// How many callers there were: those just answered and those that waited meanwhile.
     pub(super) callers: usize,
+    /// How many of them it answered.
+    pub(super) answered: usize,
     /// How many events it had.
     pub(super) events: usize,
     /// How many waited when that changed last, and when it was seen.
@@ -35,9 +38,23 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// After a batch of `events` events was answered.
-    pub(super) fn answered(took: Duration, answered_at: Instant, callers: usize, events: usize) -> Self {
-        Self { took, answered_at: Some(answered_at), callers, events, seen: None, begun: None }
+    /// After a batch of `events` events of `answered` callers was answered, while `waiting` others waited.
+    pub(super) fn after(
+        took: Duration,
+        answered_at: Instant,
+        answered: usize,
+        waiting: usize,
+        events: usize,
+    ) -> Self {
+        let callers = answered + waiting;
+        Self { took, answered_at: Some(answered_at), callers, answered, events, seen: None, begun: None }
+    }
+
+    /// Whether nearly all callers were in the last batch. It takes more patience to keep them together than one batch may
+    /// save: whoever is left behind once is a half of its own for many batches. Callers that come by themselves, however
+    /// many, are never found so: those who come while a batch is written wait for the next one.
+    fn are_together(&self) -> bool {
+        4 * self.answered >= 3 * self.callers
     }
 
     /// Until when the next batch waits for more than the `waiting` callers that are there; `None` = not at all.
@@ -58,8 +75,12 @@ impl Pace {
         if waiting >= self.callers || saved <= BATCH_TAKES || !is_expected {
             return None;
         }
-        let nobody_comes = newest.max(answered_at + events_took) + QUIET;
-        let until = nobody_comes.min(begun + saved.min(LONGEST_GATHER));
+        let (quiet, longest) = match self.are_together() {
+            true => (QUIET_TOGETHER, saved * 2),
+            false => (QUIET, saved),
+        };
+        let nobody_comes = newest.max(answered_at + events_took) + quiet;
+        let until = nobody_comes.min(begun + longest.min(LONGEST_GATHER));
         (now < until).then_some(until)
     }
 }
@@ -75,9 +96,10 @@ mod tests {
         Duration::from_micros(micros)
     }
 
+    /// One event of each who was answered.
     fn answered(took: Duration, callers: usize, events: usize) -> Bed {
         let start = Instant::now();
-        Bed(start, Pace::answered(took, start, callers, events))
+        Bed(start, Pace::after(took, start, events, callers - events, events))
     }
 
     impl Bed {
@@ -129,24 +151,44 @@ mod tests {
     #[test]
     fn the_first_who_is_back_late_does_not_go_alone() {
         let mut bed = answered(us(3_600), 32, 32);
-        assert_eq!(bed.asked(2_400, 1), Some(us(2_700)), "nobody waited before, and that cost nothing");
-        assert_eq!(bed.asked(2_600, 9), Some(us(2_900)));
+        assert_eq!(bed.asked(2_400, 1), Some(us(3_400)), "nobody waited before, and that cost nothing");
+        assert_eq!(bed.asked(2_600, 9), Some(us(3_600)));
         assert_eq!(bed.asked(2_900, 32), None, "all are there");
         let mut alone = answered(us(3_600), 32, 32);
-        assert_eq!(alone.asked(2_400, 1), Some(us(2_700)));
-        assert_eq!(alone.asked(2_700, 1), None, "nobody else came");
+        assert_eq!(alone.asked(2_400, 1), Some(us(3_400)));
+        assert_eq!(alone.asked(3_400, 1), None, "nobody else came");
         let mut long_after = answered(us(3_600), 32, 32);
         assert_eq!(long_after.asked(5_001, 1), None, "what was answered then has nothing to do with it");
-        let mut trickle = answered(us(3_600), 32, 32);
-        for after in (2_400..4_400).step_by(100) {
-            let until = trickle.asked(after, 1 + (after - 2_400) as usize / 100);
-            assert!(until.is_some_and(|until| until <= us(4_400)), "{after}: as long as it may save");
+    }
+
+    #[test]
+    fn who_is_together_is_waited_for_for_longer() {
+        let trickle = |mut bed: Bed| {
+            let waited = (0..)
+                .step_by(100)
+                .find(|after| bed.asked(1_000 + after, 1 + *after as usize / 200).is_none());
+            waited.expect("not for ever")
+        };
+        assert_eq!(trickle(answered(us(3_600), 32, 16)), 2_800, "3.6 ms less those of 16 events");
+        assert_eq!(trickle(answered(us(3_600), 32, 23)), 2_500, "nine were a half of their own");
+        assert_eq!(trickle(answered(us(3_600), 32, 24)), 4_800, "twice 3.6 ms less those of 24 events");
+        assert_eq!(trickle(answered(us(30_000), 320, 320)), 5_000, "and never for longer than that");
+    }
+
+    #[test]
+    fn who_comes_by_itself_is_never_together_with_the_others() {
+        // one in 100 µs, while a batch is written and while the next one is gathered
+        let took = us(3_000);
+        let (mut answered, mut waiting) = (30_usize, 30_usize);
+        for _ in 0..50 {
+            let start = Instant::now();
+            let pace = Pace::after(took, start, answered, waiting, answered);
+            assert!(!pace.are_together(), "{answered} of {}", answered + waiting);
+            let mut bed = Bed(start, pace);
+            let gathered =
+                (0..).take_while(|more| bed.asked(more * 100, waiting + *more as usize).is_some()).count();
+            (answered, waiting) = (waiting + gathered, 30);
         }
-        assert_eq!(
-            trickle.asked(4_400, 21),
-            None,
-            "since the first was back: 3.6 ms less those of 32 events"
-        );
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn the_next_batch_waits_a_little_for_callers_that_come_back() {
     let batch = bed.sent(0);
     bed.answer(20, &batch);
     bed.offer(5, 1, 10);
-    let until = bed.at(20) + Duration::from_micros(4 * 50 + 300);
+    let until = bed.at(20) + Duration::from_micros(4 * 50 + 1_000);
     assert!(matches!(bed.group.next(bed.at(20)), Next::Gather(at) if at == until));
     (6..9).for_each(|number| bed.offer(number, 1, 10));
     assert_eq!(bed.sent(20).commits.len(), 4, "all are back: no more waiting");
@@ -112,9 +112,9 @@ fn callers_that_do_not_come_back_are_not_waited_for() {
     let batch = bed.sent(0);
     bed.answer(900, &batch);
     bed.offer(3, 1, 10);
-    let until = bed.at(900) + Duration::from_micros(2 * 50 + 300);
+    let until = bed.at(900) + Duration::from_micros(2 * 50 + 1_000);
     assert!(matches!(bed.group.next(bed.at(900)), Next::Gather(at) if at == until));
-    assert_eq!(bed.sent(901).commits.len(), 1);
+    assert_eq!(bed.sent(902).commits.len(), 1);
 }
 
 #[test]
