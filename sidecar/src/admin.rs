@@ -37,6 +37,11 @@ async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Respo
     for hosted in server.open_stores() {
         server.metrics.observe(&hosted.name, &hosted.store.status().await, &hosted.sources);
     }
+    for waiting in server.waiting_stores() {
+        if let Some(leadership) = &waiting.leadership {
+            server.metrics.observe_sources(&waiting.name, &leadership.status().await, &waiting.sources);
+        }
+    }
     let mounted = server.configurations.in_force().into_iter().map(|(store, is_in_force)| {
         let is_open = server.hosted(&store).is_some();
         (store, is_in_force, is_open)

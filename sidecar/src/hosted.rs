@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use polylog_log::{ConfigVersion, Limits, Point, RecordedEvent, SourceName};
-use polylog_replication::{Consistency, PrimaryWish, Store, TokenPoint};
+use polylog_replication::{Consistency, Leadership, PrimaryWish, Store, TokenPoint};
 use tokio::sync::watch;
 
 use polylog_api::{Problem, Token};
@@ -78,6 +78,8 @@ pub(crate) struct Waiting {
     pub(crate) access: Option<Arc<Access>>,
     /// What is answered until then.
     pub(crate) problem: Problem,
+    /// Where its log is known: how its sources are, and the way to another primary.
+    pub(crate) leadership: Option<Leadership>,
 }
 
 struct Followed {

@@ -126,6 +126,15 @@ impl Server {
         self.stores.load().values().filter_map(open).collect()
     }
 
+    /// Every store that cannot be opened yet.
+    pub(crate) fn waiting_stores(&self) -> Vec<Arc<Waiting>> {
+        let waiting = |served: &Served| match served {
+            Served::Waiting(waiting) => Some(waiting.clone()),
+            Served::Open(_) | Served::Forwarded(_) => None,
+        };
+        self.stores.load().values().filter_map(waiting).collect()
+    }
+
     /// Every store.
     pub(crate) fn served(&self) -> Arc<BTreeMap<String, Served>> {
         self.stores.load_full()
@@ -177,6 +186,9 @@ impl Server {
         }
         if let Readiness::Configured(obstacle) = &self.readiness {
             return obstacle.load().as_deref().map_or(Ok(()), |reason| Err(reason.clone()));
+        }
+        if let Some(waiting) = self.waiting_stores().first() {
+            return Err(format!("{} is not open: {}", waiting.name, waiting.problem.code.text()));
         }
         for hosted in self.open_stores() {
             let status = hosted.store.status().await;

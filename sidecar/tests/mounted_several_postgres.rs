@@ -16,6 +16,7 @@ use polylog_log::{DatabaseId, Identity, Incarnation, LogId};
 use polylog_test_bed::{MariadbServer, PostgresServer};
 use serde_json::Value;
 use support::{
+    client::Answer,
     mounted::{Serving, Volume, until},
     replicas::{self, append, append_until_acknowledged, numbers, source, until_level},
     server::{LogServer, Place},
@@ -250,6 +251,64 @@ async fn a_gateway_and_its_sidecars_keep_one_log_and_sidecars_go_on_without_it()
     })
     .await;
     assert!(bed.same_events() >= 9);
+}
+
+async fn failover(serving: &Serving) -> Answer {
+    let headers = [("content-type", "application/json")];
+    let body = r#"{"stopped":["ledger"]}"#.to_owned();
+    serving.client.send(http::Method::POST, "/v1/admin/failover", &headers, body).await
+}
+
+/// Every process is gone, and the database that was the primary is lost, before any of them begins again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_primary_is_left_out_by_a_gateway_that_begins_without_it() {
+    let bed = Bed::new().await;
+    let lossy = "{type: Priority, acks: '1', ackTimeout: 1s, failover: {mode: Manual}}";
+    let access = "  access:\n    - {serviceAccounts: [{name: checkout}], verbs: [append, read, admin]}\n";
+    let volume = bed.volume(&bed.manifest(3, Told::Following(0), access), &strategy(lossy));
+    let (gateway, one) = (Serving::start("gateway", &volume).await, Serving::start("sidecar", &volume).await);
+    append_until_acknowledged(&one.client, 1).await;
+    append_until_acknowledged(&gateway.client, 2).await;
+    let before = until_level(&gateway.client).await;
+    assert_eq!(before["primary"], "ledger");
+    drop((gateway, one));
+    bed.ledger.crash();
+
+    let (gateway, one) = (Serving::start("gateway", &volume).await, Serving::start("sidecar", &volume).await);
+    for serving in [&gateway, &one] {
+        let waits = until_status(serving, "it knows of the log", |status| {
+            let is = |name: &str, state: &str| source(status, name)["state"] == state;
+            is("ledger", "Unreachable") && is("mirror", "Syncing") && is("spare", "Syncing")
+        })
+        .await;
+        assert_eq!(waits["primary"], Value::Null, "{waits}");
+        assert_eq!(source(&waits, "mirror")["position"], source(&before, "mirror")["position"], "{waits}");
+        until("appends are refused", || async {
+            (append(&serving.client, 3).await.json()["code"] == "no_primary").then_some(())
+        })
+        .await;
+        let metrics = serving.metrics().await;
+        for line in [
+            r#"polylog_store_open{store="payments"} 0"#,
+            r#"polylog_source_up{store="payments",source="ledger"} 0"#,
+            r#"polylog_source_up{store="payments",source="mirror"} 1"#,
+            r#"polylog_source_primary{store="payments",source="mirror"} 0"#,
+        ] {
+            assert!(metrics.lines().any(|shown| shown == line), "{line}: {metrics}");
+        }
+    }
+    let elsewhere = failover(&one).await.json();
+    assert_eq!(elsewhere["code"], "not_supported", "{elsewhere}");
+    let opened = failover(&gateway).await.ok().json();
+    assert_ne!(opened["primary"], "ledger", "{opened}");
+    append_until_acknowledged(&one.client, 3).await;
+    append_until_acknowledged(&gateway.client, 4).await;
+    until("it shows all of them", || async { (numbers(&one.client).await == [1, 2, 3, 4]).then_some(()) })
+        .await;
+
+    bed.ledger.start_again();
+    until_level(&gateway.client).await;
+    assert!(bed.same_events() >= 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

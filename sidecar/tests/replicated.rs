@@ -104,6 +104,125 @@ async fn appends_reach_three_files_and_go_on_while_one_of_them_is_locked() {
     assert!(same_events(folder.path()) >= 42);
 }
 
+/// A database file that is not there any more, and what belongs to it.
+struct Lost {
+    files: Vec<(PathBuf, PathBuf)>,
+    _away: tempfile::TempDir,
+}
+
+impl Lost {
+    fn of(file: &Path) -> Self {
+        let away = tempfile::TempDir::new_in(file.parent().unwrap()).unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let files = ["", "-wal", "-shm"].map(|ending| format!("{name}{ending}"));
+        let files = files.map(|name| (file.with_file_name(&name), away.path().join(&name)));
+        let files: Vec<_> = files.into_iter().filter(|(here, _)| here.exists()).collect();
+        files.iter().for_each(|(here, there)| std::fs::rename(here, there).unwrap());
+        Self { files, _away: away }
+    }
+
+    fn put_back(self) {
+        self.files.iter().for_each(|(here, there)| std::fs::rename(there, here).unwrap());
+    }
+}
+
+/// Every process is killed, the disk of the primary is lost, and only then a process begins: it knows of the log, says what
+/// is missing, and opens it without the primary when it is told to.
+#[tokio::test]
+async fn a_lost_primary_is_left_out_by_a_process_that_begins_without_it() {
+    let manual = "{type: Priority, acks: '1', ackTimeout: 1s, failover: {mode: Manual, after: 500ms}}";
+    let folder = folder(&manifests(manual));
+    let first = Dev::of(dev(folder.path()));
+    for number in 1..=10 {
+        append(&first.client, number).await.ok();
+    }
+    let before = until_level(&first.client).await;
+    // what the primary alone holds
+    let locks = ["mirror", "spare"].map(|name| {
+        let lock = rusqlite::Connection::open(file(folder.path(), name)).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        lock
+    });
+    for number in 11..=13 {
+        append(&first.client, number).await.ok();
+    }
+    let last_seen = folder.path().join(".polylog/shop.payments/last-seen.json");
+    let end = status(&first.client).await["positions"][0].clone();
+    routing::until_true("it is remembered", || async {
+        let seen = std::fs::read(&last_seen).ok().and_then(|seen| serde_json::from_slice(&seen).ok());
+        seen.is_some_and(|seen: serde_json::Value| seen["position"] == end)
+    })
+    .await;
+    // with SIGKILL
+    drop((first, locks));
+    let ledger = Lost::of(&file(folder.path(), "ledger"));
+
+    refused(folder.path(), 1, &["the log went back", "last-seen.json"]);
+    std::fs::remove_file(last_seen).unwrap();
+    let second = Dev::of(dev(folder.path()));
+    for words in ["not open yet: no primary was found", "polylog failover --stopped"] {
+        assert!(second.banner.contains(words), "{}", second.banner);
+    }
+    let unready = second.health.get("/readyz").await;
+    assert_eq!((unready.status.as_u16(), &*unready.text()), (503, "payments is not open: no_primary\n"));
+    for answer in [append(&second.client, 14).await, second.client.get("/v1/streams/Payment-1").await] {
+        assert_eq!(answer.status, 503);
+        let problem = answer.json();
+        assert_eq!(problem["code"], "no_primary", "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("ledger: "), "{problem}");
+    }
+    let waits = status(&second.client).await;
+    assert_eq!(waits["storeId"], before["storeId"], "{waits}");
+    assert_eq!(waits["primary"], serde_json::Value::Null, "{waits}");
+    assert_eq!(source(&waits, "ledger")["state"], "Unreachable", "{waits}");
+    for name in ["mirror", "spare"] {
+        assert_eq!(source(&waits, name)["state"], "Syncing", "{waits}");
+        assert_eq!(source(&waits, name)["position"], source(&before, name)["position"], "{waits}");
+    }
+    let metrics = second.health.get("/metrics").await.ok().text();
+    let shown = |line: &str| metrics.lines().any(|shown| shown == line);
+    assert!(shown(r#"polylog_source_up{store="payments",source="ledger"} 0"#), "{metrics}");
+    assert!(shown(r#"polylog_source_up{store="payments",source="mirror"} 1"#), "{metrics}");
+    assert!(
+        !metrics.contains(r#"polylog_position{store="payments""#),
+        "nobody says where it ends: {metrics}"
+    );
+    assert!(!metrics.lines().any(|line| line.starts_with("polylog_source_primary{") && line.ends_with(" 1")));
+
+    let failover = |stopped: &str| {
+        let body = format!(r#"{{"stopped":["{stopped}"]}}"#);
+        let headers = [("content-type", "application/json")];
+        let path = "/v1/stores/payments/admin/failover";
+        let client = &second.client;
+        async move { client.send(http::Method::POST, path, &headers, body).await }
+    };
+    let wrong = failover("mirror").await.json();
+    assert_eq!(wrong["code"], "invalid_request", "{wrong}");
+    assert!(wrong["detail"].as_str().unwrap().contains("ledger does not answer either"), "{wrong}");
+    let opened = failover("ledger").await.ok().json();
+    assert_eq!(opened["primary"], "mirror", "{opened}");
+    assert!(opened["term"].as_u64() > before["term"].as_u64(), "{opened}");
+    append_until_acknowledged(&second.client, 14).await;
+    second.health.get("/readyz").await.ok();
+    let kept = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 14];
+    assert_eq!(numbers(&second.client).await, kept);
+    assert_eq!(status(&second.client).await["primary"], "mirror");
+
+    ledger.put_back();
+    until_level(&second.client).await;
+    let removed = second.client.get("/v1/admin/quarantine").await.ok().json();
+    let removed = removed["entries"].as_array().unwrap().iter();
+    let removed: Vec<_> = removed.map(|entry| entry["events"][0]["data"]["number"].clone()).collect();
+    assert_eq!(removed, [11, 12, 13], "put aside when it came back");
+    append(&second.client, 15).await.ok();
+    until_level(&second.client).await;
+    second.stop();
+    assert!(same_events(folder.path()) >= 15);
+    // what was seen of the log at the end is what the next start finds
+    let third = Dev::of(dev(folder.path()));
+    assert_eq!(numbers(&third.client).await, [&kept[..], &[15]].concat());
+}
+
 #[tokio::test]
 async fn a_lost_primary_is_replaced_and_catches_up_when_its_file_is_back() {
     let folder = folder(&manifests(MAJORITY));
@@ -113,15 +232,7 @@ async fn a_lost_primary_is_replaced_and_catches_up_when_its_file_is_back() {
     }
     let before = until_level(&first.client).await;
     first.stop();
-    let away = folder.path().join("away");
-    std::fs::create_dir(&away).unwrap();
-    for ending in ["", "-wal", "-shm"] {
-        let name = format!("ledger.db{ending}");
-        let from = file(folder.path(), "ledger").with_file_name(&name);
-        if from.exists() {
-            std::fs::rename(&from, away.join(&name)).unwrap();
-        }
-    }
+    let ledger = Lost::of(&file(folder.path(), "ledger"));
 
     let second = Dev::of(dev(folder.path()));
     let took = append_until_acknowledged(&second.client, 11).await;
@@ -133,11 +244,7 @@ async fn a_lost_primary_is_replaced_and_catches_up_when_its_file_is_back() {
     assert_eq!(numbers(&second.client).await, (1..=11).collect::<Vec<_>>());
     assert!(!file(folder.path(), "ledger").exists(), "a lost file is not made anew");
 
-    for entry in std::fs::read_dir(&away).unwrap() {
-        let entry = entry.unwrap();
-        let to = file(folder.path(), "ledger").with_file_name(entry.file_name());
-        std::fs::rename(entry.path(), to).unwrap();
-    }
+    ledger.put_back();
     until_level(&second.client).await;
     append(&second.client, 12).await.ok();
     until_level(&second.client).await;

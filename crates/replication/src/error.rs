@@ -14,6 +14,13 @@ pub enum OpenError {
     /// The log has no primary, and this process may not open one. Try again once the gateway runs.
     #[error("the log has no primary yet, and this process may not open one")]
     NoPrimary,
+    /// None of several sources leads the log, and none was elected. Try again once those that are away answer; one that is
+    /// lost for good is left out by [`Leadership::force`](crate::Leadership::force).
+    #[error("no primary was found or elected{}", told(away))]
+    Leaderless {
+        /// The sources that do not do their work, and why.
+        away: Vec<(SourceName, Failure)>,
+    },
     /// The desired configuration, or the one in the log, needs more than this version can do. Change the manifest.
     #[error("{field}: {reason}")]
     NotSupported {
@@ -30,6 +37,11 @@ pub enum OpenError {
         /// Why.
         error: Box<AppendError>,
     },
+}
+
+fn told(away: &[(SourceName, Failure)]) -> String {
+    let away: Vec<_> = away.iter().map(|(name, failure)| format!("{name}: {failure}")).collect();
+    if away.is_empty() { String::new() } else { format!(" ({})", away.join("; ")) }
 }
 
 /// What is wrong with the shape of a commit.

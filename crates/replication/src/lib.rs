@@ -14,6 +14,7 @@ mod followers;
 mod freshness;
 mod group;
 mod heads;
+mod leadership;
 mod log_reads;
 mod opening;
 mod options;
@@ -42,6 +43,8 @@ pub use error::{AppendError, FollowError, InvalidCommit, OpenError, ReadError};
 pub use export::LogReader;
 pub use follow::{FollowOptions, FollowStep, Follower, Mark, PageLimits, Start};
 pub use group::Sent;
+pub use leadership::Leadership;
+pub use opening::Unopened;
 pub use options::{DesiredConfig, PrimaryWish, QueueBounds, StoreOptions};
 pub use quorum::ForceRefused;
 pub use reads::{

@@ -22,8 +22,6 @@ pub struct StoreOptions {
     pub learners: Vec<SourceName>,
     /// With several sources: who elects, and copies to those that fell behind.
     pub duties: Duties,
-    /// With [`Duties::OnceFree`]: has them at once, since nobody was seen to have them for as long.
-    pub has_waited: bool,
     /// With several sources: without a sign of life of the primary for this long, another becomes it.
     pub failover_after: Duration,
     /// With several sources: where no majority of the voters answers for twice as long, the log is opened with those that
@@ -62,7 +60,7 @@ impl StoreOptions {
     pub(crate) fn has_duties(&self) -> bool {
         match self.duties {
             Duties::Own | Duties::Shown(_) => self.may_open,
-            Duties::OnceFree(_) => self.has_waited,
+            Duties::OnceFree(_) => false,
         }
     }
 
@@ -95,7 +93,6 @@ impl StoreOptions {
             others: Vec::new(),
             learners: Vec::new(),
             duties: Duties::Own,
-            has_waited: false,
             failover_after: Duration::from_secs(2),
             opens_minority: false,
             primary: PrimaryWish::default(),

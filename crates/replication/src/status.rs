@@ -140,6 +140,8 @@ impl Shared {
                 (_, Some(stalled)) => SourceState::Stalled(stalled.clone()),
                 (Some(failure), None) => SourceState::Failing(failure.clone()),
                 (None, None) if is_primary => SourceState::Primary,
+                // nobody led since this process began
+                (None, None) if view.place.is_none() => SourceState::NotOpened,
                 (None, None) if seen.held.is_some_and(|held| held.position >= end) => SourceState::Level,
                 (None, None) => SourceState::Behind,
             };
@@ -151,7 +153,7 @@ impl Shared {
                 term: seen.head.as_ref().map_or(Term::ZERO, |head| head.term),
                 position,
                 lag_events: end.get().saturating_sub(position.get()),
-                lag: *lag,
+                lag: lag.filter(|_| view.place.is_some()),
                 cuts: seen.head.as_ref().map_or(0, Head::cuts),
                 verified: self.board.of(&seen.name),
             }

@@ -17,12 +17,12 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    AppendError, DesiredConfig, EventRead, FollowOptions, Follower, ForceRefused, InvalidCommit, LogQuery,
-    LogRead, LogReader, OpenError, PrimaryWish, ReadError, ReadOptions, Search, Start, StoreOptions,
-    StoreStatus, StreamHeadRead, StreamQuery, StreamRead, TokenPoint,
+    AppendError, DesiredConfig, EventRead, FollowOptions, Follower, ForceRefused, InvalidCommit, Leadership,
+    LogQuery, LogRead, LogReader, OpenError, PrimaryWish, ReadError, ReadOptions, Search, Start,
+    StoreOptions, StoreStatus, StreamHeadRead, StreamQuery, StreamRead, TokenPoint, Unopened,
+    VerificationOptions,
     configure::Put,
-    opening::{opened_many, opened_one},
-    replicated::call,
+    replicated::{call, replay},
     shared::Shared,
     tail, verification,
     writer::Writer,
@@ -44,8 +44,8 @@ struct Inner {
     shared: Arc<Shared>,
     /// In microseconds.
     ack_timeout: AtomicU64,
-    /// Whether its log is verified by this process, while it has the duties.
-    may_verify: bool,
+    /// How its log is verified by this process, while it has the duties; `None` = not at all.
+    verification: Option<VerificationOptions>,
     tasks: TaskTracker,
 }
 
@@ -73,46 +73,53 @@ impl Store {
     /// Opens a provisioned log: follows the term that is open, or opens one if it may, and brings `$config` and
     /// `$policy` to what the options say. A source that does not answer is an error, not a wait: try again.
     pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
-        options.config.check(options.members().0.len())?;
-        let tasks = TaskTracker::new();
-        let opened = match options.others.is_empty() {
-            true => opened_one(&options, &tasks).await?,
-            false => opened_many(&options, &tasks).await?,
-        };
-        let shared = Arc::new(opened);
-        tasks.spawn(tail::run(shared.clone()));
+        Unopened::begin(options).await?.open().await
+    }
+
+    /// A store that is not open yet. Its tasks end with the last of its clones.
+    pub(crate) fn unopened(shared: Shared, options: &StoreOptions) -> Self {
         // with one source, whoever may write its configuration has the duties
         let may_verify = options.may_open || !options.others.is_empty();
-        let verification = options.verification.filter(|_| may_verify);
+        let inner = Inner {
+            shared: Arc::new(shared),
+            ack_timeout: AtomicU64::new(micros(options.ack_timeout)),
+            verification: options.verification.filter(|_| may_verify),
+            tasks: TaskTracker::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.inner.tasks
+    }
+
+    /// Has everything done from now on that an open log needs beside its appends.
+    pub(crate) fn look_after(&self) {
+        let Inner { shared, verification, tasks, .. } = &*self.inner;
+        tasks.spawn(tail::run(shared.clone()));
+        if let Writer::Many(handle) = &shared.writer {
+            tasks.spawn(replay(shared.name.clone(), handle.clone(), shared.replicas.clone()));
+        }
         if let Some(verification) = verification {
             tasks.spawn(verification::verify(
                 shared.name.clone(),
-                verification,
+                *verification,
                 shared.identity.log,
                 shared.replicas.clone(),
-                shared.writer.sight(&shared),
+                shared.writer.sight(shared),
                 shared.board.clone(),
                 shared.stop.clone(),
             ));
         }
-        // From here on an early return ends the tasks.
-        let ack_timeout = AtomicU64::new(micros(options.ack_timeout));
-        let inner = Inner { shared, ack_timeout, may_verify: verification.is_some(), tasks };
-        let store = Self { inner: Arc::new(inner) };
-        let longest = options.longest_opening();
-        let deadline = || tokio::time::Instant::now().into_std() + longest;
-        if options.may_open {
-            store.inner.shared.set_config(&options.config, deadline()).await?;
-        }
-        let failed = |error| OpenError::Configure { what: "$policy", error: Box::new(error) };
-        match options.policy.filter(|_| options.may_open) {
-            Some(policy) => store.inner.shared.set_policy(policy, deadline()).await.map_err(failed)?,
-            None => {
-                let (version, policy) = store.inner.shared.read_policy().await?;
-                store.inner.shared.publish_policy(version, policy);
-            }
-        }
-        Ok(store)
+    }
+
+    /// What can be told of its log, and done about its primary.
+    pub fn leadership(&self) -> Leadership {
+        Leadership::of(self.inner.shared.clone())
     }
 
     /// Its name.
@@ -184,9 +191,9 @@ impl Store {
     /// Everything is read again and compared, as fast as the options allow, by the process that verifies; the number says
     /// when that was done (see [`Verified::answered`](crate::Verified::answered)). `None` = this process does not verify.
     pub fn verify(&self) -> Option<u64> {
-        let Inner { shared, may_verify, .. } = &*self.inner;
+        let Inner { shared, verification, .. } = &*self.inner;
         let is_elsewhere = matches!(&shared.writer, Writer::Many(handle) if !handle.view().has_duties);
-        (*may_verify && !is_elsewhere).then(|| shared.board.ask())
+        (verification.is_some() && !is_elsewhere).then(|| shared.board.ask())
     }
 
     /// Entries that truncations removed from a source's log, oldest first; at most `limit` of those after this place.
@@ -201,13 +208,9 @@ impl Store {
         Some(call::read(QUARANTINE_READ, replica.source.quarantine(after, limit)).await)
     }
 
-    /// With several sources: opens the log without these voters, of which the caller says that they are stopped or cut
-    /// off. What only they hold is lost to the log.
+    /// As [`Leadership::force`].
     pub async fn force(&self, absent: BTreeSet<SourceName>) -> Result<(), ForceRefused> {
-        match &self.inner.shared.writer {
-            Writer::One(_) => Err(ForceRefused::NoDuties),
-            Writer::Many(handle) => handle.force(absent).await,
-        }
+        self.leadership().force(absent).await
     }
 
     /// With several sources: whether this process elects, and copies to those that fell behind.
@@ -332,9 +335,9 @@ impl Store {
         Follower::new(self.inner.shared.clone(), start, options).await
     }
 
-    /// How the store is now; asks the source, for a second at most.
+    /// As [`Leadership::status`].
     pub async fn status(&self) -> StoreStatus {
-        self.inner.shared.status().await
+        self.leadership().status().await
     }
 
     /// Takes no more appends, ends the followers, and returns when everything that was taken is answered. Reads go on.

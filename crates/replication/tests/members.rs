@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use polylog_log::{Acks, Failover, Member, SourceName};
 use polylog_replication::{
     Consistency, DesiredConfig, Duties, FollowOptions, FollowStep, LogQuery, OpenError, PageLimits,
-    PrimaryWish, ReadOptions, Replica, Start, Store, StoreOptions,
+    PrimaryWish, ReadOptions, Replica, Start, Store, StoreOptions, Unopened,
 };
 use support::*;
 
@@ -153,7 +153,7 @@ async fn a_primary_that_is_to_be_avoided_hands_over_and_is_primary_again_only_wh
 }
 
 #[tokio::test]
-async fn a_process_that_waited_for_a_primary_long_enough_elects_when_it_begins() {
+async fn a_process_that_waits_for_a_primary_elects_once_nobody_else_shows_that_it_does() {
     let all = three();
     let automatic = || {
         let options = options(&all);
@@ -166,16 +166,20 @@ async fn a_process_that_waited_for_a_primary_long_enough_elects_when_it_begins()
     append(&store, 0).await;
     closed(store).await;
     all[0].remote.cut(true);
-    let begins = |has_waited| StoreOptions {
+    let begins = || StoreOptions {
         may_open: false,
-        duties: Duties::OnceFree(Duration::from_secs(60)),
-        has_waited,
+        duties: Duties::OnceFree(Duration::from_secs(3)),
         ack_timeout: Duration::from_secs(1),
         ..automatic()
     };
-    let early = Store::open(begins(false)).await;
-    assert!(early.is_err(), "somebody else may be about to elect");
-    let store = opened(begins(true)).await;
+    let mut unopened = Unopened::begin(begins()).await.expect("its log is known");
+    assert!(unopened.open().await.is_err(), "somebody else may be about to elect");
+    let store = loop {
+        if let Ok(store) = unopened.open().await {
+            break store;
+        }
+    };
+    assert!(store.has_duties());
     append(&store, 1).await;
     assert_eq!(events_of(&store).await, [1, 2]);
 }

@@ -98,7 +98,7 @@ alerts! {
     "PolylogStoreNotOpen", Warning, "5m", "0.1.0",
         "min by (namespace, store) (polylog_store_open) == 0",
         "{{ $labels.namespace }}/{{ $labels.store }} waits for its source in at least one process",
-        "The log line `store_not_served` or `connection_unusable` says why";
+        "The log line `store_not_served` or `connection_unusable` says why; where none of several sources leads, so does the status";
     "PolylogSourceStalled", Warning, "1m", "0.1.0",
         "max by (namespace, store, source) (polylog_source_stalled_position) > 0",
         "source {{ $labels.source }} of {{ $labels.namespace }}/{{ $labels.store }} cannot store position {{ $value }}, and gets nothing after it",

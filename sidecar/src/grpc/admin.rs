@@ -90,9 +90,10 @@ pub(super) async fn switch(mut incoming: Incoming) -> Result<Response, Problem> 
 /// `Failover`
 pub(super) async fn failover(mut incoming: Incoming) -> Result<Response, Problem> {
     let request = incoming.only::<admin::FailoverRequest>().await?.message;
-    let call = allowed(&incoming, &request.store)?;
+    let store = Some(request.store.as_str()).filter(|store| !store.is_empty());
+    let leadership = administer::leadership(&incoming.server, &incoming.peer.subject, store)?;
     let stopped = request.stopped.iter().map(|name| source("stopped", name)).collect::<Result<_, _>>()?;
-    let led = administer::failover(&call, stopped).await?;
+    let led = administer::failover(&leadership, incoming.deadline()?, stopped).await?;
     Ok(answer::one(&admin::FailoverResponse { primary: led.primary.to_string(), term: led.term.get() }))
 }
 
@@ -201,6 +202,8 @@ async fn of_config(call: &Call, error: OpenError) -> Problem {
             .next_step("ask for what one voter can do")
             .fact("path", format_args!("config.{field}")),
         OpenError::Configure { error, .. } => conflicts::complete(call, *error, 0).await,
-        OpenError::NoPrimary => Problem::new(Code::NoPrimary, detail).next_step("try again"),
+        OpenError::NoPrimary | OpenError::Leaderless { .. } => {
+            Problem::new(Code::NoPrimary, detail).next_step("try again")
+        }
     }
 }

@@ -6,10 +6,12 @@ use polylog_api::{DataState, Framing, Problem, parse_json, write_event};
 use polylog_log::{Quarantined, RecordedEvent, SourceName};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{
     body,
-    context::Context,
+    context::{Addressed, Context, timeout},
+    query::Query,
     respond::{self, Answer},
 };
 use crate::operations::admin::{self, Led, QUARANTINE_PAGE, QuarantinePage};
@@ -44,11 +46,16 @@ pub(crate) async fn switch(mut context: Context, body: Body) -> Answer {
 }
 
 /// `POST admin/failover`
-pub(crate) async fn failover(mut context: Context, body: Body) -> Answer {
-    context.finish()?;
-    admin::require_admin(&context.call)?;
-    let FailoverBody { stopped } = read(&context, body).await?;
-    Ok(led(&admin::failover(&context.call, stopped).await?))
+pub(crate) async fn failover(request: Addressed, body: Body) -> Answer {
+    let Addressed { server, peer, store, parts } = request;
+    Query::parse(parts.uri.query())?.finish()?;
+    let deadline = Instant::now() + timeout(&parts.headers)?;
+    let leadership = admin::leadership(&server, &peer.subject, store.as_deref())?;
+    body::kind(&parts.headers)?;
+    let largest = server.largest_message();
+    let (bytes, _place) = body::read_up_to(largest, body, &parts.headers, &server, deadline).await?;
+    let FailoverBody { stopped } = parse_json(&bytes).map_err(Problem::from)?;
+    Ok(led(&admin::failover(&leadership, deadline, stopped).await?))
 }
 
 /// `GET admin/quarantine`

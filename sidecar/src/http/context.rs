@@ -21,20 +21,27 @@ pub(crate) struct Context {
     pub(crate) query: Query,
 }
 
-impl Context {
-    /// Reads what all requests have in common.
-    pub(crate) fn new(
-        server: Arc<Server>,
-        peer: Arc<Peer>,
-        store: Option<&str>,
-        parts: Parts,
-    ) -> Result<Self, Problem> {
+/// A request to one store, which need not be open.
+pub(crate) struct Addressed {
+    pub(crate) server: Arc<Server>,
+    pub(crate) peer: Arc<Peer>,
+    /// `None` = the store of the short path.
+    pub(crate) store: Option<String>,
+    pub(crate) parts: Parts,
+}
+
+impl Addressed {
+    /// Reads what all requests to an open store have in common.
+    pub(crate) fn open(self) -> Result<Context, Problem> {
+        let Self { server, peer, store, parts } = self;
         let query = Query::parse(parts.uri.query())?;
         let deadline = Instant::now() + timeout(&parts.headers)?;
-        let call = Call::new(server, peer, store, &parts.headers, deadline)?;
-        Ok(Self { call, headers: parts.headers, query })
+        let call = Call::new(server, peer, store.as_deref(), &parts.headers, deadline)?;
+        Ok(Context { call, headers: parts.headers, query })
     }
+}
 
+impl Context {
     /// Takes what a read may ask for beyond its content.
     pub(crate) fn read_options(&mut self) -> Result<ReadOptions, Problem> {
         let consistency =

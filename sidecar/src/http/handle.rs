@@ -7,7 +7,7 @@ use polylog_api::{Code, Problem};
 
 use super::{
     admin, append,
-    context::Context,
+    context::Addressed,
     events, follow, forward, read, respond,
     respond::{Answer, Refused},
     route::{self, Resource, StoreResource},
@@ -83,25 +83,25 @@ async fn to(server: Arc<Server>, peer: Arc<Peer>, resource: Resource, request: R
     if let Some(forward) = server.forwarded(store.as_deref()) {
         return forward::request(&server, forward, store.is_some(), &resource, parts, body).boxed().await;
     }
-    let context = Context::new(server, peer, store.as_deref(), parts)?;
+    let request = Addressed { server, peer, store, parts };
     // each in its own size, on the heap: in one, every request would be as large as the largest, and is moved several
     // times
     let answering: BoxFuture<'_, Answer> = match &resource {
-        StoreResource::Stream(stream) if is_post => append::to_stream(context, stream, body).boxed(),
-        StoreResource::Stream(stream) => read::stream(context, stream).boxed(),
-        StoreResource::StreamHead(stream) => events::stream_head(context, stream).boxed(),
-        StoreResource::Commits => append::commit(context, body).boxed(),
-        StoreResource::Log => read::log(context).boxed(),
-        StoreResource::Event(id) => events::by_id(context, id).boxed(),
-        StoreResource::Locations(id) => events::locations(context, id).boxed(),
-        StoreResource::Subscribe => follow::subscribe(context).boxed(),
-        StoreResource::Search => search::search(context).boxed(),
-        StoreResource::Statistics => search::statistics(context).boxed(),
-        StoreResource::Trends => search::trends(context).boxed(),
-        StoreResource::Verify => admin::verify(context).boxed(),
-        StoreResource::Switch => admin::switch(context, body).boxed(),
-        StoreResource::Failover => admin::failover(context, body).boxed(),
-        StoreResource::Quarantine => admin::quarantine(context).boxed(),
+        StoreResource::Stream(stream) if is_post => append::to_stream(request.open()?, stream, body).boxed(),
+        StoreResource::Stream(stream) => read::stream(request.open()?, stream).boxed(),
+        StoreResource::StreamHead(stream) => events::stream_head(request.open()?, stream).boxed(),
+        StoreResource::Commits => append::commit(request.open()?, body).boxed(),
+        StoreResource::Log => read::log(request.open()?).boxed(),
+        StoreResource::Event(id) => events::by_id(request.open()?, id).boxed(),
+        StoreResource::Locations(id) => events::locations(request.open()?, id).boxed(),
+        StoreResource::Subscribe => follow::subscribe(request.open()?).boxed(),
+        StoreResource::Search => search::search(request.open()?).boxed(),
+        StoreResource::Statistics => search::statistics(request.open()?).boxed(),
+        StoreResource::Trends => search::trends(request.open()?).boxed(),
+        StoreResource::Verify => admin::verify(request.open()?).boxed(),
+        StoreResource::Switch => admin::switch(request.open()?, body).boxed(),
+        StoreResource::Failover => admin::failover(request, body).boxed(),
+        StoreResource::Quarantine => admin::quarantine(request.open()?).boxed(),
         StoreResource::Later(what) => return Err(later(what)),
     };
     answering.await

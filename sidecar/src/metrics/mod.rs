@@ -236,7 +236,8 @@ impl Metrics {
 
     /// Takes over what is read only when somebody asks for the metrics.
     pub(crate) fn observe(&self, store: &str, status: &StoreStatus, declared: &[DeclaredSource]) {
-        let mut shown = self.inner.taking_over.lock();
+        self.observe_sources(store, status, declared);
+        let _alone = self.inner.taking_over.lock();
         let of = OfStore { store: store.into() };
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let tail = status.tail.position.get();
@@ -250,6 +251,11 @@ impl Metrics {
         batches.inc_by(status.sent.batches.saturating_sub(batches.get()));
         let events = self.inner.batch_events.get_or_create_owned(&of);
         events.inc_by(status.sent.events.saturating_sub(events.get()));
+    }
+
+    /// What of it is about the sources: they are known also where the log is not open.
+    pub(crate) fn observe_sources(&self, store: &str, status: &StoreStatus, declared: &[DeclaredSource]) {
+        let mut shown = self.inner.taking_over.lock();
         let of_source = |source: &polylog_replication::SourceStatus| OfSource {
             store: store.into(),
             source: source.name.to_string(),
@@ -271,8 +277,11 @@ impl Metrics {
             if status.sources.len() > 1 {
                 let votes = source.role == polylog_replication::Role::Voter;
                 self.inner.source_votes.get_or_create(&of).set(i64::from(votes));
-                let behind = i64::try_from(source.lag_events).unwrap_or(i64::MAX);
-                self.inner.replication_lag.get_or_create(&of).set(behind);
+                // nobody says how far the log goes, before a source leads it
+                if source.state != SourceState::NotOpened {
+                    let behind = i64::try_from(source.lag_events).unwrap_or(i64::MAX);
+                    self.inner.replication_lag.get_or_create(&of).set(behind);
+                }
                 let stalled = match &source.state {
                     SourceState::Stalled(stalled) => {
                         i64::try_from(stalled.position.get()).unwrap_or(i64::MAX)

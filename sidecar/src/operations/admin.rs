@@ -4,11 +4,16 @@ use std::{collections::BTreeSet, str::FromStr, time::Duration};
 
 use polylog_api::{Code, Problem};
 use polylog_log::{Position, QuarantinePlace, Quarantined, SourceName};
-use polylog_replication::{ForceRefused, PrimaryWish, Role, SourceState, StoreStatus};
+use polylog_replication::{ForceRefused, Leadership, PrimaryWish, Role, SourceState, StoreStatus};
 use tokio::time::Instant;
 
 use super::{Call, errors};
-use crate::{pipeline::require_any, policy::Verb};
+use crate::{
+    identity::Subject,
+    pipeline::require_any,
+    policy::Verb,
+    server::{Served, Server},
+};
 
 /// Entries of a page of what truncations removed.
 pub(crate) const QUARANTINE_PAGE: (usize, usize) = (100, 1_000);
@@ -59,7 +64,7 @@ impl FromStr for QuarantineToken {
 
 /// Refuses who is no administrator of the store.
 pub(crate) fn require_admin(call: &Call) -> Result<(), Problem> {
-    require_any(&call.policy, &call.caller.peer.subject, Verb::Admin).map(drop)
+    require_any(&call.policy.access, &call.caller.peer.subject, Verb::Admin).map(drop)
 }
 
 /// Has everything read again, and compared. The number stands in the status once that was done.
@@ -85,7 +90,8 @@ pub(crate) async fn switch(call: &Call, to: SourceName) -> Result<Led, Problem> 
         return Err(elsewhere("switch"));
     }
     store.want_primary(PrimaryWish { wanted: Some(to.clone()), avoided: declared.avoided.clone() }).await;
-    let led = until_led(call, |status| status.primary.as_ref() == Some(&to)).await;
+    let is_primary = |status: &StoreStatus| status.primary.as_ref() == Some(&to);
+    let led = until_led(&store.leadership(), call.deadline, is_primary).await;
     // it was asked for once; what comes later decides for itself
     store.want_primary(declared.clone()).await;
     led.ok_or_else(|| {
@@ -94,11 +100,36 @@ pub(crate) async fn switch(call: &Call, to: SourceName) -> Result<Led, Problem> 
     })
 }
 
+/// The way to another primary of a store, whether it is open or not, for an administrator of it.
+pub(crate) fn leadership(
+    server: &Server,
+    subject: &Subject,
+    store: Option<&str>,
+) -> Result<Leadership, Problem> {
+    match server.find(store)? {
+        Served::Open(hosted) => {
+            require_any(&hosted.policy().access, subject, Verb::Admin)?;
+            Ok(hosted.store.leadership())
+        }
+        Served::Waiting(waiting) => {
+            let (Some(access), Some(leadership)) = (&waiting.access, &waiting.leadership) else {
+                return Err(waiting.problem.clone());
+            };
+            require_any(access, subject, Verb::Admin)?;
+            Ok(leadership.clone())
+        }
+        Served::Forwarded(forward) => Err(forward.unreachable("it is reached through its gateway now")),
+    }
+}
+
 /// Opens the log without the sources of which the caller says that they are stopped or cut off. What only they hold is lost
 /// to the log, and ends in quarantine when they are back.
-pub(crate) async fn failover(call: &Call, stopped: BTreeSet<SourceName>) -> Result<Led, Problem> {
-    let store = &call.hosted.store;
-    let before = store.status().await;
+pub(crate) async fn failover(
+    of: &Leadership,
+    deadline: Instant,
+    stopped: BTreeSet<SourceName>,
+) -> Result<Led, Problem> {
+    let before = of.status().await;
     let voters = || before.sources.iter().filter(|source| source.role == Role::Voter);
     if stopped.is_empty() {
         let reason = "name the sources that are stopped or cut off; where all answer, use switch";
@@ -121,11 +152,11 @@ pub(crate) async fn failover(call: &Call, stopped: BTreeSet<SourceName>) -> Resu
             invalid("stopped", format_args!("{name} answers: stop it, or cut it off, first"))
         }
     };
-    store.force(stopped.clone()).await.map_err(refused)?;
+    of.force(stopped.clone()).await.map_err(refused)?;
     let is_new = |status: &StoreStatus| {
         status.term > before.term && status.primary.as_ref().is_some_and(|primary| !stopped.contains(primary))
     };
-    until_led(call, is_new).await.ok_or_else(|| {
+    until_led(of, deadline, is_new).await.ok_or_else(|| {
         Problem::new(Code::NoPrimary, "no source could be opened in time; it is still tried")
             .next_step("look at the status, and try again if it stays so")
     })
@@ -163,13 +194,13 @@ pub(crate) async fn quarantine(
 }
 
 /// Waits until the status is as wanted; `None` = the caller waits no longer.
-async fn until_led(call: &Call, is: impl Fn(&StoreStatus) -> bool) -> Option<Led> {
+async fn until_led(of: &Leadership, deadline: Instant, is: impl Fn(&StoreStatus) -> bool) -> Option<Led> {
     loop {
-        let status = call.hosted.store.status().await;
+        let status = of.status().await;
         if let Some(primary) = status.primary.clone().filter(|_| is(&status)) {
             return Some(Led { primary, term: status.term });
         }
-        if Instant::now() + LOOK >= call.deadline {
+        if Instant::now() + LOOK >= deadline {
             return None;
         }
         tokio::time::sleep(LOOK).await;

@@ -57,7 +57,7 @@ pub(crate) async fn append(
 /// said, so it is looked up where not all are allowed, and named in the commit, so that it cannot turn out another one.
 async fn check_access(call: &Call, commit: &mut Commit) -> Result<(), Problem> {
     let Call { hosted, policy, caller, .. } = call;
-    let scope = require_any(policy, &caller.peer.subject, Verb::Append)?;
+    let scope = require_any(&policy.access, &caller.peer.subject, Verb::Append)?;
     if scope.is_all() {
         return Ok(());
     }

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use polylog_api::{Code, Problem};
-use polylog_log::Failure;
-use polylog_replication::{AppendError, FollowError, ReadError};
+use polylog_log::{Failure, SourceName};
+use polylog_replication::{AppendError, FollowError, OpenError, ReadError};
 
 use crate::pipeline::limit_exceeded;
 
@@ -132,6 +132,18 @@ pub(crate) fn draining() -> Problem {
     Problem::new(Code::Draining, "this process is about to stop")
         .next_step("connect again; a subscription goes on from its last id")
         .retry_after(SOURCE_PAUSE)
+}
+
+/// No source leads the log, as far as those say that answer: these do not.
+pub(crate) fn leaderless(error: &OpenError, away: &[(SourceName, Failure)]) -> Problem {
+    let problem = no_primary(&error.to_string());
+    match away.is_empty() {
+        true => problem,
+        false => problem.next_step(
+            "have the sources answer that do not, and it goes on by itself; one that is lost for good is left out, once it \
+             is stopped or cut off for certain, by polylog failover --stopped",
+        ),
+    }
 }
 
 fn no_primary(detail: &str) -> Problem {

@@ -19,7 +19,7 @@ pub(crate) async fn visible_stores(server: &Server, subject: &Subject) -> Vec<St
     for served in server.served().values() {
         let status = match served {
             Served::Open(hosted) => status(server, subject, hosted, &hosted.store.status().await),
-            Served::Waiting(store) => waiting(server, subject, store),
+            Served::Waiting(store) => waiting(server, subject, store).await,
             Served::Forwarded(store) => match through_gateway(server, store).await {
                 Ok(status) => status,
                 Err(problem) => unreached(server, subject, store, problem),
@@ -40,7 +40,7 @@ pub(crate) async fn any_store(
 ) -> Result<StoreStatus, Problem> {
     let status = match server.find(name)? {
         Served::Open(hosted) => return Ok(one_store(server, subject, &hosted).await?.0),
-        Served::Waiting(store) => waiting(server, subject, &store),
+        Served::Waiting(store) => waiting(server, subject, &store).await,
         Served::Forwarded(store) => return through_gateway(server, &store).await,
     };
     if status.verbs.is_empty() {
@@ -78,10 +78,25 @@ async fn through_gateway(server: &Server, store: &Forward) -> Result<StoreStatus
 fn unreached(server: &Server, subject: &Subject, store: &Forward, problem: Problem) -> StoreStatus {
     let (name, sources) = (store.name.clone(), store.sources.clone());
     let access = store.access.clone().filter(|_| problem.code != Code::AccessDenied);
-    waiting(server, subject, &Waiting { name, sources, access, problem })
+    unknown(server, subject, &Waiting { name, sources, access, problem, leadership: None })
 }
 
-fn waiting(server: &Server, subject: &Subject, store: &Waiting) -> StoreStatus {
+async fn waiting(server: &Server, subject: &Subject, store: &Waiting) -> StoreStatus {
+    let unknown = unknown(server, subject, store);
+    let Some(leadership) = &store.leadership else { return unknown };
+    let seen = leadership.status().await;
+    StoreStatus {
+        store_id: Some(seen.identity.log),
+        primary: seen.primary.clone(),
+        term: seen.term,
+        sources: store.sources.iter().map(|declared| source(declared, &seen)).collect(),
+        config_position: seen.config_position,
+        ..unknown
+    }
+}
+
+/// What can be told of a store whose log is not known.
+fn unknown(server: &Server, subject: &Subject, store: &Waiting) -> StoreStatus {
     let verbs = store.access.as_ref().map(|access| access.verbs(subject)).unwrap_or_default();
     let problem = &store.problem;
     let source = |declared: &DeclaredSource| {

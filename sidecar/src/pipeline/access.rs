@@ -4,7 +4,7 @@ use polylog_log::{Category, Event};
 use super::redaction::{Shown, redact};
 use crate::{
     identity::Subject,
-    policy::{Policy, Scope, Verb},
+    policy::{Access, Policy, Scope, Verb},
 };
 
 /// An `access_denied` that says what is missing in the store's access list.
@@ -21,8 +21,8 @@ pub(crate) fn denied(subject: &Subject, verb: Verb, category: Option<&str>) -> P
 }
 
 /// Refuses a caller who has the verb on no category at all.
-pub(crate) fn require_any(policy: &Policy, subject: &Subject, verb: Verb) -> Result<Scope, Problem> {
-    let scope = policy.access.scope(subject, verb);
+pub(crate) fn require_any(access: &Access, subject: &Subject, verb: Verb) -> Result<Scope, Problem> {
+    let scope = access.scope(subject, verb);
     if scope.is_empty() { Err(denied(subject, verb, None)) } else { Ok(scope) }
 }
 
@@ -47,7 +47,7 @@ impl Reader {
     /// For a verb that reads; refuses a caller who has it on no category.
     pub(crate) fn new(policy: &Policy, subject: &Subject, verb: Verb) -> Result<Self, Problem> {
         Ok(Self {
-            scope: require_any(policy, subject, verb)?,
+            scope: require_any(&policy.access, subject, verb)?,
             reveals: policy.access.scope(subject, Verb::Reveal),
             is_admin: !policy.access.scope(subject, Verb::Admin).is_empty(),
         })

@@ -1,7 +1,9 @@
 use std::fmt::Write as _;
 
-use super::dev::OpenedSource;
-use crate::{hosted::Hosted, running::Running};
+use polylog_api::Problem;
+
+use super::dev::{Begun, OpenedSource};
+use crate::running::Running;
 
 /// What `polylog dev` says on stderr when it is ready.
 #[derive(Default)]
@@ -20,10 +22,10 @@ pub(super) fn warnings(lines: &[String]) {
 
 impl Banner {
     /// Adds a store.
-    pub(super) fn store(&mut self, hosted: &Hosted, opened: &[OpenedSource]) {
-        let Hosted { namespace, name, .. } = hosted;
+    pub(super) fn store(&mut self, begun: &Begun) {
+        let Begun { namespace, name, declared, sources: opened, .. } = begun;
         self.line(format_args!("store {namespace}/{name}"));
-        for source in &hosted.sources {
+        for source in declared {
             let kept = opened.iter().find(|one| one.name == source.name);
             match (&source.unprovisioned, kept) {
                 (None, Some(OpenedSource { database, .. })) => {
@@ -51,6 +53,12 @@ impl Banner {
         }
         self.first_store.get_or_insert_with(|| name.clone());
         self.stores += 1;
+    }
+
+    /// Says of the store before why it is not open.
+    pub(super) fn waits(&mut self, problem: &Problem) {
+        self.line(format_args!("  not open yet: {}", problem.detail));
+        self.line(format_args!("    {}", problem.next_step));
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {

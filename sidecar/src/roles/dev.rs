@@ -1,14 +1,15 @@
 mod opening;
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
+use polylog_api::{Code, Problem};
 use polylog_crds::validate::Capabilities;
 use polylog_log::Failure;
 use polylog_replication::OpenError;
 use tokio::task::JoinSet;
 
-use self::opening::Opening;
-pub(super) use self::opening::{Opened, OpenedSource};
+pub(super) use self::opening::{Begun, OpenedSource};
+use self::opening::{Opening, Start};
 
 use super::{Exit, banner, signals::Signals};
 use crate::{
@@ -16,14 +17,17 @@ use crate::{
     http::{BindError, Bounds},
     identity::Subject,
     metrics::Metrics,
+    operations::errors,
     policy::PolicyError,
     running::Running,
-    server::Server,
+    server::{Served, Server},
     sources::{self, LastSeen, SourceError},
 };
 
 /// How long a stop may take; a container gets at least this from its cluster.
 const PATIENCE: Duration = Duration::from_secs(9);
+/// Between tries to open a store that nobody leads.
+const OPENED_AGAIN: Duration = Duration::from_millis(250);
 
 /// Why `polylog dev` did not start.
 #[derive(Debug, thiserror::Error)]
@@ -102,43 +106,92 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
     let temporary = if args.ephemeral { Some(Temporary::new()?) } else { None };
     let data = temporary.as_ref().map_or(&args.data, |folder| &folder.0);
     let metrics = Metrics::new();
-    let mut opened = Vec::new();
+    let mut all = Vec::new();
     let mut logs = BTreeMap::new();
-    let opening = Opening { args: &args, data, declared: &declared, metrics: &metrics };
+    let start = Start { args: &args, data, declared: &declared, metrics: &metrics };
     for store in &declared.stores {
-        opened.push(opening.open(store, &mut logs).await?);
+        all.push(start.begin(store, &mut logs).await?);
     }
-    let mut hosted = Vec::new();
+    let (mut hosted, mut waiting) = (Vec::new(), Vec::new());
     let mut kept = Vec::new();
-    let mut seen = JoinSet::new();
+    let mut tasks = JoinSet::new();
     let mut shown = banner::Banner::default();
-    for Opened { hosted: store, sources, folder } in opened {
-        shown.store(&store, &sources);
-        seen.spawn(LastSeen::of(&folder).keep(store.store.clone()));
-        kept.push((sources, folder, store.store.clone()));
-        hosted.push(store);
+    let only = all.first().map(|begun| begun.name.clone()).filter(|_| all.len() == 1);
+    for mut begun in all {
+        shown.store(&begun);
+        match begun.opening.open().await {
+            Ok(open) => {
+                tasks.spawn(LastSeen::of(&begun.folder).keep(open.store.clone()));
+                hosted.push(open);
+            }
+            Err(error) => {
+                let problem = passing(&error).ok_or(error)?;
+                shown.waits(&problem);
+                waiting.push((begun.name.clone(), begun.opening, problem, LastSeen::of(&begun.folder)));
+            }
+        }
+        kept.push((begun.name, begun.sources, begun.folder));
     }
     let subject = args.subject.clone().map_or(Subject::Local, Subject::ServiceAccount);
-    let server =
-        Server::new(hosted, args.default_store.clone(), subject, Bounds::default()).with_metrics(metrics);
+    let default_store = args.default_store.clone().or(only);
+    let server = Server::new(hosted, default_store, subject, Bounds::default()).with_metrics(metrics);
+    for (name, opening, problem, _) in &waiting {
+        server.serve(name, &opening.waiting(problem.clone()));
+    }
     let running = Running::start(server, args.port, args.health_port).await?;
     shown.print(&running);
+    let server = running.server().clone();
+    for (name, opening, _, seen) in waiting {
+        tasks.spawn(serve_once_open(server.clone(), name, opening, seen));
+    }
     signals.first().await;
     tracing::info!(event = "stopping", "stopping: new work is refused, what was taken is finished");
     tokio::select! {
         () = running.stop(PATIENCE) => {}
         () = signals.exit_at_next() => {}
     }
-    seen.shutdown().await;
-    for (sources, folder, store) in kept {
-        LastSeen::of(&folder).write(store.tail());
+    tasks.shutdown().await;
+    for (name, sources, folder) in kept {
+        if let Some(hosted) = server.hosted(&name) {
+            LastSeen::of(&folder).write(hosted.store.tail());
+        }
         // its tasks end with it
-        drop(store);
+        server.forget(&name);
         for source in sources {
             source.connection.close().await;
         }
     }
     Ok(())
+}
+
+/// What is answered for a store that is tried again, if this may pass: its sources are there, and none of them leads.
+fn passing(error: &DevError) -> Option<Problem> {
+    match error {
+        DevError::Open { error: error @ OpenError::Leaderless { away }, .. } => {
+            Some(errors::leaderless(error, away))
+        }
+        _ => None,
+    }
+}
+
+/// Tries to open the store until it is, and serves it from then on.
+async fn serve_once_open(server: Arc<Server>, name: String, mut opening: Opening, seen: LastSeen) {
+    let hosted = loop {
+        let problem = match opening.open().await {
+            Ok(hosted) => break hosted,
+            Err(error) => passing(&error).unwrap_or_else(|| {
+                tracing::error!(event = "store_not_served", place = name, reason = %error, "a store is not served");
+                Problem::new(Code::Internal, error).next_step("start again; it is tried again meanwhile")
+            }),
+        };
+        server.serve(&name, &opening.waiting(problem));
+        tokio::time::sleep(OPENED_AGAIN).await;
+    };
+    let store = hosted.store.clone();
+    let source = store.status().await.primary.map(|primary| primary.to_string()).unwrap_or_default();
+    tracing::info!(event = "store_opened", store = name, source, log = %store.identity().log, "the store is open");
+    server.serve(&name, &Served::Open(Arc::new(hosted)));
+    seen.keep(store).await;
 }
 
 /// A folder that is removed with this.

@@ -136,13 +136,17 @@ impl Verifier {
                 self.posts.iter_mut().for_each(|post| post.again = Pass::new(log, Some(request)));
             }
             let worked = match sight.look() {
-                Some(seen) => self.round(&seen).await,
+                Some(seen) => {
+                    self.pace.sees(seen.end);
+                    self.round(&seen).await
+                }
                 None => {
                     self.board.clear();
                     false
                 }
             };
             if !worked {
+                self.pace.done();
                 tokio::select! {
                     _ = asked.changed() => asked.mark_changed(),
                     () = tokio::time::sleep(IDLE) => {}
@@ -337,15 +341,20 @@ impl Verifier {
         self.answering.iter().copied().filter(|other| *other != index).collect()
     }
 
+    /// Whether somebody asked for it and waits.
+    fn is_awaited(&self) -> bool {
+        self.posts.iter().any(|post| post.again.hurried.is_some())
+    }
+
     async fn head(&mut self, index: usize) -> Result<Head, Away> {
-        self.pace.pass().await;
+        self.pace.pass(self.is_awaited()).await;
         let Replica { source, identity, .. } = &self.posts[index].replica;
         let head = call::read(PATIENCE, source.head()).await.map_err(|_| Away)?;
         if head.identity == *identity { Ok(head) } else { Err(Away) }
     }
 
     pub(super) async fn read(&mut self, index: usize, read: ReadLog) -> Result<LogPage, Failure> {
-        self.pace.pass().await;
+        self.pace.pass(self.is_awaited()).await;
         let Replica { source, identity, .. } = &self.posts[index].replica;
         let page = call::read(PATIENCE, source.read_log(read)).await?;
         match page.head.identity == *identity {
@@ -359,7 +368,7 @@ impl Verifier {
         index: usize,
         range: RangeInclusive<Position>,
     ) -> Result<Digests, Failure> {
-        self.pace.pass().await;
+        self.pace.pass(self.is_awaited()).await;
         call::read(PATIENCE, self.posts[index].replica.source.digests(range)).await
     }
 
@@ -368,7 +377,7 @@ impl Verifier {
         index: usize,
         repair: Repair,
     ) -> Result<Repaired, OperationError> {
-        self.pace.pass().await;
+        self.pace.pass(self.is_awaited()).await;
         let Replica { source, identity, .. } = &self.posts[index].replica;
         call::change(PATIENCE, source.repair(identity, repair)).await
     }

@@ -23,8 +23,8 @@ use polylog_log::{
     ReadLog, Source, StreamAppend,
 };
 use polylog_replication::{
-    AppendError, Consistency, DesiredConfig, Duties, LogQuery, OpenError, PrimaryWish, ReadError,
-    ReadOptions, Replica, SourceState, Stalled, Store, StoreOptions, StreamQuery,
+    AppendError, Consistency, DesiredConfig, Duties, ForceRefused, LogQuery, OpenError, PrimaryWish,
+    ReadError, ReadOptions, Replica, Role, SourceState, Stalled, Store, StoreOptions, StreamQuery, Unopened,
 };
 use support::*;
 

@@ -30,6 +30,54 @@ async fn a_log_begins_on_all_of_its_sources_and_each_append_reaches_every_one() 
 }
 
 #[tokio::test]
+async fn a_log_that_nobody_leads_is_known_to_a_process_that_begins_and_forced_open_without_what_is_lost() {
+    let three = Three::new();
+    let lossy = || {
+        let config = DesiredConfig {
+            acks: Acks::Count(1),
+            failover: Failover::Manual,
+            ..three.options(Acks::Majority).config
+        };
+        StoreOptions { config, ack_timeout: Duration::from_millis(300), ..three.options(Acks::Majority) }
+    };
+    let store = Store::open(lossy()).await.expect("opens");
+    for number in 0..5 {
+        append(&store, number).await;
+    }
+    let before = three.level().await;
+    store.drain().await;
+    drop(store);
+    three.remotes[0].cut(true);
+    let mut unopened = Unopened::begin(lossy()).await.expect("its log is known");
+    for _ in 0..2 {
+        let refused = unopened.open().await.expect_err("nobody may elect by itself");
+        assert!(
+            matches!(&refused, OpenError::Leaderless { away } if away[0].0 == source_name(0)),
+            "{refused}"
+        );
+    }
+    let leadership = unopened.leadership().expect("several");
+    let status = leadership.status().await;
+    let states: Vec<_> = status.sources.iter().map(|source| &source.state).collect();
+    assert!(
+        matches!(states[..], [SourceState::Failing(_), SourceState::NotOpened, SourceState::NotOpened]),
+        "{states:?}"
+    );
+    assert_eq!((status.primary, status.tail.position), (None, Position::ZERO));
+    assert_eq!(status.sources[1].position, Position::new(before as u64));
+    assert!(status.sources.iter().all(|source| source.role == Role::Voter));
+    let not_lost = leadership.force([source_name(1)].into()).await;
+    assert_eq!(not_lost, Err(ForceRefused::Answers(source_name(1))));
+    leadership.force([source_name(0)].into()).await.expect("it is cut off");
+    let store = unopened.open().await.expect("another leads");
+    drop(unopened);
+    append(&store, 5).await;
+    assert_eq!(events_of(&store).await, (1..=6).collect::<Vec<_>>());
+    three.remotes[0].cut(false);
+    assert!(three.level().await > before);
+}
+
+#[tokio::test]
 async fn a_store_opens_on_its_log_without_one_source_and_not_without_two() {
     let three = Three::new();
     let store = three.open(Acks::Majority).await;

@@ -83,7 +83,7 @@ fn forward(gateway: &Gateway, args: &ClusterArgs) -> Result<Option<Forward>, Inv
 }
 
 fn waiting(name: String, problem: Problem) -> Served {
-    Served::Waiting(Arc::new(Waiting { name, sources: Vec::new(), access: None, problem }))
+    Served::Waiting(Arc::new(Waiting { name, sources: Vec::new(), access: None, problem, leadership: None }))
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ impl From<OpenError> for Hindrance {
         let detail = error.to_string();
         Self::new(match error {
             OpenError::Source(failure) => return failure.into(),
+            OpenError::Leaderless { ref away } => errors::leaderless(&error, away),
             OpenError::NoPrimary => Problem::new(Code::NoPrimary, detail)
                 .next_step("start the store's gateway, which opens the log; it is tried again by itself")
                 .retry_after(Duration::from_secs(1)),

@@ -152,7 +152,9 @@ impl From<OpenError> for Failed {
         match error {
             OpenError::Source(failure) => Self::of(errors::of_source(&failure)),
             OpenError::Configure { error, .. } => Self::of(errors::of_append(*error)),
-            OpenError::NoPrimary => Self::of(errors::of_append(AppendError::NoPrimary)),
+            OpenError::NoPrimary | OpenError::Leaderless { .. } => {
+                Self::of(errors::of_append(AppendError::NoPrimary))
+            }
             OpenError::NotSupported { .. } => {
                 Self { code: "not_supported", message: error.to_string(), may_pass: false }
             }

@@ -4,6 +4,7 @@ mod elsewhere;
 mod hindrance;
 mod meaning;
 mod members;
+mod opening;
 mod store;
 mod stores;
 

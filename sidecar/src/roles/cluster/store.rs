@@ -1,32 +1,27 @@
 //! The task of one store: opens it, tries again while it cannot, and follows what is mounted for it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use polylog_api::{Code, Problem};
 use polylog_crds::{
     event_store::SourceState,
-    replication_strategy::StrategyType,
     resolve::{ResolvedSource, ResolvedStore},
 };
-use polylog_log::{Acks, Config, Failover, Failure, Source, SourceName};
-use polylog_replication::{DesiredConfig, Store, StoreOptions};
+use polylog_log::{Config, Failure, SourceName};
+use polylog_replication::{Leadership, Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClusterRole, TAKES_OVER_AFTER,
+    ClusterRole,
     hindrance::{Hindrance, LONGEST, LONGEST_REFUSED},
     meaning::{Meaning, policy_of},
     members::{Members, Place, Rotated, places},
+    opening::{Opening, config_for, learners},
     stores::{Desired, Shared},
 };
 use crate::{
-    config::{
-        desired_config, followers, opens_minority, policy_document, primary_wish, read_defaults, verification,
-    },
+    config::{opens_minority, policy_document, primary_wish, read_defaults},
     configuration::{Obstacle, Reason},
     forward::{Forward, InvalidTarget, Target},
     hosted::{DeclaredSource, Hosted, Waiting},
@@ -50,7 +45,7 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let name = desired.borrow().mounted.store.name.to_string();
-    let mut task = Task { shared, name, open: None, forward: None, pause: SHORTEST, tries_since: None };
+    let mut task = Task { shared, name, open: None, opening: None, forward: None, pause: SHORTEST };
     loop {
         let wanted = desired.borrow_and_update().clone();
         let step = async {
@@ -81,11 +76,11 @@ struct Task {
     shared: Arc<Shared>,
     name: String,
     open: Option<Open>,
+    /// Until then.
+    opening: Option<Opening>,
     /// Where requests go on to, if that is how it is served.
     forward: Option<Arc<Forward>>,
     pause: Duration,
-    /// Since when it cannot be opened.
-    tries_since: Option<Instant>,
 }
 
 /// The store as it is open.
@@ -132,7 +127,7 @@ impl Task {
     }
 
     /// Has requests go on to the store's gateway.
-    fn hand_on(&mut self, wanted: &Desired) -> Result<(), Duration> {
+    fn hand_on(&mut self, wanted: &Arc<Desired>) -> Result<(), Duration> {
         let forward = self.forward_of(wanted);
         let reason = forward
             .as_ref()
@@ -158,6 +153,7 @@ impl Task {
                 "requests go on to the store's gateway"
             );
         }
+        self.opening = None;
         if let Some(open) = self.open.take() {
             self.shared.logs.lock().retain(|_, name| *name != self.name);
             self.shared.closing.spawn(open.close(self.name.clone()));
@@ -191,19 +187,43 @@ impl Task {
     /// Opens the store; true where one of its sources is to be tried again.
     async fn begin(&mut self, wanted: &Arc<Desired>, places: &[Place]) -> Result<bool, Hindrance> {
         let shared = self.shared.clone();
-        let members =
-            Members::joined(places, wanted.mounted.log, None, &shared.refresh, &shared.closing).await?;
-        let log = members.log();
-        let other = shared.logs.lock().get(&log).filter(|other| **other != self.name).cloned();
-        if let Some(other) = other {
-            let message = format!("store {other} of this process has the same log: give each its own schema");
-            return Err(Failure::WrongStore(message).into());
-        }
-        let tries_since = *self.tries_since.get_or_insert_with(Instant::now);
-        // a primary that is gone while there is no gateway, when the process begins
-        let has_waited = tries_since.elapsed() >= TAKES_OVER_AFTER;
-        let open = self.opened(wanted, members, has_waited).await?;
-        self.tries_since = None;
+        let begun = self.opening.as_mut().filter(|begun| Arc::ptr_eq(&begun.wanted, wanted));
+        let opening = match begun {
+            Some(begun) => begun,
+            None => {
+                let members =
+                    Members::joined(places, wanted.mounted.log, None, &shared.refresh, &shared.closing)
+                        .await?;
+                let log = members.log();
+                let other = shared.logs.lock().get(&log).filter(|other| **other != self.name).cloned();
+                if let Some(other) = other {
+                    let message =
+                        format!("store {other} of this process has the same log: give each its own schema");
+                    return Err(Failure::WrongStore(message).into());
+                }
+                let opening = Opening::begin(&shared, wanted, members).await?;
+                let leadership = opening.unopened.leadership();
+                if self.forward.is_none() {
+                    self.serve_waiting(wanted, being_opened(), leadership);
+                }
+                self.opening.insert(opening)
+            }
+        };
+        let Opening { unopened, members, .. } = opening;
+        let rotating = async {
+            // the sources themselves say what is wrong with them, as long as it is not open
+            drop(members.rotate(places, &self.name, &shared.server.metrics).await);
+            std::future::pending::<()>().await;
+        };
+        let store = tokio::select! {
+            store = unopened.open() => store?,
+            () = rotating => return Ok(true),
+        };
+        let kept = hosted(&wanted.mounted.store, &store, &members.names())?;
+        let Some(opening) = self.opening.take() else { return Ok(true) };
+        let open = Open::of(opening, store);
+        shared.server.serve(&self.name, &Served::Open(Arc::new(kept)));
+        let log = open.members.log();
         shared.logs.lock().insert(log, self.name.clone());
         let source = open.members.names().first().map(ToString::to_string).unwrap_or_default();
         tracing::info!(event = "store_opened", store = self.name, source, log = %log, "the store is open");
@@ -212,47 +232,6 @@ impl Task {
         self.forward = None;
         self.pause = SHORTEST;
         Ok(has_away)
-    }
-
-    /// Opens the store over these sources, and serves it.
-    async fn opened(
-        &self,
-        wanted: &Arc<Desired>,
-        members: Members,
-        has_waited: bool,
-    ) -> Result<Open, Hindrance> {
-        let (shared, declared) = (&self.shared, &wanted.mounted.store);
-        let learners = learners(wanted, &members);
-        let config = config_for(declared, members.names().len() - learners.len());
-        check_routes(&config.routes).map_err(Hindrance::mounted)?;
-        let policy = policy_of(declared);
-        let mut replicas = members.replicas(&self.name, &shared.server.metrics).into_iter();
-        let (Some(first), Some(source)) = (replicas.next(), members.first()) else {
-            return Err(Hindrance::mounted("the store has no source"));
-        };
-        let meaning = Meaning::of(config.clone(), policy.clone());
-        let may_open = shared.role.may_open();
-        let options = StoreOptions {
-            config,
-            policy: may_open.then_some(policy),
-            // the manifest's are in the policy, which the log says
-            limits: source.limits(),
-            ack_timeout: declared.strategy.ack_timeout.as_std(),
-            failover_after: declared.strategy.failover.after.as_std(),
-            opens_minority: opens_minority(&declared.strategy),
-            primary: primary_wish(declared),
-            duties: shared.role.duties(),
-            has_waited,
-            may_open,
-            verification: Some(verification(declared)),
-            others: replicas.collect(),
-            learners: learners.clone(),
-            ..StoreOptions::new(&self.name, first.name, first.source, first.identity)
-        };
-        let store = Store::open(options).await?;
-        let hosted = hosted(declared, &store, &members.names())?;
-        shared.server.serve(&self.name, &Served::Open(Arc::new(hosted)));
-        Ok(Open { store, members, meaning, shown: wanted.clone(), learners })
     }
 
     /// Follows what is mounted for the sources of an open store; true where one of them is to be tried again.
@@ -275,7 +254,11 @@ impl Task {
             let before = Some((&open.members, config));
             let (refresh, closing) = (&self.shared.refresh, &self.shared.closing);
             let members = Members::joined(places, wanted.mounted.log, before, refresh, closing).await?;
-            let opened = self.opened(wanted, members, false).await?;
+            let mut opening = Opening::begin(&self.shared, wanted, members).await?;
+            let store = opening.unopened.open().await?;
+            let hosted = hosted(&wanted.mounted.store, &store, &opening.members.names())?;
+            let opened = Open::of(opening, store);
+            self.shared.server.serve(&self.name, &Served::Open(Arc::new(hosted)));
             tracing::info!(
                 event = "sources_changed",
                 store = self.name,
@@ -333,8 +316,15 @@ impl Task {
         is_done
     }
 
-    fn wait(&self, wanted: &Desired, problem: Problem) {
-        self.shared.server.serve(&self.name, &waiting(&wanted.mounted.store, problem));
+    /// Has what keeps the store from being open answered.
+    fn wait(&self, wanted: &Arc<Desired>, problem: Problem) {
+        let begun = self.opening.as_ref().filter(|begun| Arc::ptr_eq(&begun.wanted, wanted));
+        self.serve_waiting(wanted, problem, begun.and_then(|begun| begun.unopened.leadership()));
+    }
+
+    fn serve_waiting(&self, wanted: &Desired, problem: Problem, leadership: Option<Leadership>) {
+        let served = waiting(&wanted.mounted.store, problem, leadership);
+        self.shared.server.serve(&self.name, &served);
     }
 
     async fn end(mut self) {
@@ -348,6 +338,11 @@ impl Task {
 }
 
 impl Open {
+    fn of(opening: Opening, store: Store) -> Self {
+        let Opening { members, meaning, wanted, learners, .. } = opening;
+        Self { store, members, meaning, shown: wanted, learners }
+    }
+
     /// Finishes what was taken.
     async fn close(self, name: String) {
         drain(&self.store, &name).await;
@@ -376,36 +371,6 @@ fn check_gone(gone: &[SourceName], config: &Config) -> Result<(), Hindrance> {
     ))
 }
 
-/// The sources that do not vote: not yet, or no more.
-fn learners(wanted: &Desired, members: &Members) -> Vec<SourceName> {
-    let followers = followers(&wanted.mounted.store);
-    let follows = |name: &SourceName| {
-        let is_told = wanted.mounted.members.get(name.as_str()).is_some_and(|membership| membership.follows);
-        is_told || followers.contains(name)
-    };
-    members.names().into_iter().filter(follows).collect()
-}
-
-/// What the manifest says for `$config`, as far as so many voters can do it: those that come later bring the rest.
-fn config_for(declared: &ResolvedStore, voters: usize) -> DesiredConfig {
-    let config = desired_config(declared);
-    let most = u8::try_from(voters).unwrap_or(u8::MAX);
-    DesiredConfig {
-        acks: match config.acks {
-            Acks::Count(count) => Acks::Count(count.min(most)),
-            other => other,
-        },
-        min_in_sync: config.min_in_sync.min(most),
-        failover: match config.failover {
-            Failover::Automatic if voters < 3 && declared.strategy.type_ != StrategyType::BestEffort => {
-                Failover::Manual
-            }
-            other => other,
-        },
-        ..config
-    }
-}
-
 fn hosted(declared: &ResolvedStore, store: &Store, kept: &[SourceName]) -> Result<Hosted, Hindrance> {
     let sources = declared.sources.iter().map(|source| declared_source(source, kept)).collect();
     let hosted =
@@ -421,19 +386,23 @@ fn hosted(declared: &ResolvedStore, store: &Store, kept: &[SourceName]) -> Resul
 
 /// The store before anything was tried.
 pub(super) fn not_tried(store: &ResolvedStore) -> Served {
-    let problem = Problem::new(Code::SourceUnavailable, "the store is being opened")
-        .next_step("try again")
-        .retry_after(Duration::from_secs(1));
-    waiting(store, problem)
+    waiting(store, being_opened(), None)
 }
 
-fn waiting(store: &ResolvedStore, problem: Problem) -> Served {
+fn being_opened() -> Problem {
+    Problem::new(Code::SourceUnavailable, "the store is being opened")
+        .next_step("try again")
+        .retry_after(Duration::from_secs(1))
+}
+
+fn waiting(store: &ResolvedStore, problem: Problem, leadership: Option<Leadership>) -> Served {
     let policy = policy_document(store);
     Served::Waiting(Arc::new(Waiting {
         name: store.name.to_string(),
         sources: declared_sources(store),
         access: Some(Arc::new(Access::new(&policy.namespace, policy.access.as_deref()))),
         problem,
+        leadership,
     }))
 }
 

@@ -405,7 +405,13 @@ impl Stores {
             Some(name) => {
                 let problem = Problem::new(Code::InvalidConfiguration, &message)
                     .next_step("correct the mounted manifests; they are read again by themselves");
-                let waiting = Waiting { name: name.into(), sources: Vec::new(), access: None, problem };
+                let waiting = Waiting {
+                    name: name.into(),
+                    sources: Vec::new(),
+                    access: None,
+                    problem,
+                    leadership: None,
+                };
                 self.shared.server.serve(name, &Served::Waiting(Arc::new(waiting)));
                 self.shared.note(name, Obstacle::Manifests, Some(invalid(message)));
                 self.refused.insert(place.clone());

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use polylog_api::Problem;
 use polylog_crds::{
     event_store::SourceState,
     resolve::{ResolvedSource, ResolvedStore},
 };
 use polylog_log::{Approval, Failure, Identity, LogId, Plan, Source, SourceName, StepClass};
-use polylog_replication::{OpenError, Replica, Store, StoreOptions};
+use polylog_replication::{OpenError, Replica, StoreOptions, Unopened};
 
 use super::DevError;
 use crate::{
@@ -15,9 +16,11 @@ use crate::{
         Declared, DevArgs, desired_config, followers, opens_minority, policy_document, primary_wish,
         read_defaults, verification,
     },
-    hosted::{DeclaredSource, Hosted},
+    hosted::{DeclaredSource, Hosted, Waiting},
     metrics::Metrics,
     pipeline::check_routes,
+    policy::Access,
+    server::Served,
     sources::{
         self, Database, LastSeen, LateSource, OpenSource, StoreFolder, StorePlace, begun_with,
         provision_several,
@@ -27,11 +30,47 @@ use crate::{
 /// Why a source that the manifest declares holds no log.
 const NOT_KEPT: &str = "this version keeps fewer copies of a log";
 
-/// One store that was opened, and what the banner says of it.
-pub(in crate::roles) struct Opened {
-    pub(in crate::roles) hosted: Hosted,
+/// One store, and what the banner says of it.
+pub(in crate::roles) struct Begun {
+    pub(in crate::roles) namespace: String,
+    pub(in crate::roles) name: String,
+    /// As the manifest declares them.
+    pub(in crate::roles) declared: Vec<DeclaredSource>,
     pub(in crate::roles) sources: Vec<OpenedSource>,
     pub(super) folder: StoreFolder,
+    pub(super) opening: Opening,
+}
+
+/// Its log, on the way to being open.
+pub(super) struct Opening {
+    unopened: Unopened,
+    store: ResolvedStore,
+    sources: Vec<DeclaredSource>,
+}
+
+impl Opening {
+    /// Tries for as long as an election may take. After [`OpenError::Leaderless`] it may be tried again.
+    pub(super) async fn open(&mut self) -> Result<Hosted, DevError> {
+        let Self { unopened, store, sources } = self;
+        let name = store.name.to_string();
+        let failed = |error| DevError::Open { store: name.clone(), error };
+        let opened = unopened.open().await.map_err(failed)?;
+        let hosted = Hosted::new(store.namespace.to_string(), name.clone(), opened, sources.clone());
+        let hosted = hosted.map_err(|error| DevError::Policy { store: name, error })?;
+        Ok(hosted.with_reads(read_defaults(store)).with_primary(primary_wish(store)))
+    }
+
+    /// The store, as long as this problem keeps it from being open.
+    pub(super) fn waiting(&self, problem: Problem) -> Served {
+        let policy = policy_document(&self.store);
+        Served::Waiting(Arc::new(Waiting {
+            name: self.store.name.to_string(),
+            sources: self.sources.clone(),
+            access: Some(Arc::new(Access::new(&policy.namespace, policy.access.as_deref()))),
+            problem,
+            leadership: self.unopened.leadership(),
+        }))
+    }
 }
 
 /// A source of it.
@@ -77,20 +116,20 @@ impl Connection {
 }
 
 /// What all stores are opened with.
-pub(super) struct Opening<'a> {
+pub(super) struct Start<'a> {
     pub(super) args: &'a DevArgs,
     pub(super) data: &'a Path,
     pub(super) declared: &'a Declared,
     pub(super) metrics: &'a Metrics,
 }
 
-impl Opening<'_> {
-    /// `logs` are those of the stores that were opened before, by whose name.
-    pub(super) async fn open(
+impl Start<'_> {
+    /// Provisions a store's sources, and begins to open it. `logs` are those of the stores before it, by whose name.
+    pub(super) async fn begin(
         &self,
         store: &ResolvedStore,
         logs: &mut BTreeMap<LogId, String>,
-    ) -> Result<Opened, DevError> {
+    ) -> Result<Begun, DevError> {
         let name = store.name.to_string();
         let Self { args, data, declared, metrics } = self;
         let places =
@@ -136,14 +175,11 @@ impl Opening<'_> {
             others: replicas.collect(),
             ..StoreOptions::new(&name, first.name, first.source, first.identity)
         };
-        let opened = Store::open(options).await.map_err(failed)?;
-        let declared_sources = store.sources.iter().map(|source| declared_source(source, &sources, &remarks));
-        let hosted =
-            Hosted::new(store.namespace.to_string(), name.clone(), opened, declared_sources.collect())
-                .map_err(|error| DevError::Policy { store: name, error })?
-                .with_reads(read_defaults(store))
-                .with_primary(primary_wish(store));
-        Ok(Opened { hosted, sources, folder })
+        let unopened = Unopened::begin(options).await.map_err(failed)?;
+        let declared = store.sources.iter().map(|source| declared_source(source, &sources, &remarks));
+        let declared: Vec<_> = declared.collect();
+        let opening = Opening { unopened, store: store.clone(), sources: declared.clone() };
+        Ok(Begun { namespace: store.namespace.to_string(), name, declared, sources, folder, opening })
     }
 
     /// Provisions the sources that hold the log, or are to hold it.
@@ -185,14 +221,16 @@ impl Opening<'_> {
 
 /// Checks that the log did not go back since it was last seen; one source that holds all of it is enough.
 async fn last_seen(folder: &StoreFolder, sources: &[OpenedSource]) -> Result<(), Failure> {
-    let mut checked = Ok(());
+    let mut failed = Ok(());
     for source in sources {
-        checked = LastSeen::of(folder).check(&*source.connection.shared()).await;
-        if checked.is_ok() {
-            break;
+        match LastSeen::of(folder).check(&*source.connection.shared()).await {
+            Ok(()) => return Ok(()),
+            // what one says that answers is more than that another does not
+            Err(_) if matches!(failed, Err(Failure::WrongStore(_))) => {}
+            Err(failure) => failed = Err(failure),
         }
     }
-    checked
+    failed
 }
 
 fn remark(store: &str, source: &OpenedSource, setting: &str) -> String {
