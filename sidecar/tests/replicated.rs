@@ -221,6 +221,15 @@ async fn a_lost_primary_is_left_out_by_a_process_that_begins_without_it() {
     let removed = removed["entries"].as_array().unwrap().iter();
     let removed: Vec<_> = removed.map(|entry| entry["events"][0]["data"]["number"].clone()).collect();
     assert_eq!(removed, [11, 12, 13], "put aside when it came back");
+    routing::until_true("it is counted, and nothing elsewhere", || async {
+        let metrics = second.health.get("/metrics").await.ok().text();
+        [("ledger", 3), ("mirror", 0), ("spare", 0)].iter().all(|(name, events)| {
+            metrics.contains(&format!(
+                "polylog_quarantined_events{{store=\"payments\",source=\"{name}\"}} {events}\n"
+            ))
+        })
+    })
+    .await;
     append(&second.client, 15).await.ok();
     until_level(&second.client).await;
     second.stop();

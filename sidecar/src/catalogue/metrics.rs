@@ -150,8 +150,10 @@ metrics! {
         "What is wrong and stays: missing (not there), differing (not what the chain says), extra (rows behind the log's end)";
     REPAIRED = "polylog_repaired_rows", Counter, ["store", "source"], "0.1.0",
         "Rows that were missing or damaged and were written back";
-    QUARANTINED = "polylog_truncations", Gauge, ["store", "source"], "0.1.0",
+    TRUNCATIONS = "polylog_truncations", Gauge, ["store", "source"], "0.1.0",
         "Truncations of the source's log so far: each left entries in quarantine";
+    QUARANTINED = "polylog_quarantined_events", Gauge, ["store", "source"], "0.1.0",
+        "Events of callers that these left there, replayed or not; only of stores with several sources, and of the process that copies to them";
     SUBSCRIBERS = "polylog_subscribers", Gauge, ["store"], "0.1.0",
         "Open subscriptions";
     SUBSCRIBER_LAG = "polylog_subscriber_lag_events", Gauge, ["store"], "0.1.0",

@@ -60,6 +60,7 @@ const OF_STATUS: &[&str] = &[
     "polylog_inconsistent_events",
     "polylog_repaired_rows",
     "polylog_truncations",
+    "polylog_quarantined_events",
     "polylog_subscriber_lag_events",
 ];
 
