@@ -176,7 +176,6 @@ fn fields_of_a_store_that_ask_for_too_much() {
         ("suspend: true", "Warning NoEffect EventStore spec.suspend: "),
         ("deletionPolicy: Delete", "Warning NoEffect EventStore spec.deletionPolicy: "),
         ("cache: {ttl: 300s}", "Refused NotSupported EventStore spec.cache: "),
-        ("alerts: {lag: {events: 5}}", "Refused NotSupported EventStore spec.alerts: "),
         ("provisioning: {mode: External}", "Refused NotSupported EventStore spec.provisioning.mode: "),
         (
             "interception: {elasticsearch: {indices: [{name: events, stream: doc.aggregateId}]}}",

@@ -36,6 +36,7 @@ async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Respo
     let format = TextFormat::of(&headers);
     for hosted in server.open_stores() {
         server.metrics.observe(&hosted.name, &hosted.store.status().await, &hosted.sources);
+        server.metrics.alerts(&hosted.name, &hosted.alerts);
     }
     for waiting in server.waiting_stores() {
         if let Some(leadership) = &waiting.leadership {

@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use polylog_crds::resolve::ResolvedAlerts;
 use polylog_log::{ConfigVersion, Limits, Point, RecordedEvent, SourceName};
 use polylog_replication::{Consistency, Leadership, PrimaryWish, Store, TokenPoint};
 use tokio::sync::watch;
@@ -25,6 +26,8 @@ pub struct Hosted {
     pub reads: ReadDefaults,
     /// Which source should be primary, as the manifest says.
     pub primary: PrimaryWish,
+    /// From when on its sources are told to be slow, as far as the manifest says it.
+    pub alerts: ResolvedAlerts,
     policy: Mutex<Followed>,
     routes: Mutex<Option<(ConfigVersion, Arc<Routes>)>>,
 }
@@ -106,6 +109,7 @@ impl Hosted {
             sources,
             reads: ReadDefaults::default(),
             primary: PrimaryWish::default(),
+            alerts: ResolvedAlerts::default(),
             policy,
             routes: Mutex::default(),
         })
@@ -121,6 +125,12 @@ impl Hosted {
     #[must_use]
     pub fn with_primary(self, primary: PrimaryWish) -> Self {
         Self { primary, ..self }
+    }
+
+    /// The same, with from when on its sources are told to be slow.
+    #[must_use]
+    pub fn with_alerts(self, alerts: ResolvedAlerts) -> Self {
+        Self { alerts, ..self }
     }
 
     /// The policy in force. A new one that this version cannot read leaves the old one in force, and is logged once.

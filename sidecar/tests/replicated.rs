@@ -53,7 +53,8 @@ fn same_events(folder: &Path) -> usize {
 
 #[tokio::test]
 async fn appends_reach_three_files_and_go_on_while_one_of_them_is_locked() {
-    let folder = folder(&manifests(MAJORITY));
+    let alerts = "  alerts: {lag: {events: 500, time: 5s}}\n  strategyRef:";
+    let folder = folder(&manifests(MAJORITY).replace("  strategyRef:", alerts));
     let dev = Dev::of(dev(folder.path()));
     for name in ["ledger", "mirror", "spare"] {
         assert!(dev.banner.contains(&format!("{name}: SQLite")), "{}", dev.banner);
@@ -96,6 +97,12 @@ async fn appends_reach_three_files_and_go_on_while_one_of_them_is_locked() {
     };
     assert!(lag("polylog_replication_lag_events{") >= 38.0);
     assert!(lag("polylog_replication_lag_seconds{") > 0.0);
+    for allowed in [
+        r#"polylog_alert_lag_events{store="payments"} 500"#,
+        r#"polylog_alert_lag_seconds{store="payments"} 5.0"#,
+    ] {
+        assert!(metrics.lines().any(|line| line == allowed), "{allowed}: {metrics}");
+    }
 
     lock.execute_batch("ROLLBACK").unwrap();
     until_level(&dev.client).await;
@@ -214,6 +221,15 @@ async fn a_lost_primary_is_left_out_by_a_process_that_begins_without_it() {
     let removed = removed["entries"].as_array().unwrap().iter();
     let removed: Vec<_> = removed.map(|entry| entry["events"][0]["data"]["number"].clone()).collect();
     assert_eq!(removed, [11, 12, 13], "put aside when it came back");
+    routing::until_true("it is counted, and nothing elsewhere", || async {
+        let metrics = second.health.get("/metrics").await.ok().text();
+        [("ledger", 3), ("mirror", 0), ("spare", 0)].iter().all(|(name, events)| {
+            metrics.contains(&format!(
+                "polylog_quarantined_events{{store=\"payments\",source=\"{name}\"}} {events}\n"
+            ))
+        })
+    })
+    .await;
     append(&second.client, 15).await.ok();
     until_level(&second.client).await;
     second.stop();

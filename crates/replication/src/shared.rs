@@ -18,7 +18,7 @@ use crate::{
     heads::Heads,
     reader::Reader,
     recent::Recent,
-    replicated::{Kept, Replica},
+    replicated::{Kept, Replica, SetAside},
     verification::Board,
     writer::Writer,
 };
@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) follower_came: Notify,
     /// What verification knows.
     pub(crate) board: Arc<Board>,
+    /// What stands in quarantine.
+    pub(crate) set_aside: Arc<SetAside>,
     pub(crate) replicas: Vec<Replica>,
     acknowledged: AtomicU64,
 }
@@ -88,6 +90,7 @@ impl Shared {
             followers: Followers::default(),
             follower_came: Notify::new(),
             board: Arc::default(),
+            set_aside: Arc::default(),
             replicas,
             acknowledged: AtomicU64::new(0),
         }

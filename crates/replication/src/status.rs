@@ -69,6 +69,8 @@ pub struct SourceStatus {
     pub lag: Option<Duration>,
     /// Truncations of its log: each left entries in quarantine.
     pub cuts: u64,
+    /// Events of callers that they left there; `None` = another process counts them, or this one has not yet.
+    pub quarantined: Option<u64>,
     /// What comparing and reading it again found; `None` = this process does not verify it.
     pub verified: Option<Verified>,
 }
@@ -155,6 +157,7 @@ impl Shared {
                 lag_events: end.get().saturating_sub(position.get()),
                 lag: lag.filter(|_| view.place.is_some()),
                 cuts: seen.head.as_ref().map_or(0, Head::cuts),
+                quarantined: self.set_aside.of(&seen.name),
                 verified: self.board.of(&seen.name),
             }
         };
@@ -195,6 +198,7 @@ impl Shared {
             lag_events: 0,
             lag: head.is_primary().then_some(Duration::ZERO),
             cuts: head.cuts(),
+            quarantined: None,
             verified: self.board.of(&self.source_name),
         };
         let primary = head.is_primary().then(|| self.source_name.clone());

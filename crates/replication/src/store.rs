@@ -22,7 +22,7 @@ use crate::{
     StoreOptions, StoreStatus, StreamHeadRead, StreamQuery, StreamRead, TokenPoint, Unopened,
     VerificationOptions,
     configure::Put,
-    replicated::{call, replay},
+    replicated::{call, count_quarantined, replay},
     shared::Shared,
     tail, verification,
     writer::Writer,
@@ -103,6 +103,8 @@ impl Store {
         tasks.spawn(tail::run(shared.clone()));
         if let Writer::Many(handle) = &shared.writer {
             tasks.spawn(replay(shared.name.clone(), handle.clone(), shared.replicas.clone()));
+            let told = shared.set_aside.clone();
+            tasks.spawn(count_quarantined(handle.clone(), shared.replicas.clone(), told));
         }
         if let Some(verification) = verification {
             tasks.spawn(verification::verify(

@@ -13,7 +13,8 @@ pub use access::{Access, ResolvedAccessRule, ResolvedServiceAccount};
 pub use event_schemas::{EventSchemas, SchemaKeyError, schema_key, schema_type};
 pub use events::{ResolvedLimits, ResolvedValidation};
 pub use store::{
-    Policy, ResolvedProvisioning, ResolvedSidecar, ResolvedSource, ResolvedStore, ResolvedVerification,
+    Policy, ResolvedAlerts, ResolvedProvisioning, ResolvedSidecar, ResolvedSource, ResolvedStore,
+    ResolvedVerification,
 };
 pub(crate) use store::{provisioned, source_names, voter_count};
 pub use strategy::{

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Access, EventSchemas, ResolvedLimits, ResolvedStrategy, ResolvedValidation};
 use crate::event_store::{
-    Adopt, ApprovedClass, Connection, Elasticsearch, Engine, EnrichWith, EventIndex, EventStore,
+    Adopt, Alerts, ApprovedClass, Connection, Elasticsearch, Engine, EnrichWith, EventIndex, EventStore,
     EventStoreSpec, LogLevel, Mongodb, Mysql, Postgres, ProvisioningMode, Source, SourceRole, SourceState,
     Verification,
 };
@@ -37,6 +37,8 @@ pub struct ResolvedStore {
     /// Comparison of the sources.
     #[serde(default)]
     pub verification: ResolvedVerification,
+    /// From when on a source is told to be slow.
+    pub alerts: ResolvedAlerts,
     /// Ports and logging.
     pub sidecar: ResolvedSidecar,
 }
@@ -97,6 +99,25 @@ pub struct ResolvedProvisioning {
     pub mode: ProvisioningMode,
     /// Up to which class steps need nobody's approval.
     pub auto_approve: ApprovedClass,
+}
+
+/// From when on a source is told to be slow: what the manifest says, and nothing where that is for the rules to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedAlerts {
+    /// More events than this behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_events: Option<u64>,
+    /// Longer than this behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<Duration>,
+}
+
+impl ResolvedAlerts {
+    fn resolve(declared: Option<&Alerts>) -> Self {
+        let lag = declared.and_then(|declared| declared.lag.as_ref());
+        Self { lag_events: lag.and_then(|lag| lag.events), lag: lag.and_then(|lag| lag.time) }
+    }
 }
 
 /// Comparison of the sources.
@@ -223,6 +244,7 @@ impl ResolvedStore {
                     .unwrap_or(ApprovedClass::Additive),
             },
             verification: ResolvedVerification::resolve(spec.verification.as_ref()),
+            alerts: ResolvedAlerts::resolve(spec.alerts.as_ref()),
             sidecar: ResolvedSidecar {
                 api_port: sidecar.and_then(|sidecar| sidecar.api_port).unwrap_or(7300),
                 health_port: sidecar.and_then(|sidecar| sidecar.health_port).unwrap_or(7301),

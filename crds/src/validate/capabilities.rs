@@ -173,6 +173,7 @@ impl Capabilities {
                 Feature::ApproveSlowSteps,
                 Support::NoEffect("polylog dev carries out Slow steps too without asking"),
             ),
+            (Feature::Alerts, Support::Works),
             (Feature::BestEffort, Support::Works),
             (Feature::EventTypePartitioning, Support::Works),
             (Feature::DeleteData, Support::NoEffect("polylog dev deletes no data; remove its folder")),
@@ -244,6 +245,7 @@ type Features = &'static [(Feature, Support)];
 /// What every process in a cluster makes of features.
 const IN_A_CLUSTER: Features = &[
     (Feature::AdoptNever, Support::Works),
+    (Feature::Alerts, Support::Works),
     (Feature::ApproveEveryStep, Support::Works),
     (Feature::ApproveSlowSteps, Support::Works),
     (Feature::BestEffort, Support::Works),

@@ -88,8 +88,8 @@ alerts! {
         "entries of source {{ $labels.source }} of {{ $labels.namespace }}/{{ $labels.store }} lost to another history in the last day",
         "`polylog quarantine` lists them; what matters of it has to be appended again";
     "PolylogReplicationSlow", Warning, "5m", "0.1.0",
-        "max by (namespace, store, source) (polylog_replication_lag_seconds) > 60 unless max by (namespace, store, source) (polylog_source_maintenance) == 1",
-        "source {{ $labels.source }} of {{ $labels.namespace }}/{{ $labels.store }} lacks events for more than a minute",
+        "(max by (namespace, store, source) (polylog_replication_lag_seconds) > on (namespace, store) group_left () max by (namespace, store) (polylog_alert_lag_seconds) or max by (namespace, store, source) (polylog_replication_lag_seconds) > 60 unless on (namespace, store) max by (namespace, store) (polylog_alert_lag_seconds) or max by (namespace, store, source) (polylog_replication_lag_events) > on (namespace, store) group_left () max by (namespace, store) (polylog_alert_lag_events) or max by (namespace, store, source) (polylog_replication_lag_events) > 10000 unless on (namespace, store) max by (namespace, store) (polylog_alert_lag_events)) unless max by (namespace, store, source) (polylog_source_maintenance) == 1",
+        "source {{ $labels.source }} of {{ $labels.namespace }}/{{ $labels.store }} lacks more events, or for longer, than `spec.alerts.lag` allows (10,000, a minute)",
         "Compare the time of its operations with that of the others";
     "PolylogQueueLong", Warning, "1m", "0.1.0",
         "max by (namespace, store) (polylog_append_queue_commits) > 2048",

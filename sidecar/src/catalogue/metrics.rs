@@ -134,6 +134,10 @@ metrics! {
         "Events that the primary has and the source has not, as seen last; only of stores with several sources";
     REPLICATION_LAG_SECONDS = "polylog_replication_lag_seconds", Gauge in Seconds, ["store", "source"], "0.1.0",
         "How long the source has lacked the first of these events; 0 where it lacks none";
+    ALERT_LAG = "polylog_alert_lag_events", Gauge, ["store"], "0.1.0",
+        "`spec.alerts.lag.events`: a source that is further behind is told to be slow; only where the manifest says it";
+    ALERT_LAG_SECONDS = "polylog_alert_lag_seconds", Gauge in Seconds, ["store"], "0.1.0",
+        "`spec.alerts.lag.time`: the same for how long it is behind";
     SOURCE_STALLED = "polylog_source_stalled_position", Gauge, ["store", "source"], "0.1.0",
         "The position that the source cannot store, and stands still at; 0 = none, or another process copies to it";
     CONSISTENCY = "polylog_consistency_ratio", Gauge, ["store", "source"], "0.1.0",
@@ -146,8 +150,10 @@ metrics! {
         "What is wrong and stays: missing (not there), differing (not what the chain says), extra (rows behind the log's end)";
     REPAIRED = "polylog_repaired_rows", Counter, ["store", "source"], "0.1.0",
         "Rows that were missing or damaged and were written back";
-    QUARANTINED = "polylog_truncations", Gauge, ["store", "source"], "0.1.0",
+    TRUNCATIONS = "polylog_truncations", Gauge, ["store", "source"], "0.1.0",
         "Truncations of the source's log so far: each left entries in quarantine";
+    QUARANTINED = "polylog_quarantined_events", Gauge, ["store", "source"], "0.1.0",
+        "Events of callers that these left there, replayed or not; only of stores with several sources, and of the process that copies to them";
     SUBSCRIBERS = "polylog_subscribers", Gauge, ["store"], "0.1.0",
         "Open subscriptions";
     SUBSCRIBER_LAG = "polylog_subscriber_lag_events", Gauge, ["store"], "0.1.0",

@@ -18,6 +18,7 @@ use std::{
 
 use http::StatusCode;
 use parking_lot::Mutex;
+use polylog_crds::resolve::ResolvedAlerts;
 use polylog_log::{Source, SourceName};
 use polylog_replication::{Acknowledged, AppendError, SourceState, StoreStatus};
 use prometheus_client::{
@@ -68,6 +69,8 @@ struct Inner {
     replication_lag: Family<OfSource, Gauge>,
     source_stalled: Family<OfSource, Gauge>,
     replication_lag_seconds: Family<OfSource, Decimal>,
+    alert_lag: Family<OfStore, Gauge>,
+    alert_lag_seconds: Family<OfStore, Decimal>,
     position: Family<OfStore, Gauge>,
     waiting_commits: Family<OfStore, Gauge>,
     waiting_bytes: Family<OfStore, Gauge>,
@@ -127,6 +130,8 @@ impl Metrics {
             batch_events: register(registry, catalogue::BATCH_EVENTS, Family::default()),
             source: SourceFamilies::new(registry),
             schema_warnings: register(registry, catalogue::SCHEMA_WARNINGS, Family::default()),
+            alert_lag: register(registry, catalogue::ALERT_LAG, Family::default()),
+            alert_lag_seconds: register(registry, catalogue::ALERT_LAG_SECONDS, Family::default()),
             position: register(registry, catalogue::POSITION, Family::default()),
             source_up: register(registry, catalogue::SOURCE_UP, Family::default()),
             source_primary: register(registry, catalogue::SOURCE_PRIMARY, Family::default()),
@@ -251,6 +256,28 @@ impl Metrics {
         batches.inc_by(status.sent.batches.saturating_sub(batches.get()));
         let events = self.inner.batch_events.get_or_create_owned(&of);
         events.inc_by(status.sent.events.saturating_sub(events.get()));
+    }
+
+    /// Takes over from when on the sources of a store are told to be slow; nothing is shown where the rules say it.
+    pub(crate) fn alerts(&self, store: &str, alerts: &ResolvedAlerts) {
+        let of = OfStore { store: store.into() };
+        match alerts.lag_events {
+            Some(events) => {
+                let events = i64::try_from(events).unwrap_or(i64::MAX);
+                self.inner.alert_lag.get_or_create(&of).set(events);
+            }
+            None => {
+                self.inner.alert_lag.remove(&of);
+            }
+        }
+        match alerts.lag {
+            Some(lag) => {
+                self.inner.alert_lag_seconds.get_or_create(&of).set(lag.as_std().as_secs_f64());
+            }
+            None => {
+                self.inner.alert_lag_seconds.remove(&of);
+            }
+        }
     }
 
     /// What of it is about the sources: they are known also where the log is not open.

@@ -51,6 +51,8 @@ const OF_STATUS: &[&str] = &[
     "polylog_source_maintenance",
     "polylog_replication_lag_events",
     "polylog_replication_lag_seconds",
+    "polylog_alert_lag_events",
+    "polylog_alert_lag_seconds",
     "polylog_source_stalled_position",
     "polylog_consistency_ratio",
     "polylog_verified_ratio",
@@ -58,6 +60,7 @@ const OF_STATUS: &[&str] = &[
     "polylog_inconsistent_events",
     "polylog_repaired_rows",
     "polylog_truncations",
+    "polylog_quarantined_events",
     "polylog_subscriber_lag_events",
 ];
 

@@ -20,6 +20,7 @@ pub(super) struct VerifiedFamilies {
     inconsistent: Family<OfFinding, Gauge>,
     repaired: Family<OfSource, Counter>,
     truncations: Family<OfSource, Gauge>,
+    quarantined: Family<OfSource, Gauge>,
 }
 
 impl VerifiedFamilies {
@@ -30,13 +31,22 @@ impl VerifiedFamilies {
             age: register(registry, catalogue::VERIFIED_AGE, Family::default()),
             inconsistent: register(registry, catalogue::INCONSISTENT, Family::default()),
             repaired: register(registry, catalogue::REPAIRED, Family::default()),
-            truncations: register(registry, catalogue::QUARANTINED, Family::default()),
+            truncations: register(registry, catalogue::TRUNCATIONS, Family::default()),
+            quarantined: register(registry, catalogue::QUARANTINED, Family::default()),
         }
     }
 
     /// Takes over what is known of a source. A share that was not read says nothing: then none is shown.
     pub(super) fn observe(&self, of: &OfSource, source: &SourceStatus) {
         self.truncations.get_or_create(of).set(i64::try_from(source.cuts).unwrap_or(i64::MAX));
+        match source.quarantined {
+            Some(events) => {
+                self.quarantined.get_or_create(of).set(i64::try_from(events).unwrap_or(i64::MAX));
+            }
+            None => {
+                self.quarantined.remove(of);
+            }
+        }
         let Some(verified) = &source.verified else { return self.forget(of) };
         self.consistency.get_or_create(of).set(verified.consistency());
         self.coverage.get_or_create(of).set(verified.coverage());
@@ -64,6 +74,7 @@ impl VerifiedFamilies {
     pub(super) fn gone(&self, of: &OfSource) {
         self.forget(of);
         self.truncations.remove(of);
+        self.quarantined.remove(of);
     }
 }
 

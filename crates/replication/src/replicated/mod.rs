@@ -7,6 +7,7 @@ mod driver;
 mod duties;
 mod handle;
 mod lag;
+mod quarantined;
 mod replay;
 mod view;
 
@@ -20,6 +21,7 @@ pub(crate) use driver::{Driver, DriverOptions};
 pub use duties::Duties;
 pub(crate) use duties::share_duties;
 pub(crate) use handle::{Handle, Kept};
+pub(crate) use quarantined::{SetAside, count_quarantined};
 pub(crate) use replay::replay;
 pub(crate) use view::{Place, Replicated, View};
 

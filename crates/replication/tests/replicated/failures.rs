@@ -86,6 +86,12 @@ async fn what_the_lost_primary_alone_holds_is_set_aside_and_found_again_by_a_ret
     let removed: Vec<_> =
         removed.iter().flat_map(|one| &one.entry.events).filter(|e| !e.is_system()).collect();
     assert_eq!(removed.len(), 1);
+    until("it is counted, and nothing elsewhere", || async {
+        let status = store.status().await;
+        let counted: Vec<_> = status.sources.iter().map(|source| source.quarantined).collect();
+        counted == [Some(1), Some(0), Some(0)]
+    })
+    .await;
     let again = store.append(commit(1, "account-1", 1), None, soon()).await.expect("is acknowledged");
     assert!(!again.repeated, "the first try was lost, and is told as new");
     assert_eq!(events_of(&store).await, [1, 2, 3]);

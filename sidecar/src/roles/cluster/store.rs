@@ -381,7 +381,10 @@ fn hosted(declared: &ResolvedStore, store: &Store, kept: &[SourceName]) -> Resul
                 .next_step("update the sidecar, or have the gateway write a policy that this version reads"),
         )
     })?;
-    Ok(hosted.with_reads(read_defaults(declared)).with_primary(primary_wish(declared)))
+    Ok(hosted
+        .with_reads(read_defaults(declared))
+        .with_primary(primary_wish(declared))
+        .with_alerts(declared.alerts))
 }
 
 /// The store before anything was tried.

@@ -57,7 +57,10 @@ impl Opening {
         let opened = unopened.open().await.map_err(failed)?;
         let hosted = Hosted::new(store.namespace.to_string(), name.clone(), opened, sources.clone());
         let hosted = hosted.map_err(|error| DevError::Policy { store: name, error })?;
-        Ok(hosted.with_reads(read_defaults(store)).with_primary(primary_wish(store)))
+        Ok(hosted
+            .with_reads(read_defaults(store))
+            .with_primary(primary_wish(store))
+            .with_alerts(store.alerts))
     }
 
     /// The store, as long as this problem keeps it from being open.
