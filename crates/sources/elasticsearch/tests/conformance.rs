@@ -64,7 +64,10 @@ const LONG: [&str; 9] = [
 
 /// Themes whose pages are searched as soon as there is something to search; in the others they are read one by one for
 /// longer, since to make events searchable takes longer than most reads.
-const SEARCHED: [&str; 5] = ["names", "truncate", "tails", "snapshots", "commits"];
+const SEARCHED: [&str; 6] = ["names", "truncate", "tails", "snapshots", "commits", "indexes"];
+
+/// These depend on what a product makes of queries.
+const ON_BOTH: [&str; 2] = ["search", "indexes"];
 
 /// Its handles read in large parts: small ones make the many events of this case thousands of requests.
 const LARGE: &str = "commits::a_large_commit_is_one_entry";
@@ -76,7 +79,8 @@ async fn keeps_the_contract(product: Product) {
     let emptied = Arc::new(OnceCell::new());
     let is_own = |index: usize, name: &str| {
         let is_short = !LONG.contains(&name) && (name == CRASHES || index % 2 == own_half(product));
-        is_all() || !only.is_empty() || is_short
+        let is_for_both = ON_BOTH.iter().any(|theme| name.starts_with(theme));
+        is_all() || !only.is_empty() || is_short || is_for_both
     };
     let cases = conformance::cases().into_iter().enumerate();
     let own = cases.filter(|(index, case)| case.name.contains(&only) && is_own(*index, case.name));

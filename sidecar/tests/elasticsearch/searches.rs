@@ -1,0 +1,114 @@
+//! Searches and counts by the indices' own query language, with a refresh each 30 s: as a look at each event of the log.
+
+use polylog_test_bed::{ElasticsearchServer, PostgresServer, Product};
+use serde_json::Value;
+
+use crate::{
+    replicated::{STORE, replicated},
+    server,
+    support::{
+        Client,
+        process::{Dev, at, folder},
+        replicas::until_level,
+        searching,
+    },
+    voter,
+};
+
+#[tokio::test]
+async fn searches_and_counts_are_those_of_the_log_on_elasticsearch() {
+    alone(Product::Elasticsearch).await;
+}
+
+#[tokio::test]
+async fn searches_and_counts_are_those_of_the_log_on_opensearch() {
+    alone(Product::OpenSearch).await;
+}
+
+async fn alone(product: Product) {
+    let server = server(product);
+    let name = server.new_name();
+    let folder = folder(&voter(product, &name));
+    let running = Dev::start(folder.path(), &at(&server.url()));
+    assert_eq!(interval(server, &name), "30s");
+    let client = &running.client;
+    searching::fill(client).await;
+    // more than is looked at one by one: what was filled in is found by the index
+    noise(client, 300).await;
+    let begun = queries(server, &name);
+    searching::counts_are_those_of_the_log(client).await;
+    searching::searches_find_what_is_there(client).await;
+    assert!(queries(server, &name) >= begun + 100, "the index was not asked");
+    searching::what_was_just_appended_is_found(client).await;
+    running.stop();
+}
+
+/// PostgreSQL votes and Elasticsearch follows: it answers what is asked at once after an append, and PostgreSQL while it is
+/// away.
+#[tokio::test]
+async fn a_learner_answers_searches_and_its_absence_is_not_noticed() {
+    let (postgres, search) = (PostgresServer::start(), ElasticsearchServer::start(Product::Elasticsearch));
+    let database = postgres.create_database();
+    let folder = folder(STORE);
+    let running = replicated(&folder, &postgres.url(&database), &search.url());
+    let client = &running.client;
+    until_level(client).await;
+    searching::fill(client).await;
+    noise(client, 300).await;
+    searching::counts_are_those_of_the_log(client).await;
+    searching::what_was_just_appended_is_found(client).await;
+    for path in ["search?q=alpha", "statistics?groupBy=metadata.n", "trends"] {
+        let answer = client.get(&format!("/v1/{path}")).await.ok();
+        assert_eq!(answer.header("polylog-source"), Some("search"), "{path}");
+    }
+    // what no index has
+    let answer = client.get("/v1/search?filter=size(event.type)+%3E+1").await.ok();
+    assert_eq!(answer.header("polylog-source"), Some("ledger"));
+    // without the words of many events the index answers what asks for none
+    running.stop();
+    std::fs::write(folder.path().join("store.yaml"), STORE.replace("{index:", "{fullText: false, index:"))
+        .unwrap();
+    let running = replicated(&folder, &postgres.url(&database), &search.url());
+    let client = &running.client;
+    noise(client, 300).await;
+    until_level(client).await;
+    for (path, source) in [("search?q=alpha", "ledger"), ("trends", "search")] {
+        let answer = client.get(&format!("/v1/{path}")).await.ok();
+        assert_eq!(answer.header("polylog-source"), Some(source), "{path}");
+    }
+    let asked = "metadata.n=1&limit=5";
+    let by_index = client.get(&format!("/v1/search?{asked}")).await.ok().json();
+    search.crash();
+    let page = by_index["next"].as_str().unwrap();
+    let answer = client.get(&format!("/v1/search?{asked}")).await.ok().json();
+    let ids = |answer: &Value| -> Vec<Value> {
+        answer["hits"].as_array().unwrap().iter().map(|hit| hit["event"]["id"].clone()).collect()
+    };
+    assert_eq!((ids(&answer), &answer["total"]), (ids(&by_index), &by_index["total"]));
+    // a page of the one goes on with the other
+    let next = client.get(&format!("/v1/search?{asked}&page={page}")).await.ok().json();
+    assert!(ids(&next).iter().all(|id| !ids(&by_index).contains(id)) && !ids(&next).is_empty(), "{next}");
+    running.stop();
+}
+
+/// Events that no search of these tests asks for.
+async fn noise(client: &Client, count: usize) {
+    let event = r#"{"type":"Noise","time":"2026-04-01T00:00:00Z","data":"noise"}"#;
+    let events = vec![event; count].join(",");
+    let body = format!(r#"{{"expectedVersion":"any","events":[{events}]}}"#);
+    client.post("/v1/streams/Noise-0", body).await.ok();
+}
+
+fn interval(server: &ElasticsearchServer, name: &str) -> String {
+    let settings = server.request("GET", &format!("/{name}-events/_settings?flat_settings=true"), "");
+    let settings: Value = serde_json::from_str(&settings).unwrap();
+    let index = settings.as_object().unwrap().values().next().unwrap();
+    index["settings"]["index.refresh_interval"].as_str().unwrap().to_owned()
+}
+
+/// How many queries the index has answered.
+fn queries(server: &ElasticsearchServer, name: &str) -> u64 {
+    let stats = server.request("GET", &format!("/{name}-events/_stats/search"), "");
+    let stats: Value = serde_json::from_str(&stats).unwrap();
+    stats["_all"]["total"]["search"]["query_total"].as_u64().unwrap()
+}
