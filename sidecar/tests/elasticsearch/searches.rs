@@ -71,6 +71,8 @@ async fn a_learner_answers_searches_and_its_absence_is_not_noticed() {
     let running = replicated(&folder, &postgres.url(&database), &search.url());
     let client = &running.client;
     noise(client, 300).await;
+    // these are written out with the next
+    noise(client, 1).await;
     until_level(client).await;
     for (path, source) in [("search?q=alpha", "ledger"), ("trends", "search")] {
         let answer = client.get(&format!("/v1/{path}")).await.ok();
