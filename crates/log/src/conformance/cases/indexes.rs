@@ -36,8 +36,8 @@ pub(super) async fn an_index_finds_and_counts_what_the_log_says(kit: Kit) -> Che
             subject.commit(Commit::new(subject.log(), vec![append])).await?;
         }
         let log: Vec<Event> = subject.audit().await?.into_iter().flat_map(|entry| entry.events).collect();
-        for round in 0..8 {
-            let sought = sought(&kit, &log);
+        let mixed = (0..8).map(|_| sought(&kit, &log));
+        for (round, sought) in alone(&kit, &log).into_iter().chain(mixed).enumerate() {
             let expected: Vec<&Event> = log.iter().filter(|event| sought.holds(event)).collect();
             let found = found(&subject, &kit, &sought, &expected).await;
             found.map_err(|violation| Violation::new(format!("{violation}, round {round}: {sought:?}")))?;
@@ -74,12 +74,44 @@ fn told(kit: &Kit, number: usize) -> NewEvent {
     }
 }
 
+/// One condition at a time.
+fn alone(kit: &Kit, log: &[Event]) -> Vec<Sought> {
+    let all = Sought { to: log[log.len() - 1].position, ..Sought::default() };
+    // none of the log's own, with everything that an event may have
+    let whole: Vec<&Event> =
+        log.iter().filter(|event| !event.is_system() && event.correlation_id.is_some()).collect();
+    let event = whole[kit.below(whole.len())];
+    let narrow = |narrow: Narrow| Sought { narrow, ..all.clone() };
+    let kind = (event.category.clone(), event.event_type.clone());
+    let said = |name: &str, value: &str| Sought { metadata: vec![(name.into(), value.into())], ..all.clone() };
+    let long = "long ".repeat(400);
+    vec![
+        all.clone(),
+        Sought { to: event.position, ..all.clone() },
+        narrow(Narrow { types: vec![event.event_type.clone()], ..Narrow::default() }),
+        narrow(Narrow { categories: vec![event.category.clone()], ..Narrow::default() }),
+        narrow(Narrow { since: Some(event.time), ..Narrow::default() }),
+        narrow(Narrow { until: Some(event.time), ..Narrow::default() }),
+        Sought { kinds: Some(vec![kind]), ..all.clone() },
+        Sought { kinds: Some(Vec::new()), ..all.clone() },
+        Sought { streams: vec![event.stream.clone()], ..all.clone() },
+        Sought { correlation_id: event.correlation_id.clone(), ..all.clone() },
+        Sought { words: Words::parse("straße EUR").ok(), ..all.clone() },
+        said("user", "u1"),
+        said("n", "1.50"),
+        said("n", "1.5"),
+        said("x", &long),
+    ]
+}
+
 fn sought(kit: &Kit, log: &[Event]) -> Sought {
     let any = |some: &[Event]| some[kit.below(some.len())].clone();
-    let types = (0..kit.below(3)).map(|_| EventType::recorded(TYPES[kit.below(TYPES.len())])).collect();
-    let categories = (0..kit.below(3)).map(|_| Category::recorded(["Pay", "pay", "None"][kit.below(3)])).collect();
+    // few conditions at once, or nothing would be found
+    let some = |most: usize| if kit.once_in(3) { 1 + kit.below(most) } else { 0 };
+    let types = (0..some(2)).map(|_| EventType::recorded(TYPES[kit.below(TYPES.len())])).collect();
+    let categories = (0..some(2)).map(|_| Category::recorded(["Pay", "pay", "None"][kit.below(3)])).collect();
     let time = || kit.once_in(3).then(|| any(log).time);
-    let kinds = (0..kit.below(8)).map(|_| any(log)).map(|event| (event.category, event.event_type)).collect();
+    let kinds = (0..kit.below(12)).map(|_| any(log)).map(|event| (event.category, event.event_type)).collect();
     let words = (0..1 + kit.below(2)).map(|_| WORDS[kit.below(WORDS.len())]).collect::<Vec<_>>().join(" ");
     let told = any(log);
     let names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
@@ -88,11 +120,11 @@ fn sought(kit: &Kit, log: &[Event]) -> Sought {
     Sought {
         to: any(log).position,
         narrow: Narrow { types, categories, since: time(), until: time() },
-        kinds: kit.once_in(3).then_some(kinds),
-        streams: (0..kit.below(2) * 3).map(|_| any(log).stream).collect(),
+        kinds: kit.once_in(4).then_some(kinds),
+        streams: (0..some(5)).map(|_| any(log).stream).collect(),
         correlation_id: told.correlation_id.filter(|_| kit.once_in(4)),
-        words: kit.once_in(2).then(|| Words::parse(&words).expect("words")),
-        metadata: said.filter(|_| kit.once_in(4)).collect(),
+        words: kit.once_in(3).then(|| Words::parse(&words).expect("words")),
+        metadata: said.filter(|_| kit.once_in(6)).collect(),
     }
 }
 
