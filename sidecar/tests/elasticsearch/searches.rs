@@ -93,6 +93,44 @@ async fn a_learner_answers_searches_and_its_absence_is_not_noticed() {
     running.stop();
 }
 
+/// What is redacted for the caller is neither found nor counted by an index that holds it; nor is another category.
+#[tokio::test]
+async fn an_index_tells_nothing_that_the_caller_may_not_see() {
+    let server = server(Product::Elasticsearch);
+    let name = server.new_name();
+    let (source, plain) = (at(&server.url()), voter(Product::Elasticsearch, &name));
+    let folder = folder(&plain);
+    let all = Dev::start(folder.path(), &source);
+    all.client.append("Payment-1", "Paid", r#"{"iban":"DE99","note":"hello"}"#).await;
+    all.client.append("Secret-1", "Paid", r#"{"note":"hello de99"}"#).await;
+    all.client.append("Payment-2", "Paid", r#"{"note":"de99"}"#).await;
+    noise(&all.client, 300).await;
+    noise(&all.client, 1).await;
+    assert_eq!(all.client.get("/v1/search?q=de99").await.ok().json()["total"], 3);
+    all.stop();
+    let policy = "  access:
+    - {serviceAccounts: [{name: checkout}], verbs: [search], categories: ['Pay*']}
+  events: {redact: [/iban]}
+";
+    std::fs::write(folder.path().join("store.yaml"), format!("{}\n{policy}", plain.trim_end())).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_polylog-sidecar"));
+    command.current_dir(folder.path()).args(["dev", ".", "--port", "0", "--health-port", "0"]);
+    command.args(["--source", &source, "--as", "shop/checkout"]);
+    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    command.stderr(std::process::Stdio::piped()).env("POLYLOG_LOG", "debug");
+    let some = Dev::of(command);
+    for (query, total) in
+        [("q=de99&limit=1", 1), ("q=hello", 1), ("types=Paid&limit=1", 2), ("categories=Secret", 0)]
+    {
+        let found = some.client.get(&format!("/v1/search?{query}")).await.ok().json();
+        assert_eq!(found["total"], total, "{query}: {found}");
+    }
+    let counts = some.client.get("/v1/statistics?groupBy=category").await.ok().json();
+    let only = serde_json::json!([{"key": "Payment", "count": 2}]);
+    assert_eq!((&counts["total"], &counts["groups"]["category"]), (&2.into(), &only), "{counts}");
+    some.stop();
+}
+
 /// Events that no search of these tests asks for.
 async fn noise(client: &Client, count: usize) {
     let event = r#"{"type":"Noise","time":"2026-04-01T00:00:00Z","data":"noise"}"#;
