@@ -53,8 +53,9 @@ pub use repair::{Held, HeldRow, Repair, Repaired, Repairing, Rewrite};
 pub use route::{ROUTE, Route};
 pub use rules::{Rule, Rules};
 pub use search::{
-    InvalidWords, LONGEST_TEXT, LONGEST_WORD, MOST_WORDS, Narrow, Select, Selected, Tallied, Tallies, Tally,
-    TallyRow, Words, metadata_values, search_text,
+    Count, Counted, Find, Findings, InvalidWords, LONGEST_TEXT, LONGEST_WORD, MOST_WORDS, Narrow, Order,
+    Select, Selected, Sought, Tallied, Tallies, Tally, TallyRow, Words, metadata_members, metadata_values,
+    search_text,
 };
 pub use seen::{Continuity, Seen};
 pub use sequence::{Facts, StreamHead, Verdict, VersionConflict, Wanted};

@@ -3,9 +3,10 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
-    Category, Commit, ConfigVersion, Cut, Digest, Entry, Event, EventId, Head, Identity, LeaseAnswer,
-    LeaseSwap, Limits, Nonce, Point, Position, Refusal, Repair, Repaired, Select, Selected, SourceName,
-    StreamHead, StreamName, Strip, Tallied, Tally, Term, Verdict, Version, Watermarks, search,
+    Category, Commit, ConfigVersion, Count, Counted, Cut, Digest, Entry, Event, EventId, Find, Findings,
+    Head, Identity, LeaseAnswer, LeaseSwap, Limits, Nonce, Point, Position, Refusal, Repair, Repaired,
+    Select, Selected, SourceName, StreamHead, StreamName, Strip, Tallied, Tally, Term, Verdict, Version,
+    Watermarks, search,
 };
 
 /// One database that holds a copy of the log.
@@ -64,6 +65,21 @@ pub trait Source: Send + Sync + 'static {
     /// selects them.
     async fn tally(&self, tally: Tally) -> Result<Tallied, Failure> {
         search::tally_by_selecting(self, tally).await
+    }
+
+    /// Whether the engine has an index of its own, by which it finds and counts without a look at each event.
+    fn has_index(&self) -> bool {
+        false
+    }
+
+    /// The first events of an order by the engine's own index; `None` = it cannot say what a look at each event would.
+    async fn find_by_index(&self, _: Find) -> Result<Option<Findings>, Failure> {
+        Ok(None)
+    }
+
+    /// Counts by the engine's own index; `None` = it cannot say what a look at each event would.
+    async fn count_by_index(&self, _: Count) -> Result<Option<Counted>, Failure> {
+        Ok(None)
     }
 
     /// Count and combined digest of the rows in a range, and the chain at its end.

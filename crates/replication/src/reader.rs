@@ -6,8 +6,9 @@ mod joined;
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use polylog_log::{
-    CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity, LogPage, Position, ReadCategory,
-    ReadLog, ReadStream, Select, Selected, Source, SourceName, StreamPage, Tallied, Tally,
+    CategoryPage, Count, Counted, Digests, EventId, Failure, Find, Findings, FoundEvent, Head, Identity,
+    LogPage, Position, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, SourceName, StreamPage,
+    Tallied, Tally,
 };
 
 pub(crate) use capped::Capped;
@@ -97,6 +98,50 @@ impl Reader {
         match self {
             Reader::One(source) => alone(source.tally(tally).await, |tallied| &tallied.head),
             Reader::Many(capped) => capped.tally(only, tally).await,
+        }
+    }
+
+    /// The source whose own index may be asked; the outer `None` = there is none. `only` = that source alone.
+    pub(crate) fn index(&self, only: Option<&SourceName>) -> Option<Option<SourceName>> {
+        match self {
+            Reader::One(source) => source.has_index().then_some(None),
+            Reader::Many(capped) => capped.index(only).map(Some),
+        }
+    }
+
+    /// Waits until a source may show everything up to a position; `false` = it does not come so far soon.
+    pub(crate) async fn reaches(&self, source: Option<&SourceName>, to: Position, at_most: Duration) -> bool {
+        match (self, source) {
+            (Reader::Many(capped), Some(source)) => capped.reaches(source, to, at_most).await,
+            _ => true,
+        }
+    }
+
+    pub(crate) async fn find_by_index(
+        &self,
+        only: Option<&SourceName>,
+        find: Find,
+    ) -> Result<Option<Findings>, Failure> {
+        match self {
+            Reader::One(source) => {
+                let found = source.find_by_index(find).await?;
+                found.map(|found| alone(Ok(found), |found| &found.head)).transpose()
+            }
+            Reader::Many(capped) => capped.find_by_index(only, find).await,
+        }
+    }
+
+    pub(crate) async fn count_by_index(
+        &self,
+        only: Option<&SourceName>,
+        count: Count,
+    ) -> Result<Option<Counted>, Failure> {
+        match self {
+            Reader::One(source) => {
+                let counted = source.count_by_index(count).await?;
+                counted.map(|counted| alone(Ok(counted), |counted| &counted.head)).transpose()
+            }
+            Reader::Many(capped) => capped.count_by_index(only, count).await,
         }
     }
 

@@ -1,11 +1,16 @@
 use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 
-use polylog_log::{Position, ReadLog, Select, Selected, SourceName, Tally, TallyRow};
+use polylog_log::{
+    Count, Counted, Failure, Find, Findings, Position, ReadLog, Select, Selected, SourceName, Tally, TallyRow,
+};
 
 use crate::{ReadError, ReadOptions, Served, TokenPoint, caught::caught, reader::Data, shared::Shared};
 
 /// No log comes so far.
 const BEYOND: Position = Position::new((1 << 53) - 1);
+
+/// How long a search waits for a source with an index that is behind, before it looks at the log.
+const INDEX_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A search of the log up to a position that does not move while it lasts.
 pub struct Search {
@@ -73,10 +78,48 @@ impl Search {
         Ok(caught(self.shared.reader.tally(self.only.as_ref(), tally)).await??.rows)
     }
 
+    /// The source whose own index is asked, if one has an index and shows what is searched, or soon does.
+    async fn index(&self) -> Option<Option<SourceName>> {
+        let reader = &self.shared.reader;
+        let index = reader.index(self.only.as_ref())?;
+        reader.reaches(index.as_ref(), self.end.position, INDEX_PATIENCE).await.then_some(index)
+    }
+
+    /// The first events of an order by the index of a source that has one; `None` = there is none that can say it, and the
+    /// log has to be looked at.
+    pub async fn find_by_index(&self, find: Find) -> Option<(Findings, Served)> {
+        let index = self.index().await?;
+        let found = caught(self.shared.reader.find_by_index(index.as_ref(), find)).await;
+        Some((given(found)?, self.served_by(index)))
+    }
+
+    /// Counts by the index of a source that has one, as [`Self::find_by_index`].
+    pub async fn count_by_index(&self, count: Count) -> Option<(Counted, Served)> {
+        let index = self.index().await?;
+        let counted = caught(self.shared.reader.count_by_index(index.as_ref(), count)).await;
+        Some((given(counted)?, self.served_by(index)))
+    }
+
+    fn served_by(&self, index: Option<SourceName>) -> Served {
+        let source = index.unwrap_or_else(|| self.served.source.clone());
+        Served { source, ..self.served.clone() }
+    }
+
     /// Checks, once everything was looked at, that the log is still the one that the search began with: a page of it says
     /// nothing of the one before.
     pub async fn confirm(&self) -> Result<(), ReadError> {
         self.shared.check_token(self.end, Duration::ZERO).await
+    }
+}
+
+/// An index that fails is as none: other ways remain, and tell what is wrong with them.
+fn given<T>(answer: Result<Result<Option<T>, Failure>, Failure>) -> Option<T> {
+    match answer.and_then(|answer| answer) {
+        Ok(answer) => answer,
+        Err(failure) => {
+            tracing::debug!(%failure, "the index of a source gives no answer");
+            None
+        }
     }
 }
 

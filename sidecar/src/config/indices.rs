@@ -22,10 +22,18 @@ pub struct DeclaredIndices {
     pub refresh: Duration,
     /// Which fields of payloads can be searched.
     pub fields: FieldsMode,
+    /// Whether searches by words are answered by the index.
+    #[serde(default = "yes")]
+    pub full_text: bool,
     /// Copies of a shard that must have a write before it counts.
     pub require_copies: u32,
     /// Whether the source counts in acks and elections.
     pub votes: bool,
+}
+
+/// What an older version did not say.
+fn yes() -> bool {
+    true
 }
 
 impl DeclaredIndices {
@@ -43,6 +51,7 @@ impl DeclaredIndices {
             fields: declared
                 .and_then(|declared| declared.fields.as_ref()?.mode)
                 .unwrap_or(FieldsMode::Flattened),
+            full_text: declared.and_then(|declared| declared.full_text).unwrap_or(true),
             require_copies: declared.and_then(|declared| declared.require_copies).map_or(1, u32::from),
             votes: source.role == SourceRole::Voter,
         }

@@ -96,6 +96,11 @@ impl Filter {
         self.streams.is_empty() && self.correlation_id.is_none() && self.when.is_none()
     }
 
+    /// Whether more than lists says which kinds of events are shown.
+    pub(crate) fn has_patterns(&self) -> bool {
+        !self.type_prefixes.is_empty() || self.categories.iter().any(|glob| glob.literal().is_none())
+    }
+
     /// What a source may leave out; never what would be shown.
     pub(crate) fn narrow(&self) -> Narrow {
         let literals: Option<Vec<Category>> =

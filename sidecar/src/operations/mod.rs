@@ -7,6 +7,7 @@ mod call;
 pub(crate) mod conflicts;
 pub(crate) mod errors;
 mod events;
+mod indexed;
 mod options;
 mod pages;
 mod scan;

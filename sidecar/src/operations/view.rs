@@ -1,7 +1,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use polylog_api::{DataState, Framing, Problem, write_event, write_structured};
-use polylog_log::{Narrow, RecordedEvent};
+use polylog_log::{Category, EventType, Narrow, RecordedEvent, Sought};
 
 use crate::{
     entrance::expired,
@@ -61,6 +61,32 @@ impl View {
     /// Whether type, category and time say all of whether an event is shown.
     pub(crate) fn looks_only_at_kinds(&self) -> bool {
         self.filter.looks_only_at_kinds()
+    }
+
+    /// What an index is asked so that it finds what is shown, if every condition is one that it has. With patterns the
+    /// kinds are still to be named.
+    pub(crate) fn sought(&self) -> Option<Sought> {
+        let Filter { streams, correlation_id, when, .. } = &self.filter;
+        let (narrow, streams, correlation_id) = (self.narrow(), streams.clone(), correlation_id.clone());
+        when.is_none().then(|| Sought { narrow, streams, correlation_id, ..Sought::default() })
+    }
+
+    /// Whether kinds are shown by patterns.
+    pub(crate) fn looks_at_patterns(&self) -> bool {
+        !self.reader.may_see_all() || self.filter.has_patterns()
+    }
+
+    /// Whether events of this kind may be shown.
+    pub(crate) fn may_show(&self, event_type: &EventType, category: &Category) -> bool {
+        self.reader.may_see_category(category) && self.filter.holds_kind(event_type, category)
+    }
+
+    /// Whether events of these categories are shown as they are; `None` = of all.
+    pub(crate) fn shows_whole(&self, categories: Option<&[&Category]>) -> bool {
+        match categories {
+            None => self.reader.shows_all_whole(&self.policy),
+            Some(some) => some.iter().all(|category| self.reader.shows_whole(&self.policy, category)),
+        }
     }
 
     pub(crate) fn filter(&self) -> &Filter {

@@ -70,6 +70,21 @@ impl Reader {
         }
     }
 
+    /// Whether the caller may see every category but the log's own.
+    pub(crate) fn may_see_all(&self) -> bool {
+        self.scope.is_all()
+    }
+
+    /// Whether events of this category are shown as they are.
+    pub(crate) fn shows_whole(&self, policy: &Policy, category: &Category) -> bool {
+        policy.redact.is_empty() || self.reveals.holds(category.as_str())
+    }
+
+    /// Whether all events are shown as they are.
+    pub(crate) fn shows_all_whole(&self, policy: &Policy) -> bool {
+        policy.redact.is_empty() || self.reveals.is_all()
+    }
+
     /// The event as the caller may see it.
     pub(crate) fn show(&self, policy: &Policy, event: &Event) -> Shown {
         if policy.redact.is_empty() || event.stream.is_system() || self.reveals.holds(event.category.as_str())

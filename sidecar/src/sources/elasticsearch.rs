@@ -29,6 +29,7 @@ impl ElasticsearchPlace {
             let config = connection.elasticsearch(&declared.schema)?;
             Ok::<_, ConfigError>(ElasticsearchConfig {
                 payload: indices.layout().payload,
+                full_text: indices.full_text,
                 require_copies: indices.require_copies,
                 may_vote: indices.votes,
                 allow_unsafe_durability: unsafe_durability,

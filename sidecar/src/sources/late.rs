@@ -4,10 +4,10 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use polylog_log::{
-    Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
-    Strip, Tallied, Tally, Term, Truncate,
+    Append, Appended, Apply, CategoryPage, Count, Counted, Digests, EventId, Failure, Find, Findings,
+    FoundEvent, Head, Identity, LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError,
+    Position, QuarantinePlace, Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select,
+    Selected, Source, StreamPage, Strip, Tallied, Tally, Term, Truncate,
 };
 
 use super::{OpenSource, StorePlace, on_demand::OnDemand};
@@ -107,6 +107,19 @@ impl Source for LateSource {
 
     async fn tally(&self, tally: Tally) -> Result<Tallied, Failure> {
         self.get().await?.tally(tally).await
+    }
+
+    /// One that is not there yet has none.
+    fn has_index(&self) -> bool {
+        self.opened.here().is_some_and(|(_, source)| source.has_index())
+    }
+
+    async fn find_by_index(&self, find: Find) -> Result<Option<Findings>, Failure> {
+        self.get().await?.find_by_index(find).await
+    }
+
+    async fn count_by_index(&self, count: Count) -> Result<Option<Counted>, Failure> {
+        self.get().await?.count_by_index(count).await
     }
 
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {

@@ -6,10 +6,10 @@ use std::{
 
 use async_trait::async_trait;
 use polylog_log::{
-    Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
-    Strip, Tallied, Tally, Term, Truncate,
+    Append, Appended, Apply, CategoryPage, Count, Counted, Digests, EventId, Failure, Find, Findings,
+    FoundEvent, Head, Identity, LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError,
+    Position, QuarantinePlace, Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select,
+    Selected, Source, StreamPage, Strip, Tallied, Tally, Term, Truncate,
 };
 
 use crate::{metrics::SourceMetrics, operations::errors::of_source};
@@ -123,6 +123,18 @@ impl Source for Observed {
 
     async fn tally(&self, tally: Tally) -> Result<Tallied, Failure> {
         self.timed("tally", self.inner.tally(tally)).await
+    }
+
+    fn has_index(&self) -> bool {
+        self.inner.has_index()
+    }
+
+    async fn find_by_index(&self, find: Find) -> Result<Option<Findings>, Failure> {
+        self.timed("find_by_index", self.inner.find_by_index(find)).await
+    }
+
+    async fn count_by_index(&self, count: Count) -> Result<Option<Counted>, Failure> {
+        self.timed("count_by_index", self.inner.count_by_index(count)).await
     }
 
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {

@@ -10,10 +10,10 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use polylog_log::{
-    Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, RefusedReason, Repair, Repaired, Select, Selected,
-    Source, StreamPage, Strip, Tallied, Tally, Term, Truncate,
+    Append, Appended, Apply, CategoryPage, Count, Counted, Digests, EventId, Failure, Find, Findings,
+    FoundEvent, Head, Identity, LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError,
+    Position, QuarantinePlace, Quarantined, ReadCategory, ReadLog, ReadStream, RefusedReason, Repair,
+    Repaired, Select, Selected, Source, StreamPage, Strip, Tallied, Tally, Term, Truncate,
 };
 use tokio::sync::watch;
 
@@ -192,6 +192,26 @@ impl Source for RotatingSource {
         self.read(|source| {
             let tally = tally.clone();
             async move { source.tally(tally).await }
+        })
+        .await
+    }
+
+    fn has_index(&self) -> bool {
+        self.now().has_index()
+    }
+
+    async fn find_by_index(&self, find: Find) -> Result<Option<Findings>, Failure> {
+        self.read(|source| {
+            let find = find.clone();
+            async move { source.find_by_index(find).await }
+        })
+        .await
+    }
+
+    async fn count_by_index(&self, count: Count) -> Result<Option<Counted>, Failure> {
+        self.read(|source| {
+            let count = count.clone();
+            async move { source.count_by_index(count).await }
         })
         .await
     }

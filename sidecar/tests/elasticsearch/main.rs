@@ -5,6 +5,7 @@ mod alone;
 mod bad;
 mod guarded;
 mod replicated;
+mod searches;
 #[path = "../support/mod.rs"]
 mod support;
 

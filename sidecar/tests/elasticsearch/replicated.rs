@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-const STORE: &str = "
+pub(crate) const STORE: &str = "
 apiVersion: polylog.dev/v1alpha1
 kind: EventStore
 metadata: {name: payments, namespace: shop}
@@ -20,6 +20,16 @@ spec:
     - {name: search, connection: {secretRef: {name: db}}, elasticsearch: {index: {name: payments}}}
 ";
 
+/// A sidecar over both.
+pub(crate) fn replicated(folder: &tempfile::TempDir, postgres: &str, search: &str) -> Dev {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_polylog-sidecar"));
+    command.current_dir(folder.path()).args(["dev", ".", "--port", "0", "--health-port", "0"]);
+    command.args(["--source", &format!("ledger={postgres}"), "--source", &format!("search={search}")]);
+    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    command.stderr(std::process::Stdio::piped()).env("POLYLOG_LOG", "debug");
+    Dev::of(command)
+}
+
 /// Everything arrives in the learner byte for byte; what was appended while its server was away, and while the sidecar
 /// was, as well. It neither acknowledges nor holds anything up.
 #[tokio::test]
@@ -27,15 +37,7 @@ async fn a_learner_gets_everything_and_holds_up_nothing() {
     let (postgres, search) = (PostgresServer::start(), ElasticsearchServer::start(Product::Elasticsearch));
     let database = postgres.create_database();
     let folder = folder(STORE);
-    let dev = || {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_polylog-sidecar"));
-        command.current_dir(folder.path()).args(["dev", ".", "--port", "0", "--health-port", "0"]);
-        command.args(["--source", &format!("ledger={}", postgres.url(&database))]);
-        command.args(["--source", &format!("search={}", search.url())]);
-        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-        command.stderr(std::process::Stdio::piped()).env("POLYLOG_LOG", "debug");
-        Dev::of(command)
-    };
+    let dev = || replicated(&folder, &postgres.url(&database), &search.url());
     let same_events = || {
         let of_voter = postgres.execute(
             &database,

@@ -13,10 +13,10 @@ use tokio::task::JoinSet;
 
 use super::{Kit, subject::Checked};
 use crate::{
-    Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select, Selected, Source, StreamPage,
-    Strip, Tallied, Tally, Term, Truncate,
+    Append, Appended, Apply, CategoryPage, Count, Counted, Digests, EventId, Failure, Find, Findings,
+    FoundEvent, Head, Identity, LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError,
+    Position, QuarantinePlace, Quarantined, ReadCategory, ReadLog, ReadStream, Repair, Repaired, Select,
+    Selected, Source, StreamPage, Strip, Tallied, Tally, Term, Truncate,
 };
 
 type Request = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -203,6 +203,20 @@ impl Source for Wire {
     async fn tally(&self, tally: Tally) -> Result<Tallied, Failure> {
         self.read_lost()?;
         self.source.tally(tally).await
+    }
+
+    fn has_index(&self) -> bool {
+        self.source.has_index()
+    }
+
+    async fn find_by_index(&self, find: Find) -> Result<Option<Findings>, Failure> {
+        self.read_lost()?;
+        self.source.find_by_index(find).await
+    }
+
+    async fn count_by_index(&self, count: Count) -> Result<Option<Counted>, Failure> {
+        self.read_lost()?;
+        self.source.count_by_index(count).await
     }
 
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {

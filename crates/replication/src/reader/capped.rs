@@ -6,9 +6,9 @@
 use std::{collections::BTreeMap, future::Future, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use polylog_log::{
-    CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity, LogPage, Point, Position,
-    ReadCategory, ReadLog, ReadStream, RecordedEvent, Select, Selected, Source, SourceName, StreamPage,
-    Tallied, Tally, Version,
+    CategoryPage, Count, Counted, Digests, EventId, Failure, Find, Findings, FoundEvent, Head, Identity,
+    LogPage, Point, Position, ReadCategory, ReadLog, ReadStream, RecordedEvent, Select, Selected, Source,
+    SourceName, StreamPage, Tallied, Tally, Version,
 };
 use tokio::time::timeout;
 
@@ -20,6 +20,9 @@ use crate::{
 
 /// How long a source may take to answer a read before the next one is asked.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A source that lacks more events is not waited for.
+const FAR: u64 = 20_000;
 
 /// Events of a stream that are looked at in one step for its last one below the cap.
 const BACK: usize = 64;
@@ -189,6 +192,66 @@ impl Capped {
             let tallied = from.source.tally(tally.clone()).await?;
             from.check(&tallied.head)?;
             Ok(Tallied { head: from.shown(), ..tallied })
+        })
+        .await
+    }
+
+    /// The source whose own index may be asked, that answers.
+    pub(crate) fn index(&self, only: Option<&SourceName>) -> Option<SourceName> {
+        let view = self.handle.view();
+        let mut sources = self.sources.iter();
+        let has_index = |(name, (source, _)): &(&SourceName, &(Arc<dyn Source>, Identity))| {
+            only.is_none_or(|only| only == *name) && source.has_index() && !is_failing(&view, name)
+        };
+        sources.find(has_index).map(|(name, _)| name.clone())
+    }
+
+    /// Waits until a source may show everything up to a position; `false` = it does not come so far soon.
+    pub(crate) async fn reaches(&self, source: &SourceName, to: Position, at_most: Duration) -> bool {
+        let shows = |view: &View| {
+            let place = view.place.as_ref()?;
+            Some(candidates(view, place, Some(source)).pop()?.1.position)
+        };
+        let mut views = self.handle.views();
+        let is_far = |view: &View| {
+            let shown = shows(view).unwrap_or(Position::ZERO);
+            is_failing(view, source) || to.get() - shown.get().min(to.get()) > FAR
+        };
+        if is_far(&self.handle.view()) {
+            return false;
+        }
+        let reached = views.wait_for(|view| shows(view).is_some_and(|shown| shown >= to));
+        timeout(at_most, reached).await.is_ok_and(|reached| reached.is_ok())
+    }
+
+    pub(crate) async fn find_by_index(
+        &self,
+        only: Option<&SourceName>,
+        find: Find,
+    ) -> Result<Option<Findings>, Failure> {
+        let asked = &find;
+        let found = self.answer(only, |from| async move {
+            from.check_reach(asked.sought.to)?;
+            let Some(found) = from.source.find_by_index(asked.clone()).await? else { return Ok(None) };
+            from.check(&found.head)?;
+            Ok(Some(Findings { head: from.shown(), ..found }))
+        });
+        let Some(mut found) = found.await? else { return Ok(None) };
+        found.has_more |= !self.joined(&mut found.events, find.max_bytes, Data::Whole).await?;
+        Ok(Some(found))
+    }
+
+    pub(crate) async fn count_by_index(
+        &self,
+        only: Option<&SourceName>,
+        count: Count,
+    ) -> Result<Option<Counted>, Failure> {
+        let count = &count;
+        self.answer(only, |from| async move {
+            from.check_reach(count.sought.to)?;
+            let Some(counted) = from.source.count_by_index(count.clone()).await? else { return Ok(None) };
+            from.check(&counted.head)?;
+            Ok(Some(Counted { head: from.shown(), ..counted }))
         })
         .await
     }

@@ -4,7 +4,7 @@ use elasticsearch::http::Url;
 use polylog_log::FailPoints;
 pub use polylog_source_servers::secret::{Secret, TlsUse};
 
-use crate::Payload;
+use crate::{Payload, queryable::Queryable};
 
 /// Why a configuration is refused before any connection is tried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -195,6 +195,8 @@ pub struct ElasticsearchConfig {
     pub indices: Indices,
     /// What queries can see of data and metadata; as the indices were made.
     pub payload: Payload,
+    /// Whether searches by words are answered by the index.
+    pub full_text: bool,
     /// Copies of a shard, the primary among them, that must have a write before it counts.
     pub require_copies: u32,
     /// Whether the source may count in acks and elections. Its heads are then confirmed by a write before they are told, and
@@ -213,19 +215,25 @@ pub struct ElasticsearchConfig {
     pub poll_interval: Duration,
     /// Documents that one request of a page asks for at most, 1 to 10,000; a page takes as many as it needs.
     pub page_documents: usize,
-    /// A page of a stream or category reads so many of the newest events one by one, instead of making them searchable.
+    /// A page of a stream or category, and a search, reads so many of the newest events one by one, instead of making them searchable.
     pub read_beyond: u64,
     /// Where tests make something go wrong; see [`POINTS`](crate::POINTS).
     pub fail_points: FailPoints,
 }
 
 impl ElasticsearchConfig {
+    /// What queries can see of events.
+    pub(crate) fn queryable(&self) -> Queryable {
+        Queryable { payload: self.payload, full_text: self.full_text }
+    }
+
     /// The defaults for a log.
     pub fn new(address: Address, indices: Indices) -> Self {
         Self {
             address,
             indices,
             payload: Payload::default(),
+            full_text: true,
             require_copies: 1,
             may_vote: true,
             allow_unsafe_durability: false,

@@ -27,6 +27,7 @@ use crate::{
     document::HeadDocument,
     error::{EngineError, ServerError},
     history::History,
+    refresh::Knowledge,
 };
 
 /// A client of one cluster, and what this process knows of its log.
@@ -35,6 +36,8 @@ pub(crate) struct Handle {
     pub(crate) history: History,
     /// After how many truncations, and up to which position, events were made searchable by this process.
     pub(crate) searchable: Mutex<(u64, Position)>,
+    /// What searches know of the index; held while one looks, so that many of them look once.
+    pub(crate) knowledge: tokio::sync::Mutex<Knowledge>,
     /// The head that an acknowledged write showed to be the log's, by its revision and operation.
     confirmed: Mutex<Option<(u64, Uuid)>>,
     /// How many bytes one request may have.
@@ -88,6 +91,7 @@ impl Handle {
             config,
             history: History::default(),
             searchable: Mutex::default(),
+            knowledge: tokio::sync::Mutex::default(),
             confirmed: Mutex::default(),
             room: AtomicUsize::new(USUAL_ROOM),
             transport: OnceCell::new(),
@@ -187,6 +191,16 @@ impl Handle {
     fn confirmed(&self) -> MutexGuard<'_, Option<(u64, Uuid)>> {
         // it is set at once
         self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything up to `base`, after so many truncations, can be searched.
+    pub(crate) fn now_searchable(&self, cuts: u64, base: Position) {
+        self.searchable(|known| {
+            let is_newer = known.0 < cuts || known.0 == cuts && known.1 < base;
+            if is_newer {
+                *known = (cuts, base);
+            }
+        });
     }
 
     /// Takes or sets up to where events can be searched.

@@ -9,15 +9,28 @@ pub(crate) use polylog_source_servers::entries::{EntryBuilder, StoredEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{queryable, requests::Fields, schema::Payload};
+use crate::{
+    queryable::{self, Queryable},
+    requests::Fields,
+    terms::Terms,
+};
 
 /// The fields that are not read back.
 pub(crate) const WITHOUT_QUERYABLE: Fields =
-    Fields::Excludes(&["eventData", "metadata", "timestamp", "recordedAt"]);
+    Fields::Excludes(&["eventData", "metadata", "timestamp", "recordedAt", "indexed", "said", "searchText"]);
 
 /// An event without its payload.
-pub(crate) const WITHOUT_PAYLOAD: Fields =
-    Fields::Excludes(&["eventData", "metadata", "timestamp", "recordedAt", "rawData", "rawMetadata"]);
+pub(crate) const WITHOUT_PAYLOAD: Fields = Fields::Excludes(&[
+    "eventData",
+    "metadata",
+    "timestamp",
+    "recordedAt",
+    "indexed",
+    "said",
+    "searchText",
+    "rawData",
+    "rawMetadata",
+]);
 
 /// Bytes in a JSON string.
 mod base64_text {
@@ -136,6 +149,8 @@ pub(crate) struct EventDocument<'a> {
     w: u64,
     #[serde(flatten)]
     verbatim: Verbatim,
+    #[serde(flatten)]
+    terms: Terms,
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,23 +163,23 @@ pub(crate) struct EventDocument<'a> {
 
 impl<'a> EventDocument<'a> {
     /// The document, with the forms that queries need as far as the server takes them.
-    pub(crate) fn new(store: &'a str, fence: u64, entry: &Entry, event: &Event, payload: Payload) -> Self {
+    pub(crate) fn new(store: &'a str, fence: u64, (entry, event): (&Entry, &Event), of: Queryable) -> Self {
         Self {
             timestamp: queryable::date(event.time),
             recorded_at: queryable::date(event.recorded_at),
-            event_data: queryable::data(event, payload),
-            metadata: queryable::metadata(event, payload),
-            ..Self::bare(store, fence, entry, event)
+            event_data: queryable::data(event, of.payload),
+            metadata: queryable::metadata(event, of.payload),
+            ..Self::bare(store, fence, (entry, event), of)
         }
     }
 
-    /// The document without them.
-    pub(crate) fn bare(store: &'a str, fence: u64, entry: &Entry, event: &Event) -> Self {
-        let verbatim = Verbatim::of(entry, event);
+    /// The document without those that the server may refuse.
+    pub(crate) fn bare(store: &'a str, fence: u64, (entry, event): (&Entry, &Event), of: Queryable) -> Self {
         Self {
             store,
             w: fence,
-            verbatim,
+            verbatim: Verbatim::of(entry, event),
+            terms: Terms::of(event, of.full_text),
             timestamp: None,
             recorded_at: None,
             event_data: None,

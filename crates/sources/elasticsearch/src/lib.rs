@@ -9,6 +9,7 @@
 //! written out from, shown by or refused upon is a head that an acknowledged write has confirmed.
 //!
 //! Nothing that decides rests on a search: documents are read by their ids, which sees what was written a moment ago.
+//! Searches of the log are answered by the server's own query language (`index`), as far as it says what reading would.
 
 mod append;
 mod apply;
@@ -23,6 +24,7 @@ mod facts;
 mod faults;
 mod head;
 mod history;
+mod index;
 mod lease;
 mod mutants;
 mod operation;
@@ -32,12 +34,14 @@ pub mod provision;
 mod quarantine;
 mod queryable;
 mod read;
+mod refresh;
 mod requests;
 mod schema;
 mod select;
 mod source;
 mod standing;
 mod swap;
+mod terms;
 mod wait;
 mod write_out;
 

@@ -27,6 +27,9 @@ mod absent {
         BulkItemsIgnored,
         LookupBelieved,
         HeadsBelieved,
+        NoRefresh,
+        SearchBeyondVisible,
+        GapsBelieved,
     }
 
     pub(crate) const fn is_on(_: Mutant) -> bool {
@@ -81,6 +84,12 @@ mod real {
         LookupBelieved,
         /// What a server tells of the head is believed without a write that proves it.
         HeadsBelieved,
+        /// A search takes the index for up to date.
+        NoRefresh,
+        /// A search looks beyond what may be shown.
+        SearchBeyondVisible,
+        /// A search takes it that the index knows enough of every event.
+        GapsBelieved,
     }
 
     static ACTIVE: AtomicU8 = AtomicU8::new(0);

@@ -5,6 +5,15 @@ use serde_json::Value;
 
 use crate::schema::Payload;
 
+/// What queries can see of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Queryable {
+    /// Data and metadata by path.
+    pub(crate) payload: Payload,
+    /// The words of both.
+    pub(crate) full_text: bool,
+}
+
 /// Larger data has no such form: each of its values becomes terms of an index.
 const MOST_DATA: usize = 256 << 10;
 /// As [`MOST_DATA`].

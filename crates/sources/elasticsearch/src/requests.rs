@@ -283,29 +283,72 @@ impl Handle {
         index: &str,
         question: &serde_json::Value,
     ) -> Result<Vec<T>, EngineError> {
-        #[derive(Deserialize)]
-        struct Answer<T> {
-            timed_out: bool,
-            #[serde(rename = "_shards")]
-            shards: Shards,
-            hits: Hits<T>,
-        }
-        #[derive(Deserialize)]
-        struct Hits<T> {
-            hits: Vec<Hit<T>>,
-        }
-        #[derive(Deserialize)]
-        struct Hit<T> {
-            #[serde(rename = "_source")]
-            content: T,
-        }
-        let path = format!("/{index}/_search?allow_partial_search_results=false&track_total_hits=false");
+        let mut question = question.clone();
+        question["track_total_hits"] = false.into();
+        let answer: Answer<T> = self.ask(points, index, &question).await?;
+        Ok(answer.hits.hits.into_iter().map(|hit| hit.content).collect())
+    }
+
+    /// What a search says, with no shard left out.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        points: Points,
+        index: &str,
+        question: &serde_json::Value,
+    ) -> Result<Answer<T>, EngineError> {
+        let path = format!("/{index}/_search?allow_partial_search_results=false");
         let send = self.send(Method::Post, &path, Body::json(question));
         let answer: Answer<T> = self.pass_around(points, send).await?.ok()?.parse()?;
         if answer.timed_out || answer.shards.failed > 0 {
             return Err(EngineError::Transport("a search left out a part of the index".into()));
         }
-        Ok(answer.hits.hits.into_iter().map(|hit| hit.content).collect())
+        Ok(answer)
+    }
+}
+
+/// What a search says.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Answer<T> {
+    timed_out: bool,
+    #[serde(rename = "_shards")]
+    shards: Shards,
+    hits: Hits<T>,
+    #[serde(default)]
+    aggregations: serde_json::Value,
+}
+
+#[derive(Debug, Deserialize)]
+struct Hits<T> {
+    total: Option<Total>,
+    hits: Vec<Hit<T>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Total {
+    value: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Hit<T> {
+    #[serde(rename = "_source")]
+    content: T,
+}
+
+impl<T> Answer<T> {
+    /// How many documents there are; 0 where that was not asked for.
+    pub(crate) fn total(&self) -> u64 {
+        self.hits.total.as_ref().map_or(0, |total| total.value)
+    }
+
+    /// The documents.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = &T> {
+        self.hits.hits.iter().map(|hit| &hit.content)
+    }
+
+    /// What was counted.
+    pub(crate) fn groups<G: DeserializeOwned>(&self) -> Result<G, EngineError> {
+        serde_json::from_value(self.aggregations.clone())
+            .map_err(|error| EngineError::Transport(format!("an answer that cannot be read: {error}")))
     }
 }
 

@@ -117,6 +117,9 @@ impl Kind {
                     "aggregateId": keyword(), "eventType": keyword(), "eventId": keyword(),
                     "commitId": keyword(), "contentType": short(), "correlationId": short(),
                     "causationId": short(), "timestamp": date(), "recordedAt": date(),
+                    "timestampMicros": long(), "indexed": keyword(), "said": keyword(),
+                    // words that are taken apart already
+                    "searchText": { "type": "text", "analyzer": "whitespace", "index_options": "docs", "norms": false },
                 });
                 if layout.payload == Payload::Flattened {
                     let payload = match flavor {

@@ -90,12 +90,7 @@ impl Handle {
             return Ok(known.1.min(base));
         }
         self.refresh(NOWHERE, &self.config.indices.events()).await?;
-        self.searchable(|known| {
-            let is_newer = known.0 < cuts || known.0 == cuts && known.1 < base;
-            if is_newer {
-                *known = (cuts, base);
-            }
-        });
+        self.now_searchable(cuts, base);
         Ok(base)
     }
 

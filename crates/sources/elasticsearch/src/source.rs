@@ -10,10 +10,10 @@ use std::{
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use polylog_log::{
-    Append, Appended, Apply, CategoryPage, Digests, EventId, Failure, FoundEvent, Head, Identity,
-    LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError, Position, QuarantinePlace,
-    Quarantined, ReadCategory, ReadLog, ReadStream, RefusedReason, Repair, Repaired, Source, StreamPage,
-    Strip, Term, Truncate,
+    Append, Appended, Apply, CategoryPage, Count, Counted, Digests, EventId, Failure, Find, Findings,
+    FoundEvent, Head, Identity, LeaseAnswer, LeaseSwap, Limits, LogPage, Nonce, Open, OperationError,
+    Position, QuarantinePlace, Quarantined, ReadCategory, ReadLog, ReadStream, RefusedReason, Repair,
+    Repaired, Source, StreamPage, Strip, Term, Truncate,
 };
 use polylog_source_servers::{
     page::{Guess, Sized},
@@ -26,7 +26,7 @@ use crate::{
     connection::Handle,
     digest,
     error::EngineError,
-    lease,
+    index, lease,
     operation::{Request, Writer},
     read,
     wait::{TailLook, watcher},
@@ -187,6 +187,24 @@ impl Source for ElasticsearchSource {
         let found = self.read(read::find(&self.handle, id)).await?;
         self.handle.history.compare(seen, &found.head)?;
         Ok(found)
+    }
+
+    fn has_index(&self) -> bool {
+        true
+    }
+
+    async fn find_by_index(&self, find: Find) -> Result<Option<Findings>, Failure> {
+        let seen = self.handle.history.seen();
+        let found = self.read(index::answer(&self.handle, &find)).await?;
+        found.iter().try_for_each(|found| self.handle.history.compare(seen, &found.head))?;
+        Ok(found)
+    }
+
+    async fn count_by_index(&self, count: Count) -> Result<Option<Counted>, Failure> {
+        let seen = self.handle.history.seen();
+        let counted = self.read(index::answer(&self.handle, &count)).await?;
+        counted.iter().try_for_each(|counted| self.handle.history.compare(seen, &counted.head))?;
+        Ok(counted)
     }
 
     async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {

@@ -40,7 +40,8 @@ impl Handle {
         let put = |entry: &Entry, event: &Event| Put {
             index: &index,
             id: store.event(event.position),
-            content: EventDocument::new(store.as_str(), fence, entry, event, self.config.payload).json(),
+            content: EventDocument::new(store.as_str(), fence, (entry, event), self.config.queryable())
+                .json(),
         };
         let mut documents: Vec<Put<'_>> = events.iter().map(|(entry, event)| put(entry, event)).collect();
         let places = places(&store, &events).into_iter();
@@ -80,7 +81,8 @@ impl Handle {
         let put = |(entry, event): &(&Entry, &Event)| Put {
             index: &index,
             id: store.event(event.position),
-            content: EventDocument::bare(store.as_str(), fence, entry, event).json(),
+            content: EventDocument::bare(store.as_str(), fence, (entry, event), self.config.queryable())
+                .json(),
         };
         let documents: Vec<Put<'_>> = events.iter().map(put).collect();
         let outcomes = self.put_many(EVENTS_WRITTEN, fence, &documents).await?;

@@ -5,9 +5,9 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use polylog_log::{
-    Append, Apply, Commit, Config, ConfigVersion, DatabaseId, Entry, Expected, FailPoints, Fault, Head,
-    Identity, Incarnation, Member, Nonce, OperationError, Point, Position, ReadLog, Source, SourceName, Term,
-    Truncate, Verdict, Watermarks,
+    Append, Apply, Commit, Config, ConfigVersion, Count, DatabaseId, Entry, Expected, FailPoints, Fault,
+    Find, Head, Identity, Incarnation, Member, Nonce, OperationError, Order, Point, Position, ReadLog,
+    Sought, Source, SourceName, StreamAppend, Term, Truncate, Verdict, Watermarks, Words,
 };
 use polylog_source_elasticsearch::{
     ElasticsearchConfig, ElasticsearchSource, Mutant, OldPrimary, POINTS, SlowWriter, repeat_next_swap,
@@ -17,7 +17,7 @@ use support::{Store, commit, lead};
 use uuid::Uuid;
 
 /// What goes wrong, and who sees it.
-const MUTANTS: [(Mutant, Scenario); 12] = [
+const MUTANTS: [(Mutant, Scenario); 15] = [
     (Mutant::InsertIfAbsent, Scenario::Overwritten),
     (Mutant::BlindUpsert, Scenario::WrittenOutLate),
     (Mutant::FenceByTerm, Scenario::WrittenOutLateUnderTheNewTerm),
@@ -30,6 +30,9 @@ const MUTANTS: [(Mutant, Scenario); 12] = [
     (Mutant::HeadsBelieved, Scenario::WrittenOutByAnOldPrimary),
     (Mutant::HeadsBelieved, Scenario::ShownByAnOldPrimary),
     (Mutant::HeadsBelieved, Scenario::RefusedByAnOldPrimary),
+    (Mutant::NoRefresh, Scenario::Searched),
+    (Mutant::SearchBeyondVisible, Scenario::Searched),
+    (Mutant::GapsBelieved, Scenario::Searched),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,9 @@ enum Scenario {
     ShownByAnOldPrimary,
     /// or meets a promise that it alone has.
     RefusedByAnOldPrimary,
+    /// Events are searched and counted as soon as they are there, some of them written without their words, up to a
+    /// position before the end.
+    Searched,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +91,47 @@ async fn holds(scenario: Scenario) -> bool {
         Scenario::WrittenOutByAnOldPrimary
         | Scenario::ShownByAnOldPrimary
         | Scenario::RefusedByAnOldPrimary => old_primary(scenario).await,
+        Scenario::Searched => searched().await,
     }
+}
+
+async fn searched() -> bool {
+    let store = Store::new().await;
+    let open = async |full_text| {
+        let config = ElasticsearchConfig { full_text, read_beyond: 0, ..store.config() };
+        ElasticsearchSource::open(config).await.expect("an open source")
+    };
+    let (blind, source) = (open(false).await, open(true).await);
+    lead(&source, &store.identity, 1).await;
+    // a batch is written out by whoever appends the next one
+    for source in [&blind, &blind, &source, &source, &source] {
+        let event = polylog_test_bed::acts::event(r#"{"n":1}"#);
+        let append = StreamAppend::new(polylog_test_bed::acts::stream("s"), Expected::Any, vec![event]);
+        let commit = Commit::new(store.identity.log, vec![append]);
+        support::append(source, &store.identity, vec![commit]).await.expect("an append");
+    }
+    let log = log(&source).await.expect("the log");
+    let events: Vec<_> = log.iter().flat_map(|entry| &entry.events).collect();
+    let to = Position::new(events.len() as u64 - 2);
+    let words = Words::parse("1").expect("a word");
+    let sought = Sought { to, words: Some(words), ..Sought::default() };
+    let expected: Vec<_> = events.into_iter().filter(|event| sought.holds(event)).collect();
+    let count = Count { sought: sought.clone(), slice: None, names: Vec::new() };
+    let find = Find {
+        sought,
+        order: Order::Position,
+        after: None,
+        max_events: 100,
+        max_bytes: usize::MAX,
+        counts: true,
+    };
+    let found = source.find_by_index(find).await.expect("an answer");
+    let counted = source.count_by_index(count).await.expect("an answer");
+    assert!(expected.len() >= 2, "{expected:?}");
+    found.is_some_and(|found| found.events.iter().map(|event| &event.event).eq(expected.iter().copied()))
+        && counted.is_some_and(|counted| {
+            counted.rows.iter().map(|row| row.count).sum::<u64>() == expected.len() as u64
+        })
 }
 
 /// A source with a tail that lost, and the log that won.

@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use polylog_log::{RecordedEvent, Words, metadata_values};
+use polylog_log::{Order, Position, RecordedEvent, Sought, Timestamp, Words, metadata_values};
 
 use super::{
     best::Key,
@@ -41,6 +41,18 @@ impl AskedSearch {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What an index is asked besides its kind and time.
+    pub(super) fn add_to(&self, sought: &mut Sought) {
+        let (names, wanted) = self.metadata.clone();
+        sought.words = self.words.clone();
+        sought.metadata = names.into_iter().zip(wanted).collect();
+    }
+
+    /// Whether it looks at what events say.
+    pub(super) fn looks_at_content(&self) -> bool {
+        self.words.is_some() || !self.metadata.0.is_empty()
     }
 
     /// How well an event fits, as the caller sees it; `None` = not at all.
@@ -88,6 +100,28 @@ impl FromStr for Sort {
 }
 
 impl Sort {
+    /// The order in which an index gives hits; hits by score are put in order here.
+    pub(super) fn of_index(self) -> Order {
+        match self {
+            Sort::Newest => Order::Newest,
+            Sort::Oldest => Order::Oldest,
+            Sort::Position | Sort::Score => Order::Position,
+            Sort::PositionBackward => Order::PositionBackward,
+        }
+    }
+
+    /// The time and position of an event whose place in this order is known. By position the time is not, nor needed.
+    pub(super) fn at(self, Key([first, second, _]): Key) -> (Timestamp, Position) {
+        let (time, position) = match self {
+            Sort::Newest => (!first, !second),
+            Sort::Oldest => (first, second),
+            Sort::Score => (0, 0),
+            Sort::Position => (0, first),
+            Sort::PositionBackward => (0, !first),
+        };
+        (Timestamp::from_micros(time), Position::new(position.cast_unsigned()))
+    }
+
     /// Where an event stands in this order; no two stand in the same place.
     pub(super) fn key(self, event: &RecordedEvent, score: f64) -> Key {
         let time = event.event.time.as_micros();

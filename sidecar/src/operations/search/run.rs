@@ -7,6 +7,7 @@ use super::{
     asked::{AskedSearch, Sort},
     best::{Best, Key},
     cursor::Cursor,
+    indexed,
 };
 use crate::{
     hosted::token_point,
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// Events of one page of the source.
-const PAGE: usize = 2_000;
+pub(super) const PAGE: usize = 2_000;
 /// Positions that one statement looks at, however few of them are wanted: it must end soon.
 const WINDOW: u64 = 50_000;
 
@@ -43,7 +44,10 @@ pub(crate) async fn search(
     let _place = call.server.room().search()?;
     let end = asked.after.map(|cursor| token_point(cursor.end));
     let search = call.hosted.store.search(end, options).await.map_err(errors::of_read)?;
-    let looked = look(call, view, asked, &search).await?;
+    let (looked, served) = match indexed::look(call, view, asked, &search).await {
+        Some(looked) => looked,
+        None => (look(call, view, asked, &search).await?, search.served().clone()),
+    };
     search.confirm().await.map_err(errors::of_read)?;
     let Looked { best, found, next_from, is_complete } = looked;
     let (total, is_exact) = match asked.after {
@@ -61,18 +65,17 @@ pub(crate) async fn search(
     let token = call.hosted.token_of_search(end);
     let next =
         after.map(|after| Cursor { end: token, fingerprint: asked.fingerprint, after, total, is_exact });
-    let served = search.served().clone();
     Ok(Hits { hits: best.into_hits(), total, is_exact, next, searched_to: end.position, served })
 }
 
-struct Looked {
-    best: Best,
+pub(super) struct Looked {
+    pub(super) best: Best,
     /// Hits that were met.
-    found: u64,
+    pub(super) found: u64,
     /// Where it would go on.
-    next_from: Position,
+    pub(super) next_from: Position,
     /// Whether everything was looked at.
-    is_complete: bool,
+    pub(super) is_complete: bool,
 }
 
 async fn look(call: &Call, view: &View, asked: &AskedSearch, search: &Search) -> Result<Looked, Problem> {

@@ -70,6 +70,19 @@ impl<'a> Counts<'a> {
         Ok(())
     }
 
+    /// Adds what events say under the names of the groups by metadata, in their order, if it was counted by itself.
+    pub(super) fn add_values(&mut self, values: Vec<Vec<(String, u64)>>) -> Result<(), Uncountable> {
+        let of_metadata =
+            self.by.iter().zip(&mut self.groups).filter(|(by, _)| matches!(by, GroupBy::Metadata(_)));
+        for ((_, group), values) in of_metadata.zip(values) {
+            values.into_iter().for_each(|(value, count)| *group.entry(value).or_default() += count);
+            if group.len() > MOST_VALUES {
+                return Err(Uncountable::TooMany(too_many("values of one group", MOST_VALUES)));
+            }
+        }
+        Ok(())
+    }
+
     fn begin(
         &mut self,
         interval: Interval,

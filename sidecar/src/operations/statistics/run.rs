@@ -2,7 +2,7 @@ use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 use polylog_api::Problem;
-use polylog_log::{Category, Position, Select, Tallies, Tally, TallyRow};
+use polylog_log::{Count, Position, Select, Tallies, Tally, TallyRow};
 use polylog_replication::{ReadOptions, Search, Served};
 use tokio::time::Instant;
 
@@ -10,7 +10,7 @@ use super::{
     Interval,
     counts::{Counts, Groups, Uncountable},
 };
-use crate::operations::{Call, PAGE_BYTES, View, errors, search::too_long};
+use crate::operations::{Call, PAGE_BYTES, View, errors, indexed, search::too_long};
 
 /// Most things to group by.
 pub(crate) const MOST_GROUPS: usize = 8;
@@ -83,12 +83,12 @@ pub(crate) async fn statistics(
     let _place = call.server.room().search()?;
     let search = call.hosted.store.search(None, options).await.map_err(errors::of_read)?;
     let slice = asked.interval.map(Interval::slice);
-    let mut counted = count(call, view, asked, &search, slice).await;
+    let mut counted = count_either_way(call, view, asked, &search, slice).await;
     if matches!(counted, Err(Uncountable::Straddles)) {
         // offsets are whole seconds
-        counted = count(call, view, asked, &search, Some(1)).await;
+        counted = count_either_way(call, view, asked, &search, Some(1)).await;
     }
-    let mut counts = counted.map_err(|uncountable| match uncountable {
+    let (mut counts, served) = counted.map_err(|uncountable| match uncountable {
         Uncountable::TooMany(problem) => problem,
         Uncountable::Straddles => too_long(Position::ZERO, search.end().position),
     })?;
@@ -98,8 +98,55 @@ pub(crate) async fn statistics(
         by_interval: counts.by_interval()?,
         groups: counts.groups(asked.top),
         searched_to: search.end().position,
-        served: search.served().clone(),
+        served,
     })
+}
+
+/// Counts by an index if there is one that can say it, else by looking at the log.
+async fn count_either_way<'a>(
+    call: &Call,
+    view: &View,
+    asked: &'a AskedStatistics,
+    search: &Search,
+    slice: Option<u32>,
+) -> Result<(Counts<'a>, Served), Uncountable> {
+    match by_index(call, view, asked, search, slice).await? {
+        Some(counted) => Ok(counted),
+        None => Ok((count(call, view, asked, search, slice).await?, search.served().clone())),
+    }
+}
+
+async fn by_index<'a>(
+    call: &Call,
+    view: &View,
+    asked: &'a AskedStatistics,
+    search: &Search,
+    slice: Option<u32>,
+) -> Result<Option<(Counts<'a>, Served)>, Uncountable> {
+    let names = names(&asked.groups);
+    // groups are made of what is recorded, as they are where the log is looked at
+    let asking = async {
+        let sought = indexed::sought(view, search, false).await?;
+        let slice = slice.and_then(NonZeroU32::new);
+        search.count_by_index(Count { sought, slice, names }).await
+    };
+    // an index that takes long is as none
+    let left = call.deadline.saturating_duration_since(Instant::now()) / 2;
+    let Ok(Some((counted, served))) = tokio::time::timeout(left, asking).await else { return Ok(None) };
+    let mut counts = Counts::new(&asked.groups, asked.interval.map(|interval| (interval, &asked.zone)));
+    for row in counted.rows {
+        counts.add(row, slice.unwrap_or(1))?;
+    }
+    counts.add_values(counted.values)?;
+    Ok(Some((counts, served)))
+}
+
+fn names(groups: &[GroupBy]) -> Vec<String> {
+    let names = groups.iter().filter_map(|by| match by {
+        GroupBy::Metadata(name) => Some(name.clone()),
+        _ => None,
+    });
+    names.collect()
 }
 
 async fn count<'a>(
@@ -111,15 +158,11 @@ async fn count<'a>(
 ) -> Result<Counts<'a>, Uncountable> {
     let failed = |error| Uncountable::TooMany(errors::of_read(error));
     let mut counts = Counts::new(&asked.groups, asked.interval.map(|interval| (interval, &asked.zone)));
-    let names = asked.groups.iter().filter_map(|by| match by {
-        GroupBy::Metadata(name) => Some(name.clone()),
-        _ => None,
-    });
     let mut tally = Tally {
         range: Position::FIRST..=Position::FIRST,
         narrow: view.narrow(),
         slice: slice.and_then(NonZeroU32::new),
-        names: names.collect(),
+        names: names(&asked.groups),
     };
     let mut window = WINDOWS.0;
     let mut next_from = Position::FIRST;
@@ -130,7 +173,7 @@ async fn count<'a>(
         let rows = match view.looks_only_at_kinds() {
             true => {
                 let mut rows = search.tally(tally.clone()).await.map_err(failed)?;
-                rows.retain(|row| is_shown(view, &row.category, row));
+                rows.retain(|row| view.may_show(&row.event_type, &row.category));
                 rows
             }
             false => selected(view, search, &tally).await.map_err(Uncountable::TooMany)?,
@@ -146,10 +189,6 @@ async fn count<'a>(
         }
     }
     Ok(counts)
-}
-
-fn is_shown(view: &View, category: &Category, row: &TallyRow) -> bool {
-    view.reader().may_see_category(category) && view.filter().holds_kind(&row.event_type, category)
 }
 
 /// Counts what only a look at each event tells.

@@ -35,6 +35,7 @@ cases! {
         times_are_kept_to_the_microsecond;
     names: names_are_told_apart_by_their_bytes;
     search: what_is_selected_and_counted_is_what_the_log_says;
+    indexes: an_index_finds_and_counts_what_the_log_says;
     identity: requests_for_another_store_are_refused;
     apply: a_copy_is_equal, entries_that_come_again_or_out_of_order_are_refused, a_forked_history_is_refused,
         damaged_entries_are_refused, terms_of_entries_rise_to_that_of_the_sender, an_apply_raises_the_term,
