@@ -3,6 +3,7 @@
 mod support;
 
 use std::{
+    num::NonZeroU32,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -12,14 +13,18 @@ use std::{
 
 use async_trait::async_trait;
 use polylog_log::{
-    Approval, Desired, FailPoints, Failure, Identity, IndexOptions, Source, SourceName, StepClass,
+    Approval, Commit, Count, Desired, Expected, FailPoints, Failure, Identity, IndexOptions, NewEvent,
+    Sought, Source, SourceName, StepClass, StreamAppend, Timestamp, Words,
     conformance::{self, Database, Harness, Processes, Report, Violation},
 };
 use polylog_source_elasticsearch::{
     ElasticsearchConfig, ElasticsearchSource, POINTS,
     provision::{self, Actual, Place},
 };
-use polylog_test_bed::Product;
+use polylog_test_bed::{
+    Product,
+    acts::{event, stream},
+};
 use support::{LAYOUT, config, server};
 use tokio::sync::OnceCell;
 
@@ -261,4 +266,51 @@ async fn indices_that_are_not_fit_for_a_role_are_refused() {
         assert!(forgets.contains("translog.durability"), "{forgets}");
         assert_eq!(open(ElasticsearchConfig { allow_unsafe_durability: true, ..config }).await, None);
     }
+}
+
+/// What an index would say otherwise than a look at each event it does not say: times that a histogram does not keep, words
+/// that the server would split, and events that were written without what a search needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_does_not_say_what_it_does_not_know() {
+    let store = support::Store::alone().await;
+    let open = async |full_text| {
+        let config = ElasticsearchConfig { full_text, read_beyond: 0, ..store.config() };
+        ElasticsearchSource::open(config).await.expect("an open source")
+    };
+    let (blind, source) = (open(false).await, open(true).await);
+    support::lead(&source, &store.identity, 1).await;
+    let append = async |source: &ElasticsearchSource, count: usize, time: &str| {
+        let event = || NewEvent { time: Timestamp::parse(time).ok(), ..event("\"word\"") };
+        let append = StreamAppend::new(stream("s"), Expected::Any, (0..count).map(|_| event()).collect());
+        let commit = Commit::new(store.identity.log, vec![append]);
+        support::append(source, &store.identity, vec![commit]).await.expect("an append");
+    };
+    let counted = async |words: Option<&str>, slice: Option<u32>| {
+        let to = source.head().await.expect("a head").tail.position;
+        let words = words.map(|words| Words::parse(words).expect("words"));
+        let sought = Sought { to, words, ..Sought::default() };
+        let slice = slice.and_then(NonZeroU32::new);
+        let count = Count { sought, slice, names: Vec::new() };
+        let counted = source.count_by_index(count).await.expect("an answer");
+        counted.map(|counted| counted.rows.iter().map(|row| row.count).sum::<u64>())
+    };
+    let begin = Instant::now();
+    for number in 1..=3 {
+        append(&source, 1, "2026-01-01T00:00:00Z").await;
+        assert_eq!(counted(Some("word"), Some(900)).await, Some(number), "at once");
+    }
+    assert!(begin.elapsed().as_secs() >= 2, "it was made searchable more than once a second");
+    // a word that holds a control character, which is no space to us
+    let odd = "\u{1c}\u{200d}\u{1f170}";
+    assert_eq!(Words::parse(odd).expect("a word").iter().collect::<Vec<_>>(), [odd]);
+    assert_eq!(counted(Some(odd), None).await, None);
+    append(&source, 1, "2200-01-01T00:00:00Z").await;
+    append(&source, 1, "2026-01-01T00:00:00Z").await;
+    assert_eq!((counted(None, Some(900)).await, counted(None, None).await), (None, Some(5)));
+    for _ in 0..2 {
+        append(&blind, 200, "2026-01-01T00:00:00Z").await;
+        append(&blind, 1, "2026-01-01T00:00:00Z").await;
+    }
+    append(&source, 1, "2026-01-01T00:00:00Z").await;
+    assert_eq!((counted(Some("word"), None).await, counted(None, None).await), (None, Some(408)));
 }

@@ -71,6 +71,20 @@ fn what_can_change_in_place_changes_and_the_rest_is_refused() {
 }
 
 #[test]
+fn an_index_of_an_earlier_version_gets_the_fields_that_searches_need() {
+    let place = place(Layout::default());
+    let mut actual = provisioned(&place);
+    let events = actual.indices.get_mut(&Kind::Events).expect("there");
+    let fields = events.mapping["properties"].as_object_mut().expect("fields");
+    let new = ["indexed", "said", "searchText", "timestampMicros"];
+    assert!(new.iter().all(|field| fields.remove(*field).is_some()));
+    let plan = plan(&desired(1), &place, &actual).expect("a plan");
+    assert_eq!((plan.steps.len(), plan.class()), (1, Some(StepClass::Additive)), "{plan}");
+    let statement = &plan.steps[0].statement;
+    assert!(statement.contains("_mapping") && new.iter().all(|field| statement.contains(field)), "{plan}");
+}
+
+#[test]
 fn what_is_not_ours_is_never_touched() {
     let place = place(Layout::default());
     let other = plan(&desired(9), &place, &provisioned(&place));
