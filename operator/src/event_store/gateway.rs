@@ -29,6 +29,8 @@ pub(crate) struct SeenSource {
     pub(crate) lag_seconds: Option<u64>,
     /// Whether the log counts it as a voter, where there are several.
     pub(crate) votes: Option<bool>,
+    /// Events that were set aside from its log.
+    pub(crate) quarantined: Option<u64>,
     /// What verification found, where the gateway verifies.
     pub(crate) verified: SeenVerified,
 }
@@ -58,6 +60,8 @@ pub(crate) enum Seen {
         sources: BTreeMap<String, SeenSource>,
         /// The source that is primary, where there are several.
         primary: Option<String>,
+        /// Its term.
+        term: Option<u64>,
     },
 }
 
@@ -66,6 +70,13 @@ impl Seen {
         match self {
             Seen::Nothing(_) => None,
             Seen::Answered { position, .. } => *position,
+        }
+    }
+
+    pub(crate) fn term(&self) -> Option<u64> {
+        match self {
+            Seen::Nothing(_) => None,
+            Seen::Answered { term, .. } => *term,
         }
     }
 
@@ -122,7 +133,7 @@ impl Gateways {
 /// The lines about this store.
 fn read(text: &str, store: &str) -> Seen {
     let label = format!("store=\"{store}\"");
-    let (mut is_open, mut position, mut primary) = (false, None, None);
+    let (mut is_open, mut position, mut primary, mut term) = (false, None, None, None);
     let mut sources: BTreeMap<String, SeenSource> = BTreeMap::new();
     for line in text.lines() {
         let Some((name, rest)) = line.split_once('{') else { continue };
@@ -133,6 +144,7 @@ fn read(text: &str, store: &str) -> Seen {
         match name {
             "polylog_store_open" => is_open = value.trim() == "1",
             "polylog_position" => position = value.trim().parse().ok(),
+            "polylog_term" => term = value.trim().parse().ok().filter(|term| *term > 0),
             _ => {}
         }
         let source = labels.split(',').find_map(|label| label.strip_prefix("source=\""));
@@ -152,6 +164,7 @@ fn read(text: &str, store: &str) -> Seen {
                 let position = value.trim().parse().ok().filter(|position| *position > 0);
                 seen(&|seen| seen.stalled = position);
             }
+            "polylog_quarantined_events" => seen(&|seen| seen.quarantined = value.trim().parse().ok()),
             "polylog_replication_lag_events" => seen(&|seen| seen.lag_events = value.trim().parse().ok()),
             "polylog_consistency_ratio" => seen(&|seen| seen.verified.consistency = share(value)),
             "polylog_verified_ratio" => seen(&|seen| seen.verified.coverage = share(value)),
@@ -174,7 +187,7 @@ fn read(text: &str, store: &str) -> Seen {
             _ => {}
         }
     }
-    Seen::Answered { is_open, position, sources, primary }
+    Seen::Answered { is_open, position, sources, primary, term }
 }
 
 #[cfg(test)]
@@ -186,10 +199,12 @@ mod tests {
         let text = "# TYPE polylog_store_open gauge\npolylog_store_open{store=\"payments\"} 1\n\
                     polylog_store_open{store=\"audit\"} 0\npolylog_position{store=\"audit\"} 9\n\
                     polylog_position{store=\"payments\"} 184211\n\
+                    polylog_term{store=\"audit\"} 5\npolylog_term{store=\"payments\"} 3\n\
                     polylog_source_up{store=\"payments\",source=\"ledger\"} 0\n\
                     polylog_build_info{version=\"1\"} 1\n";
         let sources = BTreeMap::from([("ledger".to_owned(), SeenSource::default())]);
-        let expected = Seen::Answered { is_open: true, position: Some(184_211), sources, primary: None };
+        let expected =
+            Seen::Answered { is_open: true, position: Some(184_211), sources, primary: None, term: Some(3) };
         assert_eq!(read(text, "payments"), expected);
         let text = format!(
             "{text}polylog_source_up{{store=\"payments\",source=\"mirror\"}} 1\n\
@@ -200,6 +215,7 @@ mod tests {
              polylog_source_primary{{store=\"payments\",source=\"ledger\"}} 0\n\
              polylog_source_primary{{store=\"payments\",source=\"mirror\"}} 1\n\
              polylog_source_votes{{store=\"payments\",source=\"mirror\"}} 0\n\
+             polylog_quarantined_events{{store=\"payments\",source=\"mirror\"}} 41\n\
              polylog_consistency_ratio{{store=\"payments\",source=\"mirror\"}} 0.99998\n\
              polylog_verified_ratio{{store=\"payments\",source=\"mirror\"}} 1.0\n\
              polylog_verified_age_seconds{{store=\"payments\",source=\"mirror\"}} 61.5\n\
@@ -219,13 +235,19 @@ mod tests {
             lag_events: Some(12),
             lag_seconds: Some(3),
             votes: Some(false),
+            quarantined: Some(41),
             stalled: Some(60),
             verified,
         };
         assert_eq!(seen.source("mirror"), Some(mirror));
         assert!(matches!(seen, Seen::Answered { primary: Some(primary), .. } if primary == "mirror"));
-        let nothing =
-            Seen::Answered { is_open: false, position: None, sources: BTreeMap::new(), primary: None };
+        let nothing = Seen::Answered {
+            is_open: false,
+            position: None,
+            sources: BTreeMap::new(),
+            primary: None,
+            term: None,
+        };
         assert_eq!(read("", "payments"), nothing);
     }
 }

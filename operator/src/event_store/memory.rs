@@ -206,14 +206,24 @@ mod tests {
             waits.push(remembered.gateway_wait().as_secs());
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
-        let closed =
-            Seen::Answered { is_open: false, position: None, sources: Default::default(), primary: None };
+        let closed = Seen::Answered {
+            is_open: false,
+            position: None,
+            sources: Default::default(),
+            primary: None,
+            term: None,
+        };
         remembered.gateway_said(now, closed);
         assert_eq!(remembered.gateway_wait(), EVERY, "it answers, and has not opened the log");
         remembered.unopened = 0;
         assert_eq!(remembered.gateway_wait(), SHORTEST);
-        let open =
-            Seen::Answered { is_open: true, position: None, sources: Default::default(), primary: None };
+        let open = Seen::Answered {
+            is_open: true,
+            position: None,
+            sources: Default::default(),
+            primary: None,
+            term: None,
+        };
         remembered.gateway_said(now, open);
         assert_eq!((remembered.gateway_wait(), remembered.unopened), (EVERY, 0));
         assert!(!remembered.should_ask_gateway());

@@ -109,8 +109,7 @@ pub(crate) fn status(facts: &Facts<'_>) -> EventStoreStatus {
         observed_generation: facts.generation,
         store_id: log.map(|log| log.to_string()).or(previous.store_id),
         primary: primary(facts).or(previous.primary),
-        // how far the log is, is asked of the gateway
-        term: None,
+        term: facts.gateway.term().or(previous.term),
         position: facts.gateway.position().or(previous.position),
         endpoint: facts.known().map(|_| polylog_injection::names::gateway(facts.namespace, facts.name)),
         gateway_authority: facts
@@ -234,7 +233,7 @@ fn source(facts: &Facts<'_>, known: &Known, source: &ResolvedSource) -> SourceSt
             position,
             reason: "the gateway's log says why: source_stalled".to_owned(),
         }),
-        quarantined: None,
+        quarantined: seen.and_then(|seen| seen.quarantined),
         message: unusable.or(message).or(waits).or(failure.map(said)),
     }
 }

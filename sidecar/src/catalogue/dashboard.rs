@@ -7,7 +7,7 @@ use super::{Kind, METRICS, Metric, OPERATOR_METRICS, Unit};
 /// Rows of the dashboard: a title, and how the names of its metrics begin. The first that fits has it.
 const ROWS: [(&str, &[&str]); 7] = [
     ("Appends", &["polylog_append", "polylog_outcome", "polylog_schema", "polylog_position"]),
-    ("Sources", &["polylog_source", "polylog_replication"]),
+    ("Sources", &["polylog_source", "polylog_replication", "polylog_term"]),
     ("Requests", &["polylog_http", "polylog_grpc"]),
     ("Following", &["polylog_subscriber"]),
     ("Configuration", &["polylog_configuration", "polylog_store"]),

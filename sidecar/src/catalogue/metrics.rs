@@ -118,6 +118,8 @@ metrics! {
         "Events taken although their data breaks its schema (mode Warn)";
     POSITION = "polylog_position", Gauge, ["store"], "0.1.0",
         "End of the log, system events included";
+    TERM = "polylog_term", Gauge, ["store"], "0.1.0",
+        "Term of the primary that is obeyed";
     SOURCE_UP = "polylog_source_up", Gauge, ["store", "source"], "0.1.0",
         "1 where the source answers, asked when the metrics are read; 0 where it does not";
     SOURCE_PRIMARY = "polylog_source_primary", Gauge, ["store", "source"], "0.1.0",

@@ -72,6 +72,7 @@ struct Inner {
     alert_lag: Family<OfStore, Gauge>,
     alert_lag_seconds: Family<OfStore, Decimal>,
     position: Family<OfStore, Gauge>,
+    term: Family<OfStore, Gauge>,
     waiting_commits: Family<OfStore, Gauge>,
     waiting_bytes: Family<OfStore, Gauge>,
     batches: Family<OfStore, Counter>,
@@ -133,6 +134,7 @@ impl Metrics {
             alert_lag: register(registry, catalogue::ALERT_LAG, Family::default()),
             alert_lag_seconds: register(registry, catalogue::ALERT_LAG_SECONDS, Family::default()),
             position: register(registry, catalogue::POSITION, Family::default()),
+            term: register(registry, catalogue::TERM, Family::default()),
             source_up: register(registry, catalogue::SOURCE_UP, Family::default()),
             source_primary: register(registry, catalogue::SOURCE_PRIMARY, Family::default()),
             source_votes: register(registry, catalogue::SOURCE_VOTES, Family::default()),
@@ -249,6 +251,7 @@ impl Metrics {
         let slowest = status.slowest_follower.map_or(tail, polylog_log::Position::get);
         let lag = i64::try_from(tail.saturating_sub(slowest)).unwrap_or(i64::MAX);
         self.inner.position.get_or_create(&of).set(i64::try_from(tail).unwrap_or(i64::MAX));
+        self.inner.term.get_or_create(&of).set(i64::try_from(status.term.get()).unwrap_or(i64::MAX));
         self.inner.subscriber_lag.get_or_create(&of).set(lag);
         self.inner.waiting_commits.get_or_create(&of).set(number(status.waiting_commits));
         self.inner.waiting_bytes.get_or_create(&of).set(number(status.waiting_bytes));

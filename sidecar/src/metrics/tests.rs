@@ -45,6 +45,7 @@ const OF_STATUS: &[&str] = &[
     "polylog_append_batches",
     "polylog_append_batch_events",
     "polylog_position",
+    "polylog_term",
     "polylog_source_up",
     "polylog_source_primary",
     "polylog_source_votes",

@@ -27,5 +27,7 @@ plugin switch across ledger | grep -q '^ledger is primary of term ' || fail "and
 plugin failover across --stopped spare >"$work/told" 2>&1 && fail "a source that answers is given up"
 grep -q 'spare answers' "$work/told" || fail "failover: $(cat "$work/told")"
 is '[]' plugin quarantine across --output json || fail "quarantine: $(plugin quarantine across --output json)"
-soon 60 "the status tells who is primary" is ledger of_store across .status.primary
+switched() { [ "$(of_store across .status.term)" -ge 3 ]; }
+soon 60 "the status tells the term" switched
+is ledger of_store across .status.primary || fail "primary: $(of_store across .status.primary)"
 since "verified, switched and switched back by kubectl"

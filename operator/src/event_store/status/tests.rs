@@ -54,7 +54,7 @@ fn progress(statements: &[&str]) -> Progress {
 fn serving() -> Seen {
     let ledger = SeenSource { is_up: true, ..SeenSource::default() };
     let sources = BTreeMap::from([("ledger".to_owned(), ledger)]);
-    Seen::Answered { is_open: true, position: Some(7), sources, primary: None }
+    Seen::Answered { is_open: true, position: Some(7), sources, primary: None, term: None }
 }
 
 fn told(
@@ -120,7 +120,7 @@ fn what_was_verified_is_told_and_what_was_appended_since_is_no_news() {
         };
         let ledger = SeenSource { is_up: true, verified, ..SeenSource::default() };
         let sources = BTreeMap::from([("ledger".to_owned(), ledger)]);
-        Seen::Answered { is_open: true, position: Some(7), sources, primary: None }
+        Seen::Answered { is_open: true, position: Some(7), sources, primary: None, term: None }
     };
     let told_of = |status: &EventStoreStatus| {
         let (state, reason) = condition(status, "Consistent");
@@ -259,7 +259,13 @@ fn seen(sources: &[(&str, bool, u64)]) -> Seen {
         ((*name).to_owned(), seen)
     };
     let sources = sources.iter().map(source).collect();
-    Seen::Answered { is_open: true, position: Some(100), sources, primary: Some("mirror".into()) }
+    Seen::Answered {
+        is_open: true,
+        position: Some(100),
+        sources,
+        primary: Some("mirror".into()),
+        term: Some(3),
+    }
 }
 
 #[test]
@@ -268,7 +274,7 @@ fn each_source_of_several_says_how_far_it_is() {
     let judged = Judged::Looked(known, progress);
     let gateway = seen(&[("ledger", true, 0), ("mirror", true, 0), ("spare", true, 40)]);
     let status = told(&judged, &gateway, None, 1);
-    assert_eq!(status.primary.as_ref().map(|name| name.as_str()), Some("mirror"));
+    assert_eq!((status.primary.as_ref().map(|name| name.as_str()), status.term), (Some("mirror"), Some(3)));
     let summary = status.summary.clone().expect("a summary");
     assert_eq!((summary.sources.as_str(), summary.lag.as_str()), ("2/3", "40"));
     let sources = status.sources.clone().expect("sources");
@@ -344,9 +350,9 @@ fn a_source_that_drains_may_be_removed_once_the_gateway_saw_that_it_votes_no_mor
     let (mut known, progress) = several();
     known.members[2].follows = None;
     let gateway = |votes| match seen(&[("ledger", true, 0), ("mirror", true, 0), ("spare", true, 0)]) {
-        Seen::Answered { is_open, position, mut sources, primary } => {
+        Seen::Answered { is_open, position, mut sources, primary, term } => {
             sources.get_mut("spare").expect("it is there").votes = Some(votes);
-            Seen::Answered { is_open, position, sources, primary }
+            Seen::Answered { is_open, position, sources, primary, term }
         }
         nothing => nothing,
     };
