@@ -82,7 +82,7 @@ alerts! {
     "PolylogVerificationLate", Warning, "1h", "0.1.0",
         "max by (namespace, store, source) (polylog_verified_age_seconds) > 259200",
         "source {{ $labels.source }} of {{ $labels.namespace }}/{{ $labels.store }} was not read whole for three days",
-        "Raise `spec.verification.maxReadsPerSecond`, or look why the source cannot be read";
+        "Raise `spec.verification.maxReadsPerSecond`, look why the source cannot be read, or whether appends never pause: they come first";
     "PolylogQuarantineNotEmpty", Warning, "0s", "0.1.0",
         "max by (namespace, store, source) (increase(polylog_truncations[1d])) > 0",
         "entries of source {{ $labels.source }} of {{ $labels.namespace }}/{{ $labels.store }} lost to another history in the last day",

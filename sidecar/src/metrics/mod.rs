@@ -19,7 +19,7 @@ use std::{
 use http::StatusCode;
 use parking_lot::Mutex;
 use polylog_crds::resolve::ResolvedAlerts;
-use polylog_log::{Source, SourceName};
+use polylog_log::{Source, SourceName, Term};
 use polylog_replication::{Acknowledged, AppendError, SourceState, StoreStatus};
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -307,8 +307,8 @@ impl Metrics {
             if status.sources.len() > 1 {
                 let votes = source.role == polylog_replication::Role::Voter;
                 self.inner.source_votes.get_or_create(&of).set(i64::from(votes));
-                // nobody says how far the log goes, before a source leads it
-                if source.state != SourceState::NotOpened {
+                // nobody says how far the log goes before a source leads it, nor how far one is that was never seen
+                if source.state != SourceState::NotOpened && source.term != Term::ZERO {
                     let behind = i64::try_from(source.lag_events).unwrap_or(i64::MAX);
                     self.inner.replication_lag.get_or_create(&of).set(behind);
                 }

@@ -50,11 +50,11 @@ impl Pace {
         Self { took, answered_at: Some(answered_at), callers, answered, events, seen: None, begun: None }
     }
 
-    /// Whether nearly all callers were in the last batch. It takes more patience to keep them together than one batch may
+    /// Whether nearly all callers, and more than a few, were in the last batch. It takes more patience to keep them together than one batch may
     /// save: whoever is left behind once is a half of its own for many batches. Callers that come by themselves, however
     /// many, are never found so: those who come while a batch is written wait for the next one.
     fn are_together(&self) -> bool {
-        4 * self.answered >= 3 * self.callers
+        self.answered >= 4 && 4 * self.answered >= 3 * self.callers
     }
 
     /// Until when the next batch waits for more than the `waiting` callers that are there; `None` = not at all.

@@ -78,12 +78,19 @@ impl View {
 
     /// Whether a majority of the log's voters answers, as far as is known.
     pub(crate) fn reaches_majority(&self) -> bool {
-        let Some(place) = &self.place else { return true };
+        let Some(place) = &self.place else { return self.sees_majority() };
         let voters = &place.head.config.config.voters;
         let answers = |voter: &&Member| {
             let mut sources = self.sources.iter().map(|source| &source.seen);
             sources.any(|source| source.name == voter.name && source.failing_since.is_none())
         };
         voters.iter().filter(answers).count() >= Acks::Majority.required(voters.len())
+    }
+
+    /// The same before anybody leads the log, when who votes is not known yet: of all sources.
+    fn sees_majority(&self) -> bool {
+        let sources = self.sources.iter().map(|source| &source.seen);
+        let answering = sources.filter(|source| source.head.is_some() && source.failing_since.is_none());
+        !self.sources.is_empty() && answering.count() >= Acks::Majority.required(self.sources.len())
     }
 }

@@ -32,6 +32,8 @@ const SETTLED: Duration = Duration::from_secs(2);
 const ALONE: Duration = Duration::from_secs(1);
 /// Digests are compared so many times as often as everything is read.
 const LIGHT: u32 = 24;
+/// One request of so many is for what was read before, however much is new.
+const OTHERS: u64 = 8;
 /// Where nothing is to be done.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -46,6 +48,8 @@ struct Post {
     front: Walk,
     /// When the front moved last.
     moved: Instant,
+    /// How often it was its turn.
+    steps: u64,
     /// Reads everything again, and compares digests.
     again: Pass,
     /// Not before then, after it did not answer.
@@ -118,6 +122,7 @@ impl Verifier {
             ledger: Ledger::new(SystemTime::now()),
             front: Walk::begin(log),
             moved: now,
+            steps: 0,
             again: Pass::new(log, None),
             not_before: now,
             suspect: None,
@@ -186,22 +191,33 @@ impl Verifier {
             1 => new > 0 && post.moved.elapsed() >= ALONE,
             _ => new >= SEGMENT || new > 0 && post.moved.elapsed() >= SETTLED,
         };
-        if is_due {
-            let mut walk = post.front.clone();
-            let result = self.advance(index, &mut walk, end).await;
-            // a log that grows all the time has whole segments; at its end a pause comes first
-            let is_over = walk.at.position >= end || self.posts.len() == 1;
-            let post = &mut self.posts[index];
-            post.moved = if is_over { Instant::now() } else { post.moved };
-            post.front = walk;
-            return result.map(|()| true);
+        let post = &mut self.posts[index];
+        post.steps += 1;
+        // a log that grows faster than it is read is compared and read again all the same
+        if is_due && !post.steps.is_multiple_of(OTHERS) {
+            return self.reads_new(index, end).await;
         }
         if let Some(primary) = primary
             && self.compares(index, primary, end).await?
         {
             return Ok(true);
         }
-        self.reads_again(index, end).await
+        if self.reads_again(index, end).await? {
+            return Ok(true);
+        }
+        if is_due { self.reads_new(index, end).await } else { Ok(false) }
+    }
+
+    /// The next page of what was not read yet.
+    async fn reads_new(&mut self, index: usize, end: Position) -> Result<bool, Away> {
+        let mut walk = self.posts[index].front.clone();
+        let result = self.advance(index, &mut walk, end).await;
+        // a log that grows all the time has whole segments; at its end a pause comes first
+        let is_over = walk.at.position >= end || self.posts.len() == 1;
+        let post = &mut self.posts[index];
+        post.moved = if is_over { Instant::now() } else { post.moved };
+        post.front = walk;
+        result.map(|()| true)
     }
 
     /// The next segment's digests, if it is time.

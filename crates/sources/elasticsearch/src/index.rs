@@ -149,13 +149,20 @@ impl Handle {
         let Some(Covered { searched, without }) = self.covered(head, written, parts).await? else {
             return Ok(None);
         };
+        // another search may have seen more since this one has read the head
+        let searched = searched.min(written);
         let mut rest: Vec<StoredEvent> = Vec::new();
-        let without: Vec<Position> = without.into_iter().filter(|at| *at <= sought.to).collect();
+        let without: Vec<Position> = without.into_iter().filter(|at| *at <= searched).collect();
         rest.extend(self.events_at(head, &without, WITHOUT_QUERYABLE).await?.into_iter().flatten());
         if searched < written {
             rest.extend(self.events_in(head, (searched.next(), written), WITHOUT_QUERYABLE).await?);
         }
         rest.extend(head.in_batch().map(|(entry, event)| events::of_batch(entry, event)));
+        // whose data another source keeps, says its words there
+        let is_elsewhere = |event: &Event| event.data.is_none() && event.keeper().is_some();
+        if sought.words.is_some() && rest.iter().any(|stored| is_elsewhere(&stored.event)) {
+            return Ok(None);
+        }
         rest.retain(|stored| sought.holds(&stored.event));
         let searched =
             if is_on(Mutant::SearchBeyondVisible) { Position::new(1 << 52) } else { searched.min(sought.to) };

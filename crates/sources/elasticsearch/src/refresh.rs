@@ -1,7 +1,7 @@
 //! Up to where a search by the index sees every event, and which of them the index knows enough of.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -43,6 +43,8 @@ pub(crate) struct Knowledge {
     cuts: u64,
     /// By the parts of the index, what it answers.
     covered: BTreeMap<Vec<Part>, Covered>,
+    /// Parts that too many events lack for good.
+    lacking: BTreeSet<Vec<Part>>,
 }
 
 impl Handle {
@@ -57,7 +59,10 @@ impl Handle {
         let mut knowledge = self.knowledge.lock().await;
         let cuts = head.head.cuts();
         if knowledge.cuts != cuts {
-            (knowledge.cuts, knowledge.covered) = (cuts, BTreeMap::new());
+            *knowledge = Knowledge { refreshed: knowledge.refreshed, cuts, ..Knowledge::default() };
+        }
+        if knowledge.lacking.contains(parts) {
+            return Ok(None);
         }
         let searched = self.searchable_near(head, to, &mut knowledge.refreshed).await?;
         let known = knowledge.covered.get(parts).cloned();
@@ -69,6 +74,10 @@ impl Handle {
             return Ok(Some(Covered { searched, ..known }));
         }
         let Some(covered) = self.look_closer(head, searched, parts, known).await? else { return Ok(None) };
+        if covered.without.len() > MOST_WITHOUT {
+            knowledge.lacking.insert(parts.to_vec());
+            return Ok(None);
+        }
         knowledge.covered.insert(parts.to_vec(), covered.clone());
         Ok(Some(covered))
     }
@@ -96,7 +105,7 @@ impl Handle {
         Ok(base)
     }
 
-    /// Looks which of the events after those that are known the index knows enough of, and that none is missing.
+    /// Looks which of the events after those that are known the index knows enough of; `None` = some are missing.
     async fn look_closer(
         &self,
         head: &HeadDocument,
@@ -129,8 +138,9 @@ impl Handle {
         let mut without = known.without;
         let lacking: Vec<Position> = lacking.contents().map(|place| place.position).collect();
         let expected = searched.get() - known.searched.get();
+        let are_too_many = lacking.len() > MOST_WITHOUT;
         let is_whole = counted.total() + lacking.len() as u64 == expected;
         without.extend(lacking);
-        Ok((is_whole && without.len() <= MOST_WITHOUT).then_some(Covered { searched, without }))
+        Ok((are_too_many || is_whole).then_some(Covered { searched, without }))
     }
 }

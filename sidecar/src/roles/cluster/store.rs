@@ -1,13 +1,14 @@
 //! The task of one store: opens it, tries again while it cannot, and follows what is mounted for it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use parking_lot::MutexGuard;
 use polylog_api::{Code, Problem};
 use polylog_crds::{
     event_store::SourceState,
     resolve::{ResolvedSource, ResolvedStore},
 };
-use polylog_log::{Config, Failure, SourceName};
+use polylog_log::{Config, Failure, LogId, SourceName};
 use polylog_replication::{Leadership, Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -98,6 +99,10 @@ struct Open {
 impl Task {
     /// Brings the store to what is wanted. On an error it is to be tried again, after pauses of up to what is returned.
     async fn pursue(&mut self, wanted: &Arc<Desired>) -> Result<(), Duration> {
+        // what is mounted now may be meant to end what the one before it waits for
+        if self.opening.as_ref().is_some_and(|opening| !Arc::ptr_eq(&opening.wanted, wanted)) {
+            self.opening = None;
+        }
         if wanted.mounted.by_gateway && self.shared.role == ClusterRole::Sidecar {
             return self.hand_on(wanted);
         }
@@ -194,13 +199,7 @@ impl Task {
                 let members =
                     Members::joined(places, wanted.mounted.log, None, &shared.refresh, &shared.closing)
                         .await?;
-                let log = members.log();
-                let other = shared.logs.lock().get(&log).filter(|other| **other != self.name).cloned();
-                if let Some(other) = other {
-                    let message =
-                        format!("store {other} of this process has the same log: give each its own schema");
-                    return Err(Failure::WrongStore(message).into());
-                }
+                drop(self.alone_with(members.log())?);
                 let opening = Opening::begin(&shared, wanted, members).await?;
                 let leadership = opening.unopened.leadership();
                 if self.forward.is_none() {
@@ -221,10 +220,11 @@ impl Task {
         };
         let kept = hosted(&wanted.mounted.store, &store, &members.names())?;
         let Some(opening) = self.opening.take() else { return Ok(true) };
+        let log = opening.members.log();
+        // two may have waited for the same one
+        self.alone_with(log)?.insert(log, self.name.clone());
         let open = Open::of(opening, store);
         shared.server.serve(&self.name, &Served::Open(Arc::new(kept)));
-        let log = open.members.log();
-        shared.logs.lock().insert(log, self.name.clone());
         let source = open.members.names().first().map(ToString::to_string).unwrap_or_default();
         tracing::info!(event = "store_opened", store = self.name, source, log = %log, "the store is open");
         let has_away = open.members.has_away() || open.members.lack(places);
@@ -232,6 +232,19 @@ impl Task {
         self.forward = None;
         self.pause = SHORTEST;
         Ok(has_away)
+    }
+
+    /// The logs that are served, unless another store of this process has this one.
+    fn alone_with(&self, log: LogId) -> Result<MutexGuard<'_, BTreeMap<LogId, String>>, Hindrance> {
+        let logs = self.shared.logs.lock();
+        match logs.get(&log).filter(|other| **other != self.name) {
+            None => Ok(logs),
+            Some(other) => {
+                let message =
+                    format!("store {other} of this process has the same log: give each its own schema");
+                Err(Failure::WrongStore(message).into())
+            }
+        }
     }
 
     /// Follows what is mounted for the sources of an open store; true where one of them is to be tried again.

@@ -112,7 +112,7 @@ fn callers_that_do_not_come_back_are_not_waited_for() {
     let batch = bed.sent(0);
     bed.answer(900, &batch);
     bed.offer(3, 1, 10);
-    let until = bed.at(900) + Duration::from_micros(2 * 50 + 1_000);
+    let until = bed.at(900) + Duration::from_micros(2 * 50 + 300);
     assert!(matches!(bed.group.next(bed.at(900)), Next::Gather(at) if at == until));
     assert_eq!(bed.sent(902).commits.len(), 1);
 }
