@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     replicated::{STORE, replicated},
-    server,
+    rows, server,
     support::{
         Client,
         process::{Dev, at, folder},
@@ -90,6 +90,36 @@ async fn a_learner_answers_searches_and_its_absence_is_not_noticed() {
     // a page of the one goes on with the other
     let next = client.get(&format!("/v1/search?{asked}&page={page}")).await.ok().json();
     assert!(ids(&next).iter().all(|id| !ids(&by_index).contains(id)) && !ids(&next).is_empty(), "{next}");
+    running.stop();
+}
+
+/// The index has no word of data that another source keeps: the log is looked at.
+#[tokio::test]
+async fn words_of_data_that_another_source_keeps_are_found() {
+    let (postgres, search) = (PostgresServer::start(), ElasticsearchServer::start(Product::Elasticsearch));
+    let database = postgres.create_database();
+    let routed = STORE.replace("spec:", "spec:\n  strategyRef: {name: routed}");
+    let strategy = "---
+apiVersion: polylog.dev/v1alpha1
+kind: ReplicationStrategy
+metadata: {name: routed, namespace: shop}
+spec: {type: EventTypePartitioning, acks: '1', failover: {mode: Manual}, defaultRoute: ledger, routes: [{types: [Other], source: ledger}]}
+";
+    let folder = folder(&format!("{}\n{strategy}", routed.trim_end()));
+    let running = replicated(&folder, &postgres.url(&database), &search.url());
+    let client = &running.client;
+    for number in 0..3 {
+        client.append(&format!("Payment-{number}"), "Paid", r#"{"note":"kept elsewhere"}"#).await;
+    }
+    until_level(client).await;
+    assert!(
+        rows(&search, "payments").iter().all(|row| row.ends_with(' ') || row.contains('$')),
+        "dropped there"
+    );
+    let found = client.get("/v1/search?q=elsewhere").await.ok().json();
+    assert_eq!((&found["total"], found["hits"].as_array().unwrap().len()), (&3.into(), 3), "{found}");
+    let counted = client.get("/v1/statistics?groupBy=category").await.ok().json();
+    assert_eq!(counted["total"], 3, "{counted}");
     running.stop();
 }
 
