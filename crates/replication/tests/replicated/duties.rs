@@ -74,3 +74,31 @@ async fn a_gateway_that_reaches_too_few_sources_does_not_keep_others_from_electi
     assert_ne!(primary(&sidecar).await, Some(source_name(0).to_string()));
     drop(gateway);
 }
+
+/// The same of one that begins while nobody leads the log: it does not know who votes.
+#[tokio::test]
+async fn a_gateway_that_begins_with_too_few_sources_does_not_keep_others_from_electing() {
+    let three = Three::new();
+    let of_gateway = Three::new();
+    for (remote, same) in of_gateway.remotes.iter().zip(&three.remotes) {
+        remote.replace_by(same);
+    }
+    let once_free = Duties::OnceFree(Duration::from_millis(600));
+    let first = Store::open(three.options(Acks::Majority)).await.expect("opens");
+    let sidecar = StoreOptions { duties: once_free, may_open: false, ..three.options(Acks::Majority) };
+    let sidecar = Store::open(sidecar).await.expect("opens");
+    append(&sidecar, 0).await;
+    three.level().await;
+    first.drain().await;
+    drop(first);
+    three.remotes[0].cut(true);
+    of_gateway.remotes[0].cut(true);
+    of_gateway.remotes[2].cut(true);
+    let shown = Duties::Shown(Duration::from_millis(50));
+    let gateway = StoreOptions { duties: shown, ..of_gateway.options(Acks::Majority) };
+    let mut unopened = Unopened::begin(gateway).await.expect("its log is known");
+    unopened.open().await.expect_err("one of three does not elect");
+    append(&sidecar, 1).await;
+    assert_ne!(primary(&sidecar).await, Some(source_name(0).to_string()));
+    drop(unopened);
+}
