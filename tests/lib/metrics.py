@@ -12,10 +12,11 @@ store, admin = sys.argv[1:]
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 # Those that need what this test does not make: mounted configuration, a collector, an outcome that is not known, a
-# schema that only warns, gRPC, a second source. Other tests do.
+# schema that only warns, gRPC, a second source, thresholds of alerts. Other tests do.
 ABSENT = {"polylog_configuration_changes", "polylog_configuration_in_force", "polylog_store_open", "polylog_trace_spans",
           "polylog_outcome_unknown", "polylog_schema_warnings", "polylog_grpc_requests",
           "polylog_grpc_request_duration_seconds", "polylog_replication_lag_events", "polylog_replication_lag_seconds",
+          "polylog_alert_lag_events", "polylog_alert_lag_seconds", "polylog_quarantined_events",
           "polylog_source_primary", "polylog_source_votes", "polylog_source_stalled_position"}
 # Another program's, whose tests compare them.
 OPERATORS = ("polylog_operator_", "polylog_webhook_")

@@ -197,6 +197,10 @@ impl Verifier {
         if is_due && !post.steps.is_multiple_of(OTHERS) {
             return self.reads_new(index, end).await;
         }
+        // nor does the one keep the other from its turn
+        if post.steps.is_multiple_of(2 * OTHERS) && self.reads_again(index, end).await? {
+            return Ok(true);
+        }
         if let Some(primary) = primary
             && self.compares(index, primary, end).await?
         {
