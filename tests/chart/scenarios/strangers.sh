@@ -13,10 +13,11 @@ grpc() {
   local code=
   message "$3" "$4" >"$work/message"
   # an answer that comes before everything was sent is sometimes lost to curl
-  for _ in 1 2 3 4 5; do
+  for _ in {1..30}; do
     code=$(curl_inside --header 'Content-Type: application/grpc' --header 'TE: trailers' --data-binary "@$work/message" \
       --dump-header - --output /dev/null "$1/$2" "${@:5}" | sed -n 's/^grpc-status: \([0-9]*\).*/\1/p') || true
     [ -z "$code" ] || break
+    sleep 0.2
   done
   echo "$code"
 }
