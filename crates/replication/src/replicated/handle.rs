@@ -148,4 +148,27 @@ impl Handle {
     pub(crate) fn views(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()
     }
+
+    /// Waits until something is seen anew, or after a failure for a pause; `false` = the store drains.
+    pub(crate) async fn goes_on(
+        &self,
+        views: &mut watch::Receiver<Arc<View>>,
+        pause: Option<Duration>,
+    ) -> bool {
+        let changed = async {
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                // ends with the driver; `drains` tells
+                None => {
+                    if views.changed().await.is_err() {
+                        std::future::pending().await
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = self.drains() => false,
+            () = changed => true,
+        }
+    }
 }

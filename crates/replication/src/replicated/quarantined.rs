@@ -61,20 +61,8 @@ pub(crate) async fn count_quarantined(handle: Handle, replicas: Vec<Replica>, to
                 Err(_) => failed = true,
             }
         }
-        let changed = async {
-            match failed {
-                true => tokio::time::sleep(PAUSE).await,
-                // ends with the driver; `drains` tells
-                false => {
-                    if views.changed().await.is_err() {
-                        std::future::pending().await
-                    }
-                }
-            }
-        };
-        tokio::select! {
-            () = handle.drains() => return,
-            () = changed => {}
+        if !handle.goes_on(&mut views, failed.then_some(PAUSE)).await {
+            return;
         }
     }
 }

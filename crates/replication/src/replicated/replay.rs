@@ -62,20 +62,8 @@ pub(crate) async fn replay(store: String, handle: Handle, replicas: Vec<Replica>
                 failed |= replay_source(&store, &handle, replica, progress, cuts).await.is_err();
             }
         }
-        let changed = async {
-            match failed {
-                true => tokio::time::sleep(PAUSE).await,
-                // ends with the driver; `drains` tells
-                false => {
-                    if views.changed().await.is_err() {
-                        std::future::pending().await
-                    }
-                }
-            }
-        };
-        tokio::select! {
-            () = handle.drains() => return,
-            () = changed => {}
+        if !handle.goes_on(&mut views, failed.then_some(PAUSE)).await {
+            return;
         }
     }
 }
