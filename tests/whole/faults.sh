@@ -6,30 +6,30 @@
 # with the log that it has.
 set -euo pipefail
 cargo build --workspace --all-features --bins
-broken=$POLYLOG_TARGET/debug/polylog
+seconds=$1 broken=$POLYLOG_TARGET/debug/polylog
 for strategy in one all; do
-  polylog-whole-tests faults --strategy "$strategy" --seconds "$1"
+  polylog-whole-tests faults --strategy "$strategy" --seconds "$seconds"
 done
 for strategy in majority partitioned; do
-  polylog-whole-tests faults --strategy "$strategy" --sidecars 2 --seconds "$1"
+  polylog-whole-tests faults --strategy "$strategy" --sidecars 2 --seconds "$seconds"
 done
-# noticed <mutant> <seconds>: in one of a few runs, since what shows it has to happen at the right moment
+# noticed <mutant> [<runs>]: what shows some of them has to happen at the right moment
 noticed() {
-  for _ in 1 2 3 4 5; do
-    ! POLYLOG_MUTANT=$1 \
-      polylog-whole-tests faults --strategy majority --seconds "$2" --expect-violation --binary "$broken" || return 0
+  for _ in $(seq "${2:-1}"); do
+    if POLYLOG_MUTANT=$1 polylog-whole-tests faults --strategy majority --seconds "$seconds" \
+      --expect-violation --binary "$broken"; then return; fi
   done
   return 1
 }
-noticed early-ack "$1"
-if [ "$1" -ge 60 ]; then
+noticed early-ack
+if [ "$seconds" -ge 60 ]; then
   for strategy in one all; do
-    polylog-whole-tests faults --strategy "$strategy" --sidecars 2 --seconds "$1"
+    polylog-whole-tests faults --strategy "$strategy" --sidecars 2 --seconds "$seconds"
   done
   for strategy in majority partitioned; do
-    polylog-whole-tests faults --strategy "$strategy" --seconds "$1"
+    polylog-whole-tests faults --strategy "$strategy" --seconds "$seconds"
   done
   for mutant in unsettled-read not-levelled; do
-    noticed "$mutant" "$1"
+    noticed "$mutant" 5
   done
 fi

@@ -55,13 +55,15 @@ pub struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    /// One round: the primary is lost while others are behind, or some sources are harmed for a while, or a sidecar is
-    /// killed or stopped.
+    /// One round: the primary is lost while others are behind, with those that remember or without, or some sources are
+    /// harmed for a while, or a sidecar is killed or stopped.
     pub fn next(&mut self, sidecars: &mut [Sidecar]) -> Result<()> {
         pause(Duration::from_millis(self.random.random_range(50..1_000)));
-        match self.random.random_range(0..5) {
-            _ if self.harms.0.is_empty() => self.lose_primary(sidecars),
+        match self.random.random_range(0..6) {
+            // what is broken on purpose has to be noticed in a short run too
+            _ if self.harms.0.is_empty() => self.lose_who_remembers(sidecars),
             0 => self.harm_sidecar(sidecars),
+            5 => self.lose_who_remembers(sidecars),
             1 | 2 => self.lose_primary(sidecars),
             _ => self.harm_some(sidecars),
         }
@@ -96,6 +98,25 @@ impl<'a> Rounds<'a> {
         pause(Duration::from_millis(self.random.random_range(100..700)));
         let lost = self.harm(first, &[Harm::Crash, Harm::Crash, Harm::Pause, Harm::Cut])?;
         behind.into_iter().for_each(Harmed::undo);
+        pause(Duration::from_millis(self.random.random_range(1_500..3_500)));
+        lost.undo();
+        Ok(())
+    }
+
+    /// Nothing reaches the others for a moment; then the primary goes, and with it every sidecar, which could still have
+    /// told the others. What is elected has what had reached it.
+    fn lose_who_remembers(&mut self, sidecars: &mut [Sidecar]) -> Result<()> {
+        let first = primary(sidecars).unwrap_or(0);
+        let mut behind = Vec::new();
+        for other in (0..NAMES.len()).filter(|index| *index != first) {
+            behind.push(self.harm(other, &[Harm::Hang])?);
+        }
+        pause(Duration::from_millis(self.random.random_range(300..700)));
+        let lost = self.harm(first, &[Harm::Crash])?;
+        self.harms.count("all sidecars killed");
+        sidecars.iter_mut().try_for_each(Sidecar::kill)?;
+        behind.into_iter().for_each(Harmed::undo);
+        sidecars.iter_mut().try_for_each(Sidecar::start)?;
         pause(Duration::from_millis(self.random.random_range(1_500..3_500)));
         lost.undo();
         Ok(())
