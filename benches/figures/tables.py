@@ -148,22 +148,43 @@ def memory(figures):
 
 def readme(figures):
     """The few that a reader looks for first."""
-    head = ["one event an append", "Polylog, gRPC", "raw inserts of the same rows", "message-db", "UmaDB"]
+    head = [
+        "one event an append",
+        "events/s",
+        *(f"to {name}" for name in RATE_OF.values()),
+        "p50, p99, ms",
+        "µs of processor an event: sidecar + database + clients",
+        "resident: sidecar",
+    ]
     rows = []
     for engine in ENGINES:
-        for clients in (32, 128):
+        for clients in (1, 32, 128):
             case = find(figures, f"{engine}/{clients}x1")
             if case:
-                name = figures["servers"][engine].split(".")[0]
-                shown = [whole((of(case, side, "rate") or [None] * 3)[1]) for side in ("grpc", *RATE_OF)]
-                rows.append([f"{name}, {clients} clients", *shown])
+                ratios = (of(case, name, "grpc_to_it") for name in RATE_OF)
+                rows.append(
+                    [
+                        f"{short(figures, engine)}, {clients} {'client' if clients == 1 else 'clients'}",
+                        whole(of(case, "grpc", "rate")[1]),
+                        *("–" if ratio is None else f"{ratio[1]:.2f}" for ratio in ratios),
+                        f"{millis(of(case, 'grpc', 'p50_ms'))}, {millis(of(case, 'grpc', 'p99_ms'))}",
+                        micros(of(case, "grpc", "micros")),
+                        resident(case, "grpc"),
+                    ]
+                )
     for engine in ENGINES:
         by = {read["by"]: read for read in figures["reads"] if (read["engine"], read["what"]) == (engine, "the log")}
-        if "Polylog, gRPC" in by:
-            name = figures["servers"][engine].split(".")[0]
-            shown = [whole(by[who]["rate"][1]) if who in by else "–" for who in ("Polylog, gRPC", "raw", "", "UmaDB")]
-            rows.append([f"{name}, reading the log", *shown])
+        if own := by.get("Polylog, gRPC"):
+            others = (by.get(name) for name in RATE_OF.values())
+            ratios = ("–" if other is None else f"{own['rate'][1] / other['rate'][1]:.2f}" for other in others)
+            name = f"{short(figures, engine)}, reading the log"
+            rows.append([name, whole(own["rate"][1]), *ratios, "–", micros(own["micros"]), "–"])
     return markdown(head, rows) if rows else ""
+
+
+def short(figures, engine):
+    """A server's name, with the first number of its version."""
+    return figures["servers"][engine].split(".")[0]
 
 
 def conditions(figures):
