@@ -1,6 +1,7 @@
 //! Where a store reads from: one source, or those of several that hold what may be shown.
 
 mod capped;
+mod choice;
 mod joined;
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};

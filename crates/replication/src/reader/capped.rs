@@ -1,9 +1,16 @@
-//! Reads of a log over several sources: nothing beyond the cap is shown, and the primary is asked first.
+//! Reads of a log over several sources: nothing beyond the cap is shown.
 //!
-//! What a majority holds is the same in every source that holds it, and stays: any of them may answer. Below a majority
-//! the primary of the term answers alone.
+//! What a majority holds is the same in every source that holds it, and stays: the one that is likely to answer soonest is
+//! asked, the primary where they are alike, and the others when it fails. Below a majority the primary of the term answers
+//! alone.
 
-use std::{collections::BTreeMap, future::Future, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    ops::RangeInclusive,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use polylog_log::{
     CategoryPage, Count, Counted, Digests, EventId, Failure, Find, Findings, FoundEvent, Head, Identity,
@@ -12,7 +19,10 @@ use polylog_log::{
 };
 use tokio::time::timeout;
 
-use super::joined::{self, Data};
+use super::{
+    choice::{Choice, Question},
+    joined::{self, Data},
+};
 use crate::{
     caught::caught,
     replicated::{Handle, Place, Replica, View},
@@ -30,6 +40,7 @@ const BACK: usize = 64;
 pub(crate) struct Capped {
     handle: Handle,
     sources: BTreeMap<SourceName, (Arc<dyn Source>, Identity)>,
+    choice: Choice,
 }
 
 /// What a read is answered from: a source, and how far it may be shown.
@@ -80,7 +91,7 @@ impl Capped {
     pub(crate) fn new(handle: Handle, replicas: Vec<Replica>) -> Self {
         let sources =
             replicas.into_iter().map(|replica| (replica.name, (replica.source, replica.identity))).collect();
-        Self { handle, sources }
+        Self { handle, sources, choice: Choice::default() }
     }
 
     pub(crate) fn head(&self) -> Result<Head, Failure> {
@@ -120,7 +131,7 @@ impl Capped {
     }
 
     async fn page(&self, only: Option<&SourceName>, read: ReadLog) -> Result<LogPage, Failure> {
-        self.answer(only, |from| async move {
+        self.answer(Question::Log, only, |from| async move {
             if read.from > from.cap.position {
                 return Ok(LogPage { entries: Vec::new(), head: from.shown() });
             }
@@ -148,7 +159,7 @@ impl Capped {
         only: Option<&SourceName>,
         read: &ReadCategory,
     ) -> Result<CategoryPage, Failure> {
-        self.answer(only, |from| async move {
+        self.answer(Question::Category, only, |from| async move {
             let to = (*read.range.end()).min(from.cap.position);
             if *read.range.start() > to {
                 return Ok(CategoryPage { events: Vec::new(), is_complete: true, head: from.shown() });
@@ -176,7 +187,7 @@ impl Capped {
     }
 
     async fn selected(&self, only: Option<&SourceName>, select: &Select) -> Result<Selected, Failure> {
-        self.answer(only, |from| async move {
+        self.answer(Question::Select, only, |from| async move {
             from.check_reach(*select.range.end())?;
             let selected = from.source.select(select.clone()).await?;
             from.check(&selected.head)?;
@@ -187,7 +198,7 @@ impl Capped {
 
     pub(crate) async fn tally(&self, only: Option<&SourceName>, tally: Tally) -> Result<Tallied, Failure> {
         let tally = &tally;
-        self.answer(only, |from| async move {
+        self.answer(Question::Tally, only, |from| async move {
             from.check_reach(*tally.range.end())?;
             let tallied = from.source.tally(tally.clone()).await?;
             from.check(&tallied.head)?;
@@ -230,7 +241,7 @@ impl Capped {
         find: Find,
     ) -> Result<Option<Findings>, Failure> {
         let asked = &find;
-        let found = self.answer(only, |from| async move {
+        let found = self.answer(Question::Index, only, |from| async move {
             from.check_reach(asked.sought.to)?;
             let Some(found) = from.source.find_by_index(asked.clone()).await? else { return Ok(None) };
             from.check(&found.head)?;
@@ -247,7 +258,7 @@ impl Capped {
         count: Count,
     ) -> Result<Option<Counted>, Failure> {
         let count = &count;
-        self.answer(only, |from| async move {
+        self.answer(Question::Index, only, |from| async move {
             from.check_reach(count.sought.to)?;
             let Some(counted) = from.source.count_by_index(count.clone()).await? else { return Ok(None) };
             from.check(&counted.head)?;
@@ -264,7 +275,7 @@ impl Capped {
     }
 
     async fn found(&self, only: Option<&SourceName>, id: EventId) -> Result<FoundEvent, Failure> {
-        self.answer(only, |from| async move {
+        self.answer(Question::Event, only, |from| async move {
             let found = from.source.find(id).await?;
             from.check(&found.head)?;
             let cap = from.cap.position;
@@ -285,7 +296,7 @@ impl Capped {
     }
 
     async fn stream_page(&self, only: Option<&SourceName>, read: &ReadStream) -> Result<StreamPage, Failure> {
-        self.answer(only, |from| async move {
+        self.answer(Question::Stream, only, |from| async move {
             let page = from.source.read_stream(read.clone()).await?;
             from.check(&page.head)?;
             let cap = from.cap.position;
@@ -318,7 +329,7 @@ impl Capped {
 
     pub(crate) async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
         let range = &range;
-        self.answer(None, |from| async move {
+        self.answer(Question::Digests, None, |from| async move {
             let digests = from.source.digests(range.clone()).await?;
             // an entry that is not shown has no chain
             let is_shown = *range.end() <= from.cap.position;
@@ -347,19 +358,29 @@ impl Capped {
         Ok(are_all)
     }
 
-    /// Asks one source after the other, the primary first; the last one's failure is told.
-    async fn answer<T, F>(&self, only: Option<&SourceName>, read: impl Fn(From) -> F) -> Result<T, Failure>
+    /// Asks one source after the other, the one first that is likely to answer soonest; the last one's failure is told.
+    async fn answer<T, F>(
+        &self,
+        question: Question,
+        only: Option<&SourceName>,
+        read: impl Fn(From) -> F,
+    ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
         let view = self.handle.view();
         let place = view.place.as_ref().ok_or_else(unknown)?;
         let mut failure = unknown();
-        let mut candidates = candidates(&view, place, only).into_iter().peekable();
+        let mut candidates = candidates(&view, place, only);
+        let last_resort = |(name, _): &(SourceName, Point)| is_last_resort(&view, place, name);
+        let first = candidates.partition_point(|candidate| last_resort(candidate) == (false, false));
+        self.choice.order(question, &mut candidates[..first], now());
+        let mut candidates = candidates.into_iter().peekable();
         while let Some((name, cap)) = candidates.next() {
             let is_last = candidates.peek().is_none();
             let Some((source, identity)) = self.sources.get(&name).cloned() else { continue };
             let from = From { source, identity, place: place.clone(), cap, number: view.number };
+            let asked = self.choice.ask(question, &name, now());
             let answering = caught(read(from));
             // the last has all the time that it takes
             let answered = match is_last {
@@ -368,27 +389,41 @@ impl Capped {
             };
             match answered {
                 Ok(Ok(answer)) => {
+                    asked.answered(now());
                     self.handle.answered(&name);
                     return Ok(answer);
                 }
-                Ok(Err(failed)) | Err(failed) => failure = failed,
+                Ok(Err(failed)) | Err(failed) => {
+                    asked.failed(now());
+                    failure = failed;
+                }
             }
         }
         Err(failure)
     }
 }
 
-/// Who may be asked, and how far each may be shown: those that did not answer last time come last.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Who may be asked, and how far each may be shown: those that did not answer last time, or that are to be spared, come
+/// last.
 fn candidates(view: &View, place: &Place, only: Option<&SourceName>) -> Vec<(SourceName, Point)> {
     let holders = place.holders.iter().filter(|name| only.is_none_or(|only| only == *name));
     let mut holders: Vec<_> = holders.map(|name| (name.clone(), place.cap)).collect();
-    holders.sort_by_key(|(name, _)| is_failing(view, name));
+    holders.sort_by_key(|(name, _)| is_last_resort(view, place, name));
     let Some(only) = only.filter(|_| holders.is_empty()) else { return holders };
     let seen = view.sources.iter().find(|source| source.seen.name == *only);
     let held = seen.and_then(|source| source.seen.held);
     held.map(|held| (only.clone(), if held.position < place.cap.position { held } else { place.cap }))
         .into_iter()
         .collect()
+}
+
+/// Whether a source did not answer last time, and whether it is to be spared.
+fn is_last_resort(view: &View, place: &Place, name: &SourceName) -> (bool, bool) {
+    (is_failing(view, name), place.spared.contains(name))
 }
 
 fn is_failing(view: &View, name: &SourceName) -> bool {

@@ -393,9 +393,9 @@ fn place(seen: &Seen, before: Option<&Place>, avoided: &BTreeSet<SourceName>) ->
         let others =
             seen.sources.iter().filter(|source| source.name != lead.primary && is_level(source.held));
         holders.extend(others.map(|source| source.name.clone()));
-        holders[1..].sort_by_key(|name| avoided.contains(name));
     }
-    Some(Place { head, cap, is_lossy, holders, term: lead.term })
+    let spared = avoided.clone();
+    Some(Place { head, cap, is_lossy, holders, spared, term: lead.term })
 }
 
 /// Whether the log has this configuration for good, whatever its version and who is in sync.

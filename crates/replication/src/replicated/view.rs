@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use polylog_log::{Acks, Failure, Head, Member, Point, Position, SourceName, Term};
 
@@ -35,6 +35,8 @@ pub(crate) struct Place {
     pub(crate) is_lossy: bool,
     /// Those that hold everything up to the cap, the primary first.
     pub(crate) holders: Vec<SourceName>,
+    /// Those that are read only where no other can answer.
+    pub(crate) spared: BTreeSet<SourceName>,
     /// The term under which it was counted.
     pub(crate) term: Term,
 }

@@ -66,11 +66,37 @@ async fn a_primary_that_answers_readers_is_left_in_place() {
     three.remotes[0].slow_looks(true);
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(4) {
-        let read = store.find(event(0).id, &ReadOptions::default()).await.expect("reads");
+        let options = ReadOptions { source: Some(source_name(0)), ..ReadOptions::default() };
+        let read = store.find(event(0).id, &options).await.expect("reads");
         assert_eq!(read.served.source, source_name(0));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!((primary(&store).await.as_deref(), store.status().await.term), (Some("source-0"), term));
     // without readers nothing speaks for it
     until("it is elected anew", || async { store.status().await.term > term }).await;
+}
+
+#[tokio::test]
+async fn what_one_source_is_slow_at_is_asked_of_another() {
+    let three = Three::new();
+    let store = three.open(Acks::Majority).await;
+    append(&store, 0).await;
+    three.level().await;
+    three.remotes[0].hold_answers(true);
+    let read = || async {
+        let began = Instant::now();
+        let (stream, from) = (stream("account-1"), None);
+        let query = StreamQuery { stream, from, backward: false, limit: 10, max_bytes: usize::MAX };
+        let read = store.read_stream(&query, &ReadOptions::default()).await.expect("reads");
+        assert_eq!(read.events.len(), 1);
+        (read.served.source, began.elapsed())
+    };
+    let (source, took) = read().await;
+    assert!(source != source_name(0) && took >= Duration::from_secs(2), "{source} after {took:?}");
+    for _ in 0..20 {
+        let (source, took) = read().await;
+        assert!(source != source_name(0) && took < Duration::from_secs(1), "{source} after {took:?}");
+    }
+    three.remotes[0].hold_answers(false);
+    assert_eq!(primary(&store).await.as_deref(), Some("source-0"), "it leads all the same");
 }
