@@ -75,8 +75,8 @@ impl Contract {
         sources[0] = contract.execute(0, sources[0], Request::Append { term: 1, commit: 0, stable: 0 }).0;
         let all = sources[0].tail;
         let copy = Request::Apply { term: 1, previous: start, last: all, stable: BEGINNING };
-        for index in 1..SOURCES {
-            sources[index] = contract.execute(index, sources[index], copy).0;
+        for (index, source) in sources.iter_mut().enumerate().skip(1) {
+            *source = contract.execute(index, *source, copy).0;
         }
         let mut first = contract.heads[&(0, sources[0])].clone();
         let stable = Position::new(BEGINNING.into());
@@ -139,7 +139,8 @@ impl Contract {
                 let kept = entries.iter().find(|entry| entry.last() == keep.position);
                 let kept = kept.map(|entry| (entry.point(), entry.recorded_at()));
                 let before = entries.iter().filter(|entry| entry.last() <= keep.position);
-                let config = before.filter_map(ConfigPoint::of).last().unwrap_or_else(|| head.config.clone());
+                let config =
+                    before.filter_map(ConfigPoint::of).next_back().unwrap_or_else(|| head.config.clone());
                 admit(Operation::Truncate(Truncating {
                     term: term_of(term),
                     keep,
