@@ -1,8 +1,9 @@
 use crate::{
     bounds::Rule,
     contract::Contract,
+    members::Set,
     protocol::Protocol,
-    state::{Process, SOURCES, State},
+    state::{Process, State},
 };
 
 /// What can happen next.
@@ -19,11 +20,13 @@ pub enum Act {
     /// It opens the new primary.
     Open { process: usize, is_late: bool },
     /// All of these at once, with the promises of some.
-    ElectAtOnce { process: usize, term: u8, asked: [bool; SOURCES], primary: usize },
+    ElectAtOnce { process: usize, term: u8, asked: Set, primary: usize },
     /// A process sees a primary of a later term than it knew.
     Obey { process: usize, source: usize },
     /// It sends a client's commit.
     Append { process: usize, commit: u8, is_late: bool },
+    /// It changes who votes.
+    Configure { process: usize, voters: Set },
     /// It reads the primary's log.
     Look { process: usize },
     /// It sends a source the next entry, or has it remove what diverges.
@@ -63,12 +66,13 @@ fn electing(
     acts: &mut Vec<Act>,
 ) {
     let Some(attempt) = &of.attempt else {
-        let mut terms: Vec<u8> = state.sources.iter().map(|source| source.term + 1).collect();
+        let mut terms: Vec<u8> =
+            state.sources[..protocol.bounds.sources].iter().map(|source| source.term + 1).collect();
         terms.sort_unstable();
         terms.dedup();
         for term in terms.into_iter().filter(|term| *term > of.asked && *term <= protocol.bounds.terms) {
             match protocol.bounds.elects_at_once {
-                true => elections(process, term, acts),
+                true => elections(protocol, process, term, acts),
                 false => acts.push(Act::Elect { process, term }),
             }
         }
@@ -76,7 +80,7 @@ fn electing(
     };
     match attempt.chosen {
         None => {
-            for source in 0..SOURCES {
+            for source in 0..protocol.bounds.sources {
                 match attempt.grants[source] {
                     None => {
                         acts.extend(lates.iter().map(|is_late| Act::Ask {
@@ -99,16 +103,16 @@ fn electing(
     }
 }
 
-fn elections(process: usize, term: u8, acts: &mut Vec<Act>) {
-    for asked in [[true, true, false], [true, false, true], [false, true, true], [true, true, true]] {
-        let granted = (0..SOURCES).filter(|source| asked[*source]);
-        acts.extend(granted.map(|primary| Act::ElectAtOnce { process, term, asked, primary }));
+fn elections(protocol: &Protocol, process: usize, term: u8, acts: &mut Vec<Act>) {
+    let sets = (1..(1 << protocol.bounds.sources)).map(Set).filter(|set| set.count() > 1);
+    for asked in sets {
+        acts.extend(asked.sources().map(|primary| Act::ElectAtOnce { process, term, asked, primary }));
     }
 }
 
 fn obeying(protocol: &Protocol, state: &State, process: usize, of: &Process, acts: &mut Vec<Act>) {
     let known = of.lead.as_ref().map_or(0, |lead| lead.term);
-    for (source, head) in state.sources.iter().enumerate() {
+    for (source, head) in state.sources.iter().enumerate().take(protocol.bounds.sources) {
         let is_opened = head.lead == head.term || !protocol.is_on(Rule::Opened);
         if is_opened && head.term > known {
             acts.push(Act::Obey { process, source });
@@ -131,10 +135,13 @@ fn leading(
             acts.extend(lates.iter().map(|is_late| Act::Append { process, commit, is_late: *is_late }));
         }
     }
+    let voters = contract.histories.config(lead.tail).voters;
+    let changes = protocol.bounds.voters.iter().filter(|to| **to != voters && to.has(lead.primary));
+    acts.extend(changes.map(|to| Act::Configure { process, voters: *to }));
     if state.sources[lead.primary].tail != lead.tail {
         acts.push(Act::Look { process });
     }
-    for source in (0..SOURCES).filter(|source| *source != lead.primary) {
+    for source in (0..protocol.bounds.sources).filter(|source| *source != lead.primary) {
         let head = state.sources[source];
         if head.tail != lead.tail && !contract.histories.holds(head.tail, lead.tail) {
             acts.extend(lates.iter().map(|is_late| Act::Push { process, source, is_late: *is_late }));

@@ -1,5 +1,7 @@
 use polylog_log::Rule as OfSource;
 
+use crate::members::Set;
+
 /// A rule of the protocol that can be switched off, alone or with those that cover for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
@@ -31,6 +33,12 @@ pub enum Rule {
     DuplicatesWait,
     /// A strong read rests on answers that came after it began, not on what was published.
     FreshProof,
+    /// The configuration that an election counts by is that of the best log.
+    ConfigOfBest,
+    /// One voter comes or goes at a time, once the configuration before is settled.
+    OneVoter,
+    /// Voters change only once an entry of the term is settled.
+    ConfigUnderTerm,
 }
 
 impl Rule {
@@ -52,7 +60,10 @@ impl Rule {
             | Rule::CommitOwnTerm
             | Rule::CountUnderTerm
             | Rule::DuplicatesWait
-            | Rule::FreshProof => &[],
+            | Rule::FreshProof
+            | Rule::ConfigOfBest
+            | Rule::OneVoter
+            | Rule::ConfigUnderTerm => &[],
         }
     }
 }
@@ -60,6 +71,10 @@ impl Rule {
 /// How much may happen. All that can happen within is explored.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
+    /// Sources of the log, those that only follow included.
+    pub sources: usize,
+    /// Who may vote: at first, and after a change.
+    pub voters: &'static [Set],
     /// Processes that write, elect and copy; at most two.
     pub processes: u8,
     /// The last term that may be asked for; the log begins in term 1.
@@ -72,4 +87,6 @@ pub struct Bounds {
     pub crashes: u8,
     /// Whether an election is one step of its candidate: for runs that are long in elections.
     pub elects_at_once: bool,
+    /// Whether the first that may become primary does, rather than any.
+    pub by_order: bool,
 }

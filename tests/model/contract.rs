@@ -1,21 +1,22 @@
 use std::collections::HashMap;
 
 use polylog_log::{
-    Acks, Applying, Commit, CommitReceipt, Config, ConfigPoint, ConfigVersion, DatabaseId, Divergence,
-    Effect, Entry, EventId, EventType, Expected, Facts, Failover, Head, Identity, Incarnation, LogId, Member,
-    NewEvent, Nonce, Opening, Operation, Position, RecordedCommit, Rules, SourceName, StreamAppend,
-    StreamHead, StreamName, Term, Timestamp, Truncating, Verdict, Watermarks,
+    Applying, Commit, CommitReceipt, Config, ConfigPoint, ConfigVersion, Effect, Entry, Facts, Head, Nonce,
+    Opening, Operation, Position, RecordedCommit, Rules, StreamHead, Term, Timestamp, Truncating, Verdict,
+    Watermarks,
 };
 use uuid::Uuid;
 
-use crate::{histories::Histories, state::SOURCES};
+use crate::{
+    histories::Histories,
+    members::{LOG, Set, commit, configure, identity, member},
+    state::SOURCES,
+};
 
 pub use crate::histories::Place;
 
 /// Position of the last entry of the log that the model begins with.
 pub const BEGINNING: u8 = 2;
-
-const LOG: LogId = LogId::new(Uuid::from_u128(1));
 
 /// A source's head as the model compares it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,11 +36,39 @@ pub struct Source {
 /// What a process asks of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Request {
-    Promise { term: u8, nonce: u8 },
-    Open { term: u8, nonce: u8, tail: Place },
-    Append { term: u8, commit: u8, stable: u8 },
-    Apply { term: u8, previous: Place, last: Place, stable: u8 },
-    Truncate { term: u8, keep: Place, tail: Place },
+    Promise {
+        term: u8,
+        nonce: u8,
+    },
+    Open {
+        term: u8,
+        nonce: u8,
+        tail: Place,
+    },
+    Append {
+        term: u8,
+        config: u8,
+        commit: u8,
+        stable: u8,
+    },
+    /// Appends a configuration that follows the given one.
+    Configure {
+        term: u8,
+        config: u8,
+        voters: Set,
+        stable: u8,
+    },
+    Apply {
+        term: u8,
+        previous: Place,
+        last: Place,
+        stable: u8,
+    },
+    Truncate {
+        term: u8,
+        keep: Place,
+        tail: Place,
+    },
 }
 
 /// What a source says to it.
@@ -61,21 +90,22 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// The contract, and three sources whose log was opened and configured.
-    pub fn begin(rules: Rules) -> (Self, [Source; SOURCES]) {
+    /// The contract, and sources whose log was opened and configured.
+    pub fn begin(rules: Rules, used: usize, voters: Set) -> (Self, [Source; SOURCES]) {
         let histories = Histories::new(LOG);
         let mut contract = Self { rules, histories, heads: HashMap::new(), steps: HashMap::new() };
         let empty = |index| Head::empty(identity(index), Config::implicit(member(index)));
         let mut sources: [Source; SOURCES] = std::array::from_fn(|index| contract.keep(index, empty(index)));
-        for (index, source) in sources.iter_mut().enumerate() {
+        for (index, source) in sources.iter_mut().take(used).enumerate() {
             *source = contract.execute(index, *source, Request::Promise { term: 1, nonce: 1 }).0;
         }
         let start = contract.histories.start();
         sources[0] = contract.execute(0, sources[0], Request::Open { term: 1, nonce: 1, tail: start }).0;
-        sources[0] = contract.execute(0, sources[0], Request::Append { term: 1, commit: 0, stable: 0 }).0;
+        let first = Request::Configure { term: 1, config: 0, voters, stable: 0 };
+        sources[0] = contract.execute(0, sources[0], first).0;
         let all = sources[0].tail;
         let copy = Request::Apply { term: 1, previous: start, last: all, stable: BEGINNING };
-        for (index, source) in sources.iter_mut().enumerate().skip(1) {
+        for (index, source) in sources.iter_mut().enumerate().take(used).skip(1) {
             *source = contract.execute(index, *source, copy).0;
         }
         let mut first = contract.heads[&(0, sources[0])].clone();
@@ -122,11 +152,11 @@ impl Contract {
                     clock,
                 }))
             }
-            Request::Append { term, commit, stable } => {
-                let batch = [commit_of(commit)];
-                let (term, config, watermarks) =
-                    (term_of(term), head.config.config.version, watermarks(stable));
-                admit(Operation::Append { term, config, batch: &batch, facts: &facts, watermarks, clock })
+            Request::Append { term, config, commit: number, stable } => {
+                admit(append(term, config, &[commit(number)], &facts, stable))
+            }
+            Request::Configure { term, config, voters, stable } => {
+                admit(append(term, config, &[configure(config + 1, voters)], &facts, stable))
             }
             Request::Apply { term, previous, last, stable } => {
                 let entries = self.histories.between(previous, last);
@@ -200,38 +230,9 @@ fn watermarks(stable: u8) -> Watermarks {
     Watermarks { stable, acked: stable }
 }
 
-fn identity(index: usize) -> Identity {
-    let Member { database, incarnation, .. } = member(index);
-    Identity { log: LOG, database, incarnation }
-}
-
-fn member(index: usize) -> Member {
-    let number = Uuid::from_u128(10 + index as u128);
-    Member {
-        name: SourceName::recorded(["one", "two", "three"][index]),
-        database: DatabaseId::new(number),
-        incarnation: Incarnation::new(number),
-    }
-}
-
-/// Commit 0 configures the log; the others are clients'.
-fn commit_of(commit: u8) -> Commit {
-    if commit == 0 {
-        let voters: Vec<Member> = (0..SOURCES).map(member).collect();
-        let config = Config {
-            version: ConfigVersion(1),
-            order: voters.iter().map(|voter| voter.name.clone()).collect(),
-            voters,
-            acks: Acks::Majority,
-            failover: Failover::Automatic,
-            divergence: Divergence::Quarantine,
-            ..Config::implicit(member(0))
-        };
-        return Commit::configure(LOG, &config);
-    }
-    let id = EventId::new(Uuid::from_u128(100 + u128::from(commit)));
-    let event = NewEvent::json(id, EventType::recorded("T"), "{}");
-    Commit::new(LOG, vec![StreamAppend::new(StreamName::recorded("a-1"), Expected::Any, vec![event])])
+fn append<'a>(term: u8, config: u8, batch: &'a [Commit], facts: &'a Facts, stable: u8) -> Operation<'a> {
+    let (term, config, watermarks) = (term_of(term), ConfigVersion(config.into()), watermarks(stable));
+    Operation::Append { term, config, batch, facts, watermarks, clock: Timestamp::EPOCH }
 }
 
 /// All that a log holds, for whoever looks something up in it.

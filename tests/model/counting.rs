@@ -3,7 +3,7 @@ use std::cmp::Reverse;
 use crate::{
     bounds::Rule,
     contract::{Place, Source},
-    electing::MAJORITY,
+    histories::InForce,
     protocol::Step,
     state::{Broken, Lead},
 };
@@ -12,11 +12,17 @@ impl Step<'_> {
     /// What a majority holds, together with an entry of the term that is counted.
     fn settled(&self, lead: &Lead) -> Option<Place> {
         let histories = &self.contract.histories;
-        let mut held = lead.held;
+        let voters = self.config(lead).voters;
+        let mut held: Vec<Place> = voters.sources().map(|source| lead.held[source]).collect();
         held.sort_by_key(|place| Reverse(histories.position(*place)));
-        let place = held[MAJORITY - 1];
+        let place = held[voters.majority() - 1];
         let is_own = histories.term(place) == lead.term || !self.is_on(Rule::CommitOwnTerm);
         (is_own && place != histories.start()).then_some(place)
+    }
+
+    /// The configuration that counts: that of the primary's log.
+    pub fn config(&self, lead: &Lead) -> InForce {
+        self.contract.histories.config(lead.tail)
     }
 
     pub fn settled_position(&self, lead: &Lead) -> u8 {

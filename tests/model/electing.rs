@@ -1,12 +1,10 @@
 use crate::{
     bounds::Rule,
     contract::{Answer, Request},
+    members::Set,
     protocol::Step,
     state::{Attempt, Lead, SOURCES},
 };
-
-/// One more than half of the sources.
-pub const MAJORITY: usize = SOURCES / 2 + 1;
 
 impl Step<'_> {
     pub fn elect(&mut self, process: usize, term: u8) {
@@ -31,20 +29,26 @@ impl Step<'_> {
 
     pub fn choose(&mut self, process: usize, primary: usize) -> Option<()> {
         let grants = self.attempt(process)?.grants;
-        let granted = grants.iter().flatten().count();
-        if granted < MAJORITY && self.is_on(Rule::MajorityPromises) {
-            return None;
-        }
         let (histories, by_term) = (&self.contract.histories, self.is_on(Rule::BestByTerm));
         let rank = |place| match (histories.term(place), histories.position(place)) {
             (term, position) if by_term => (term, position),
             (term, position) => (position, term),
         };
-        let best = match self.is_on(Rule::Levelled) {
-            true => grants.iter().flatten().copied().max_by_key(|place| rank(*place))?,
-            false => grants[primary]?,
+        let best = grants.iter().flatten().copied().max_by_key(|place| rank(*place))?;
+        let configs = grants.iter().flatten().map(|place| histories.config(*place));
+        let voters = match self.is_on(Rule::ConfigOfBest) {
+            true => histories.config(best).voters,
+            false => configs.min_by_key(|config| config.version)?.voters,
         };
-        grants[primary]?;
+        let granted = voters.sources().filter(|source| grants[*source].is_some()).count();
+        let is_enough = granted >= voters.majority() || !self.is_on(Rule::MajorityPromises);
+        let first = voters.sources().find(|source| grants[*source].is_some());
+        let is_next = !self.protocol.bounds.by_order || first == Some(primary);
+        if !is_enough || !voters.has(primary) || !is_next {
+            return None;
+        }
+        let own = grants[primary]?;
+        let best = if self.is_on(Rule::Levelled) { best } else { own };
         self.attempt(process)?.chosen = Some((primary, best));
         Some(())
     }
@@ -74,15 +78,9 @@ impl Step<'_> {
         Some(())
     }
 
-    pub fn elect_at_once(
-        &mut self,
-        process: usize,
-        term: u8,
-        asked: [bool; SOURCES],
-        primary: usize,
-    ) -> Option<()> {
+    pub fn elect_at_once(&mut self, process: usize, term: u8, asked: Set, primary: usize) -> Option<()> {
         self.elect(process, term);
-        for source in (0..SOURCES).filter(|source| asked[*source]) {
+        for source in asked.sources() {
             self.ask(process, source, false)?;
         }
         self.choose(process, primary)?;
@@ -100,6 +98,8 @@ impl Step<'_> {
         held[source] = head.tail;
         let lead = Lead { term: head.term, primary: source, tail: head.tail, held, waiting: None };
         self.state.processes[process].lead = Some(lead);
+        // where it is the only voter, that is enough
+        self.settle(process);
     }
 
     fn attempt(&mut self, process: usize) -> Option<&mut Attempt> {

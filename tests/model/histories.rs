@@ -1,14 +1,33 @@
 use std::collections::HashMap;
 
-use polylog_log::{Chain, CommitId, Entry, LogId, Point};
+use polylog_log::{Chain, CommitId, ConfigPoint, Entry, LogId, Point};
+
+use crate::members::{Set, voters};
 
 /// A history: the end of a log, which is that of one log only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place(u16);
 
+/// The configuration that a history ends under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InForce {
+    pub version: u8,
+    pub position: u8,
+    pub voters: Set,
+}
+
+impl InForce {
+    fn of(entry: &Entry) -> Option<Self> {
+        let ConfigPoint { position, config } = ConfigPoint::of(entry)?;
+        let (version, position) = (config.version.0 as u8, position.get() as u8);
+        Some(Self { version, position, voters: voters(&config) })
+    }
+}
+
 struct Node {
     point: Point,
     before: Place,
+    config: InForce,
     entry: Option<Entry>,
     is_sound: bool,
 }
@@ -22,7 +41,8 @@ pub struct Histories {
 impl Histories {
     pub fn new(log: LogId) -> Self {
         let point = Point::start(log);
-        let start = Node { point, before: Place(0), entry: None, is_sound: true };
+        let config = InForce { version: 0, position: 0, voters: Set(0) };
+        let start = Node { point, before: Place(0), config, entry: None, is_sound: true };
         Self { nodes: vec![start], by_chain: HashMap::from([(point.chain, Place(0))]) }
     }
 
@@ -40,7 +60,8 @@ impl Histories {
         let holds = |id: Option<CommitId>| self.log(before).iter().any(|entry| entry.commit_id() == id);
         let is_sound =
             self.is_sound(before) && self.node(before).point.term <= entry.term && !holds(entry.commit_id());
-        self.nodes.push(Node { point: entry.point(), before, entry: Some(entry.clone()), is_sound });
+        let config = InForce::of(entry).unwrap_or_else(|| self.config(before));
+        self.nodes.push(Node { point: entry.point(), before, config, entry: Some(entry.clone()), is_sound });
         self.by_chain.insert(entry.chain, place);
         place
     }
@@ -65,6 +86,11 @@ impl Histories {
     /// Term of the last entry.
     pub fn term(&self, place: Place) -> u8 {
         self.node(place).point.term.get() as u8
+    }
+
+    /// The configuration in force at its end.
+    pub fn config(&self, place: Place) -> InForce {
+        self.node(place).config
     }
 
     /// Whether terms never fall in it, and nothing stands in it twice.

@@ -1,7 +1,7 @@
 use crate::{
     bounds::Rule,
     contract::{Answer, Place, Request, Source},
-    electing::MAJORITY,
+    members::Set,
     protocol::Step,
     state::{Broken, Lead},
 };
@@ -9,8 +9,8 @@ use crate::{
 impl Step<'_> {
     pub fn append(&mut self, process: usize, commit: u8, is_late: bool) -> Option<()> {
         let lead = self.lead(process)?.clone();
-        let stable = self.settled_position(&lead);
-        let request = Request::Append { term: lead.term, commit, stable };
+        let (config, stable) = (self.config(&lead).version, self.settled_position(&lead));
+        let request = Request::Append { term: lead.term, config, commit, stable };
         let Some((head, answer)) = self.send(lead.primary, request, is_late) else {
             return is_late.then_some(());
         };
@@ -21,6 +21,25 @@ impl Step<'_> {
             true => self.answer(end, lead.term),
             false => self.lead(process)?.waiting = Some(end),
         }
+        self.settle(process)
+    }
+
+    /// Changes who votes.
+    pub fn configure(&mut self, process: usize, voters: Set) -> Option<()> {
+        let lead = self.lead(process)?.clone();
+        let (config, stable) = (self.config(&lead), self.settled_position(&lead));
+        let is_before_settled = self.state.sources[lead.primary].stable.max(stable) >= config.position;
+        let is_one = voters.differs(config.voters) == 1;
+        if self.is_on(Rule::OneVoter) && !(is_one && is_before_settled) {
+            return None;
+        }
+        if self.is_on(Rule::ConfigUnderTerm) && stable == 0 {
+            return None;
+        }
+        let request = Request::Configure { term: lead.term, config: config.version, voters, stable };
+        let (head, answer) = self.send(lead.primary, request, false)?;
+        let Answer::Committed(_) = answer else { return None };
+        self.knows(process, head.tail)?;
         self.settle(process)
     }
 
@@ -92,8 +111,11 @@ impl Step<'_> {
             return None;
         }
         let histories = &self.contract.histories;
-        let holds = |source: &&Source| source.term == term && source.tail == head.tail;
-        let is_proven = self.state.sources.iter().filter(holds).count() >= MAJORITY;
+        let voters = histories.config(head.tail).voters;
+        let holds = |source: &usize| {
+            (self.state.sources[*source].term, self.state.sources[*source].tail) == (term, head.tail)
+        };
+        let is_proven = voters.sources().filter(holds).count() >= voters.majority();
         let shown = match self.is_on(Rule::FreshProof) {
             true if !is_proven => return None,
             true => head.tail,

@@ -10,6 +10,7 @@ mod counting;
 mod electing;
 mod histories;
 mod leading;
+mod members;
 mod properties;
 mod protocol;
 mod runs;

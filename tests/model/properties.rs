@@ -2,7 +2,6 @@ use stateright::Property;
 
 use crate::{
     contract::{BEGINNING, Contract, Place, Source},
-    electing::MAJORITY,
     protocol::Protocol,
     state::{Broken, State},
 };
@@ -41,7 +40,7 @@ pub fn properties() -> Vec<Property<Protocol>> {
             with(model, |contract| later_primaries_hold(contract, state, answered, term))
         }),
         Property::always(HELD, |model: &Protocol, state: &State| {
-            with(model, |contract| is_held(contract, state))
+            model.bounds.voters.len() > 1 || with(model, |contract| is_held(contract, state))
         }),
         Property::always(SHOWN_IS_SETTLED, |model: &Protocol, state: &State| {
             with(model, |contract| shows_settled(contract, state))
@@ -85,9 +84,12 @@ fn later_primaries_hold(contract: &Contract, state: &State, place: Place, term: 
     primaries.all(|primary| contract.histories.holds(primary.tail, place))
 }
 
+/// While nobody comes or goes: a change is settled by those whom it names.
 fn is_held(contract: &Contract, state: &State) -> bool {
-    let holds = |source: &&Source| contract.histories.holds(source.tail, state.told.settled);
-    state.sources.iter().filter(holds).count() >= MAJORITY
+    let histories = &contract.histories;
+    let (settled, voters) = (state.told.settled, histories.config(state.told.settled).voters);
+    let holds = |source: &usize| histories.holds(state.sources[*source].tail, settled);
+    voters.sources().filter(holds).count() >= voters.majority()
 }
 
 fn shows_settled(contract: &Contract, state: &State) -> bool {

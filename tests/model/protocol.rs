@@ -22,7 +22,7 @@ pub struct Protocol {
 impl Protocol {
     pub fn new(bounds: Bounds, off: Option<Rule>) -> Self {
         let rules = Rules::without_all(off.map_or(&[], Rule::of_sources));
-        let (contract, sources) = Contract::begin(rules);
+        let (contract, sources) = Contract::begin(rules, bounds.sources, bounds.voters[0]);
         let told = Told { settled: sources[0].tail, answered: None, is_removed: false, broken: None };
         let processes = vec![Process::default(); usize::from(bounds.processes)];
         let first = State { sources, processes, late: Vec::new(), crashes: 0, told };
@@ -73,6 +73,7 @@ impl Step<'_> {
             }
             Act::Obey { process, source } => self.obey(process, source),
             Act::Append { process, commit, is_late } => self.append(process, commit, is_late)?,
+            Act::Configure { process, voters } => self.configure(process, voters)?,
             Act::Look { process } => self.look(process)?,
             Act::Push { process, source, is_late } => self.push(process, source, is_late)?,
             Act::Count { process, source } => self.count(process, source)?,

@@ -2,6 +2,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::{
     bounds::{Bounds, Rule},
+    members::Set,
     properties::{ACKNOWLEDGED, REMOVED, SHOWN, SWITCHED},
     protocol::Protocol,
 };
@@ -14,8 +15,17 @@ pub struct Run {
     pub steps: Option<usize>,
 }
 
-const TWO_TERMS: Bounds =
-    Bounds { processes: 2, terms: 2, commits: 1, late: 0, crashes: 0, elects_at_once: false };
+const TWO_TERMS: Bounds = Bounds {
+    sources: 3,
+    voters: &[Set(0b111)],
+    processes: 2,
+    terms: 2,
+    commits: 1,
+    late: 0,
+    crashes: 0,
+    elects_at_once: false,
+    by_order: false,
+};
 
 /// One switch, each of its steps apart.
 pub const SWITCH: Run = Run { bounds: TWO_TERMS, steps: None };
@@ -29,6 +39,30 @@ pub const ELECTIONS: Run =
     Run { bounds: Bounds { terms: 4, elects_at_once: true, ..TWO_TERMS }, steps: Some(5) };
 /// One election in one step, and late requests.
 pub const LATE: Run = Run { bounds: Bounds { late: 1, elects_at_once: true, ..TWO_TERMS }, steps: Some(7) };
+
+/// Voters go one after the other, down to one, and come back.
+pub const VOTERS: Run = Run {
+    bounds: Bounds {
+        voters: &[Set(0b111), Set(0b011), Set(0b001)],
+        commits: 0,
+        elects_at_once: true,
+        ..TWO_TERMS
+    },
+    steps: Some(8),
+};
+/// Of four voters one goes, or another one.
+pub const ONE_OF_FOUR: Run = Run {
+    bounds: Bounds {
+        sources: 4,
+        voters: &[Set(0b1111), Set(0b0111), Set(0b1110)],
+        terms: 3,
+        commits: 0,
+        elects_at_once: true,
+        by_order: true,
+        ..TWO_TERMS
+    },
+    steps: Some(7),
+};
 
 /// So many steps more than in an ordinary test.
 fn deeper() -> usize {

@@ -1,7 +1,7 @@
 use crate::contract::{Place, Request, Source};
 
-/// Number of sources; all of them vote.
-pub const SOURCES: usize = 3;
+/// The most sources that a run may have.
+pub const SOURCES: usize = 4;
 
 /// All that there is at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use crate::{
         ACKNOWLEDGED, ANSWERED_STAYS, HEARD, HELD, ONE_PRIMARY, REMOVED, SETTLED_STAYS, SHOWN, SOUND, STRONG,
         SWITCHED,
     },
-    runs::{ELECTIONS, FORGETFUL, LATE, OVERTAKEN, SWITCH, holds, missed},
+    runs::{ELECTIONS, FORGETFUL, LATE, ONE_OF_FOUR, OVERTAKEN, SWITCH, VOTERS, holds, missed},
 };
 
 #[test]
@@ -32,6 +32,16 @@ fn late_requests_lose_nothing() {
     holds(LATE, &[ACKNOWLEDGED, SWITCHED, REMOVED]);
 }
 
+#[test]
+fn voters_that_come_and_go_lose_nothing() {
+    holds(VOTERS, &[SHOWN]);
+}
+
+#[test]
+fn one_voter_of_four_loses_nothing() {
+    holds(ONE_OF_FOUR, &[]);
+}
+
 macro_rules! missed {
     ($($test:ident: $rule:ident, $run:ident, $property:ident;)+) => {
         $(#[test]
@@ -56,4 +66,7 @@ missed! {
     removed_only_what_was_seen: TruncateGuarded, LATE, HELD;
     duplicates_wait: DuplicatesWait, SWITCH, ANSWERED_STAYS;
     strong_reads_are_proven: FreshProof, SWITCH, STRONG;
+    counted_by_the_voters_of_the_best_log: ConfigOfBest, VOTERS, SETTLED_STAYS;
+    one_voter_at_a_time: OneVoter, VOTERS, SETTLED_STAYS;
+    voters_change_under_a_settled_term: ConfigUnderTerm, ONE_OF_FOUR, SETTLED_STAYS;
 }
