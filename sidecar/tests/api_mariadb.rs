@@ -6,10 +6,14 @@ mod support;
 
 use std::{path::Path, sync::LazyLock};
 
+use api::home::Home;
 use polylog_test_bed::MariadbServer;
+use support::server::LogServer;
 
 static SERVER: LazyLock<MariadbServer> = LazyLock::new(MariadbServer::start);
 
-fn new_home(_: &Path) -> api::home::Home {
-    api::home::Home::on(&*SERVER)
+fn new_home(_: &Path) -> Home {
+    let place = SERVER.new_place();
+    let address = SERVER.admin_url(&place);
+    Home::on(&*SERVER, place, &address)
 }

@@ -6,6 +6,8 @@ mod support;
 
 use std::path::Path;
 
-fn new_home(folder: &Path) -> api::home::Home {
-    api::home::Home::in_file(folder.join("ledger.db"))
+use api::home::Home;
+
+fn new_home(folder: &Path) -> Home {
+    Home::in_file(folder.join("ledger.db"))
 }

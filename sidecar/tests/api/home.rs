@@ -12,7 +12,7 @@ use polylog_sidecar::{
 use crate::support::{
     mounted,
     process::{at, folder},
-    server::LogServer,
+    server::{LogServer, Place},
 };
 
 /// What another program holds; let go when dropped.
@@ -35,10 +35,10 @@ impl Home {
         Self { database, hold_appends: Box::new(hold_appends) }
     }
 
-    pub fn on<S: LogServer>(server: &'static S) -> Self {
-        let place = server.new_place();
+    /// A place of a server, which is reached at this address.
+    pub fn on<S: LogServer>(server: &'static S, place: Place, address: &str) -> Self {
         let manifests = folder(&mounted::store(server, &place));
-        let placements = [at(&server.admin_url(&place)).parse().unwrap()];
+        let placements = [at(address).parse().unwrap()];
         let declared = config::load(manifests.path(), &placements, &Capabilities::DEV).unwrap();
         let (store, databases) = (&declared.stores[0], &declared.databases);
         let places = StorePlace::of_voters(store, manifests.path(), &placements, databases, false).unwrap();
