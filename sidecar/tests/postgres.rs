@@ -9,7 +9,6 @@ use polylog_test_bed::PostgresServer;
 use support::{
     answers::{MAY_PASS, append_until_answered, follow, until_answered, writers_outlive_kills},
     process::{Dev, at, command, folder, refused},
-    searching,
 };
 
 /// One server for the tests that do not stop it.
@@ -23,17 +22,6 @@ spec:
   sources:
     - {name: ledger, connection: {secretRef: {name: ledger-db}}, postgres: {schema: payments}}
 ";
-
-#[tokio::test]
-async fn searches_and_counts_are_those_of_the_log() {
-    let database = SERVER.create_database();
-    let folder = folder(STORE);
-    let running = Dev::start(folder.path(), &at(&SERVER.url(&database)));
-    searching::fill(&running.client).await;
-    searching::counts_are_those_of_the_log(&running.client).await;
-    searching::searches_find_what_is_there(&running.client).await;
-    searching::what_was_just_appended_is_found(&running.client).await;
-}
 
 #[tokio::test]
 async fn it_appends_reads_follows_and_keeps_the_log() {

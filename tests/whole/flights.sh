@@ -8,8 +8,7 @@ set -euo pipefail
 # Imports and exports with one engine: flights.sh <engine> <folder>; the address of a server is in POLYLOG_TEST_DATABASE.
 if [ $# = 2 ]; then
   engine=$1 work=$2
-  start_sidecar examples/flights "$work/data-$engine" \
-    ${POLYLOG_TEST_DATABASE:+--source "ledger=$POLYLOG_TEST_DATABASE"}
+  start_sidecar examples/flights "$work/data-$engine"
   trap stop_sidecar EXIT
   # Cut off in the middle, then resumed by the same command.
   polylog import "$work/flights.ndjson" & import=$!

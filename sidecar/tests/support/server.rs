@@ -1,5 +1,10 @@
 //! A database server of either engine that keeps logs, as tests of the sidecar need it.
 
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, Command, Stdio},
+};
+
 use polylog_log::{
     Approval, DatabaseId, Desired, Identity, Incarnation, IndexOptions, LogId, SourceName, StepClass,
 };
@@ -75,10 +80,34 @@ pub trait LogServer: Server + Sized + 'static {
     /// Speaks TLS with this certificate from now on, and takes certificates of clients that rest on `ca`.
     fn serve_tls(&self, certificate: &str, key: &str, ca: &str);
 
+    /// The server's own client program for a place, which reads statements and prints each answer at once.
+    fn client(&self, place: &Place) -> Command;
+
+    /// Holds what every append to a place waits for.
+    fn hold_appends(&self, place: &Place) -> Held {
+        let mut session = self.client(place).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let take = format!("BEGIN; SELECT lane FROM {} FOR UPDATE;", place.table("polylog_head"));
+        writeln!(session.stdin.as_ref().unwrap(), "{take}").unwrap();
+        let mut lane = String::new();
+        BufReader::new(session.stdout.as_mut().unwrap()).read_line(&mut lane).unwrap();
+        assert_eq!(lane, "0\n");
+        Held(session)
+    }
+
     /// How many events a log has for which this is true.
     fn count(&self, place: &Place, condition: &str) -> u64 {
         let sql = format!("SELECT count(*) FROM {} WHERE {condition}", place.table("polylog_events"));
         self.run(place, &sql).parse().unwrap()
+    }
+}
+
+/// A session that holds something until this is dropped.
+pub struct Held(Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -140,6 +169,10 @@ impl LogServer for PostgresServer {
 
     fn run(&self, place: &Place, sql: &str) -> String {
         self.execute(&place.database, sql)
+    }
+
+    fn client(&self, place: &Place) -> Command {
+        self.client(&place.database)
     }
 
     fn create_user(&self, user: &str, password: &str) {
@@ -238,6 +271,12 @@ impl LogServer for MariadbServer {
 
     fn run(&self, _: &Place, sql: &str) -> String {
         self.execute("mysql", sql)
+    }
+
+    fn client(&self, _: &Place) -> Command {
+        let mut client = self.client("mysql");
+        client.arg("--unbuffered");
+        client
     }
 
     fn create_user(&self, user: &str, password: &str) {

@@ -1,12 +1,12 @@
 //! A subscriber over gRPC sees every event once and in order, also over restarts, and is told when it ends.
 
-mod support;
-
 use std::time::Duration;
 
 use polylog_api::proto::polylog::v1::{self, subscribe_frame::Frame, subscribe_request::Start};
-use support::{Setup, Sidecar, remote::failed};
 use tonic::{Code, Status, Streaming};
+
+use super::{Setup, Sidecar};
+use crate::support::{Client, remote::failed};
 
 struct Reader(Streaming<v1::SubscribeFrame>);
 
@@ -180,7 +180,7 @@ async fn a_stop_ends_subscriptions_with_a_word() {
 #[tokio::test]
 async fn a_subscriber_that_leaves_is_forgotten_and_a_slow_one_costs_nothing() {
     let sidecar = Sidecar::start().await;
-    let admin = support::Client::new(sidecar.running.health_port());
+    let admin = Client::new(sidecar.running.health_port());
     let slow = Reader::open(&sidecar, None).await;
     let large = format!("{:?}", "x".repeat(100_000));
     for _ in 0..60 {

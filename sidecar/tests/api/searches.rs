@@ -1,7 +1,4 @@
 //! Searches find and counts count what a look at each event of the log would, as the caller may see it.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use polylog_api::proto::polylog::v1;
 use polylog_sidecar::{
@@ -9,8 +6,10 @@ use polylog_sidecar::{
     policy::{AccessRule, Account, PolicyDocument, Verb},
 };
 use serde_json::json;
-use support::{Setup, Sidecar, remote::failed, searching};
 use tonic::Code;
+
+use super::{Setup, Sidecar};
+use crate::support::{remote::failed, searching};
 
 #[tokio::test]
 async fn what_was_just_appended_is_found() {
@@ -97,7 +96,7 @@ async fn nothing_is_found_that_the_caller_may_not_see() {
     let policy = PolicyDocument {
         access: Some(vec![rule(&[Verb::Search], "Payment"), rule(&[Verb::Read], "*")]),
         redact: vec!["/iban".into()],
-        ..support::policy()
+        ..super::policy()
     };
     let subject = Subject::ServiceAccount("shop/checkout".parse().unwrap());
     let sidecar = local.restart(Setup { policy, subject, ..Setup::default() }).await;
@@ -114,7 +113,7 @@ async fn nothing_is_found_that_the_caller_may_not_see() {
     let guess = "/v1/statistics?filter=event.data.iban+%3D%3D+%27DE99%27";
     assert_eq!(sidecar.client.get(guess).await.ok().json()["total"], 0);
     let other = AccessRule { verbs: vec![Verb::Read], ..rule(&[], "*") };
-    let policy = PolicyDocument { access: Some(vec![other]), ..support::policy() };
+    let policy = PolicyDocument { access: Some(vec![other]), ..super::policy() };
     let subject = Subject::ServiceAccount("shop/checkout".parse().unwrap());
     let without = sidecar.restart(Setup { policy, subject, ..Setup::default() }).await;
     for path in ["search", "statistics", "trends"] {

@@ -1,10 +1,9 @@
 //! CloudEvents come in by three modes and go out again with all they said.
 
-mod support;
-
 use http::Method;
 use serde_json::{Value, json};
-use support::Sidecar;
+
+use super::Sidecar;
 
 const ID: &str = "01a201ec-5616-746e-b924-8e69f6dc7af6";
 

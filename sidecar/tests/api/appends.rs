@@ -1,9 +1,8 @@
 //! What is appended is what is read, or nothing is written and the answer says why.
 
-mod support;
-
 use serde_json::{Value, json};
-use support::{Setup, Sidecar};
+
+use super::{Setup, Sidecar};
 
 const PAID: &str = r#"{"expectedVersion":0,"events":[{"type":"Paid","data":{"amount":"100.00"}}]}"#;
 

@@ -1,16 +1,16 @@
 //! What a web page, a broken client or a flood can do: nothing but get an answer with a code.
 
-mod support;
-
 use std::time::Duration;
 
 use http::Method;
 use polylog_sidecar::http::Bounds;
-use support::{Setup, Sidecar};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+use super::{Setup, Sidecar};
+use crate::support::{Client, client::Answer};
 
 const BODY: &str = r#"{"expectedVersion":"any","events":[{"type":"T"}]}"#;
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -93,7 +93,7 @@ async fn head_answers_as_get_without_a_body() {
         let get = sidecar.client.get(path).await;
         let head = sidecar.client.send(Method::HEAD, path, &[], "").await;
         assert_eq!(head.status, get.status, "{path}");
-        let without_date = |answer: &support::client::Answer| {
+        let without_date = |answer: &Answer| {
             let mut headers = answer.headers.clone();
             headers.remove("date");
             headers
@@ -198,7 +198,7 @@ async fn too_much_at_once_is_refused_with_a_pause() {
 async fn the_admin_port_tells_how_it_is() {
     let sidecar = Sidecar::start().await;
     sidecar.client.append("S-1", "T", "1").await;
-    let admin = support::Client::new(sidecar.running.health_port());
+    let admin = Client::new(sidecar.running.health_port());
     assert_eq!(admin.get("/livez").await.ok().text(), "ok\n");
     assert_eq!(admin.get("/readyz").await.ok().text(), "ok\n");
     let answer = admin.get_as("/metrics", "application/openmetrics-text").await.ok();
@@ -224,7 +224,7 @@ async fn the_admin_port_tells_how_it_is() {
 #[tokio::test]
 async fn a_stop_refuses_new_work_and_finishes_what_was_taken() {
     let sidecar = Sidecar::start().await;
-    let admin = support::Client::new(sidecar.running.health_port());
+    let admin = Client::new(sidecar.running.health_port());
     let port = sidecar.running.port();
     let client = sidecar.client.clone();
     let writer = tokio::spawn(async move {

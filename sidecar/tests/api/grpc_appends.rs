@@ -1,15 +1,12 @@
 //! What is appended over gRPC is what is read by either way, or nothing is written and the status says why.
 
-mod support;
-
 use std::time::Duration;
 
 use polylog_api::proto::polylog::v1::{self, expected::Kind};
-use support::{
-    Setup, Sidecar,
-    remote::{commit, failed, new_event, part},
-};
 use tonic::Code;
+
+use super::{Setup, Sidecar};
+use crate::support::remote::{commit, failed, new_event, part};
 
 /// How many events the log holds that are not its own.
 async fn events_in(sidecar: &Sidecar) -> usize {

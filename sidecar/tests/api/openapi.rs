@@ -1,16 +1,15 @@
 //! The description of the interface is the one that is checked in, and what it says holds.
 
-mod support;
-
 use http::Method;
 use serde_json::Value;
-use support::Sidecar;
+
+use super::Sidecar;
 
 #[tokio::test]
 async fn the_served_document_is_the_checked_in_one() {
     let sidecar = Sidecar::start().await;
     let served = sidecar.client.get("/openapi.json").await.ok();
-    let checked_in = include_str!("../openapi.json");
+    let checked_in = include_str!("../../openapi.json");
     assert!(
         served.text() == checked_in,
         "write it anew: cargo run -p polylog-sidecar -- openapi > sidecar/openapi.json"

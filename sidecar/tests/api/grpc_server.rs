@@ -1,7 +1,5 @@
 //! gRPC beside HTTP on one port: who is answered, deadlines, the end, health, reflection, administration.
 
-mod support;
-
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,11 +23,13 @@ use polylog_api::{
         },
     },
 };
-use support::{
-    Setup, Sidecar,
+use tonic::Code;
+
+use super::{Setup, Sidecar};
+use crate::support::{
+    Client,
     remote::{commit, failed},
 };
-use tonic::Code;
 
 type Body = http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>;
 
@@ -99,7 +99,7 @@ async fn both_ways_share_a_port_and_even_a_connection() {
     futures::future::join_all(many).await;
     let head = client.get("/v1/streams/S-1/head").await.ok().json();
     assert_eq!(head["version"], 103);
-    let admin = support::Client::new(sidecar.running.health_port());
+    let admin = Client::new(sidecar.running.health_port());
     let metrics = admin.get("/metrics").await.text();
     for line in [
         "polylog_grpc_requests_total{operation=\"append\",code=\"ok\"} 53",
@@ -173,9 +173,7 @@ async fn a_deadline_ends_the_wait_and_a_retry_tells_what_became_of_it() {
     sidecar.remote.append_one("S-1", "T", "1").await;
     let mut request = one();
     request.appends[0].events[0].id = "00000000-0000-4000-8000-000000000001".into();
-    // somebody else holds the database's only writing transaction
-    let other = rusqlite::Connection::open(sidecar.database()).expect("a connection");
-    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let held = sidecar.hold_appends();
     let mut timed = tonic::Request::new(request.clone());
     timed.set_timeout(Duration::from_millis(300));
     let begin = std::time::Instant::now();
@@ -183,7 +181,7 @@ async fn a_deadline_ends_the_wait_and_a_retry_tells_what_became_of_it() {
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     let detail = failed(unknown, Code::DeadlineExceeded, "outcome_unknown");
     assert_eq!((detail.written(), detail.retry), (v1::Written::Unknown, true));
-    other.execute_batch("ROLLBACK").expect("free again");
+    drop(held);
     sidecar.remote.append(request.clone()).await.expect("known at last");
     assert!(sidecar.remote.append(request).await.expect("recognised").repeated_request);
     let read = sidecar.remote.read_log(v1::ReadLogRequest::default()).await.expect("a read");
@@ -344,7 +342,7 @@ async fn administrators_change_configuration_and_policy_over_an_expected_version
     config.failover = "perhaps".into();
     failed(put(&config, version).await, Code::InvalidArgument, "invalid_request");
 
-    let mut policy = support::policy();
+    let mut policy = super::policy();
     policy.limits.event_bytes = 64;
     let put = async |policy: Vec<u8>, expected_version| {
         let request =
@@ -368,5 +366,5 @@ async fn administrators_change_configuration_and_policy_over_an_expected_version
 }
 
 fn elsewhere() -> polylog_sidecar::policy::PolicyDocument {
-    polylog_sidecar::policy::PolicyDocument { namespace: "elsewhere".into(), ..support::policy() }
+    polylog_sidecar::policy::PolicyDocument { namespace: "elsewhere".into(), ..super::policy() }
 }

@@ -1,7 +1,5 @@
 //! What a store's policy forbids, checks, adds and hides.
 
-mod support;
-
 use http::Method;
 use polylog_sidecar::{
     identity::Subject,
@@ -10,7 +8,9 @@ use polylog_sidecar::{
     },
 };
 use serde_json::{Value, json};
-use support::{Setup, Sidecar};
+
+use super::{Setup, Sidecar};
+use crate::support::Client;
 
 fn rule(verbs: &[Verb], categories: &[&str]) -> AccessRule {
     AccessRule {
@@ -26,7 +26,7 @@ fn checkout(policy: PolicyDocument) -> Setup {
 }
 
 fn with_access(rules: Vec<AccessRule>) -> PolicyDocument {
-    PolicyDocument { access: Some(rules), ..support::policy() }
+    PolicyDocument { access: Some(rules), ..super::policy() }
 }
 
 const ONE: &str = r#"{"expectedVersion":"any","events":[{"type":"T","data":1}]}"#;
@@ -122,7 +122,7 @@ fn with_schemas(mode: ValidationMode) -> PolicyDocument {
     PolicyDocument {
         validation: Validation { mode, unknown_types: UnknownTypes::Refuse },
         schemas: [("Paid".to_owned(), schema)].into(),
-        ..support::policy()
+        ..super::policy()
     }
 }
 
@@ -158,7 +158,7 @@ async fn data_is_checked_against_the_schema_of_its_type() {
     let sidecar =
         sidecar.restart(Setup { policy: with_schemas(ValidationMode::Warn), ..Setup::default() }).await;
     sidecar.client.post("/v1/streams/S-1", body("Paid", "{}")).await.ok();
-    let admin = support::Client::new(sidecar.running.health_port());
+    let admin = Client::new(sidecar.running.health_port());
     let metrics = admin.get("/metrics").await.text();
     assert!(metrics.contains("polylog_schema_warnings_total{store=\"payments\"} 1"), "{metrics}");
 }
@@ -167,7 +167,7 @@ async fn data_is_checked_against_the_schema_of_its_type() {
 async fn metadata_says_who_and_where_and_the_rest_stays_verbatim() {
     let policy = PolicyDocument {
         enrich: vec![EnrichWith::Trace, EnrichWith::ServiceAccount, EnrichWith::Pod],
-        ..support::policy()
+        ..super::policy()
     };
     let sidecar = Sidecar::with(checkout(policy)).await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

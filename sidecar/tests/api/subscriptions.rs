@@ -1,7 +1,5 @@
 //! A subscriber sees every event once and in order, also over lost connections, and is told when it ends.
 
-mod support;
-
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -9,7 +7,8 @@ use http::Method;
 use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 use serde_json::Value;
-use support::Sidecar;
+
+use super::Sidecar;
 
 /// One frame of server-sent events.
 #[derive(Debug, Clone, Default)]

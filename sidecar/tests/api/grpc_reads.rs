@@ -1,7 +1,5 @@
 //! A read over gRPC shows what a read over HTTP shows: in both directions, under the same rules.
 
-mod support;
-
 use polylog_api::proto::polylog::{
     admin::v1::{FailoverRequest, GetStatusRequest, ListQuarantineRequest, SwitchRequest, VerifyRequest},
     v1::{self, read_frame::Frame},
@@ -10,8 +8,10 @@ use polylog_sidecar::{
     identity::Subject,
     policy::{AccessRule, Account, PolicyDocument, Verb},
 };
-use support::{Setup, Sidecar, remote::failed};
 use tonic::Code;
+
+use super::{Setup, Sidecar};
+use crate::support::remote::{commit, failed};
 
 fn data(events: &[v1::Event]) -> Vec<String> {
     events.iter().map(|event| String::from_utf8_lossy(&event.data).into_owned()).collect()
@@ -99,7 +99,7 @@ async fn a_long_log_comes_whole_and_once() {
     for batch in 0..8 {
         let data: Vec<String> = (0..400).map(|index| (batch * 400 + index).to_string()).collect();
         let events: Vec<(&str, &str)> = data.iter().map(|text| ("T", text.as_str())).collect();
-        let commit = support::remote::commit("S-1", v1::expected::Kind::Any(true), &events);
+        let commit = commit("S-1", v1::expected::Kind::Any(true), &events);
         sidecar.remote.append(commit).await.expect("appended");
     }
     let expected: Vec<String> = (0..3_200).map(|number| number.to_string()).collect();
@@ -221,7 +221,7 @@ async fn access_and_redaction_apply() {
         categories: vec![category.into()],
     };
     let access = Some(vec![rule(Verb::Read, "Payment"), rule(Verb::Append, "Payment")]);
-    let policy = PolicyDocument { access, redact: vec!["/iban".into()], ..support::policy() };
+    let policy = PolicyDocument { access, redact: vec!["/iban".into()], ..super::policy() };
     let subject = Subject::ServiceAccount("shop/checkout".parse().expect("an account"));
     let sidecar = local.restart(Setup { policy, subject, ..Setup::default() }).await;
     let (_, events, _) = sidecar.remote.read_log(v1::ReadLogRequest::default()).await.expect("a read");
@@ -230,7 +230,7 @@ async fn access_and_redaction_apply() {
     let secret = sidecar.remote.read_stream(of_stream("Secret-1")).await;
     let detail = failed(secret, Code::PermissionDenied, "access_denied");
     assert_eq!((&*detail.facts["verb"], &*detail.facts["category"]), ("read", "Secret"));
-    let append = support::remote::commit("Secret-1", v1::expected::Kind::Any(true), &[("T", "1")]);
+    let append = commit("Secret-1", v1::expected::Kind::Any(true), &[("T", "1")]);
     failed(sidecar.remote.append(append).await, Code::PermissionDenied, "access_denied");
     let subscribe = sidecar.remote.events().subscribe(v1::SubscribeRequest::default()).await;
     failed(subscribe, Code::PermissionDenied, "access_denied");

@@ -1,9 +1,8 @@
 //! Reads show what was asked for, say where they came from, and refuse what makes no sense.
 
-mod support;
-
 use serde_json::{Value, json};
-use support::{Setup, Sidecar};
+
+use super::{Setup, Sidecar};
 
 async fn filled() -> Sidecar {
     let sidecar = Sidecar::start().await;
