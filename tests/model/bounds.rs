@@ -39,6 +39,8 @@ pub enum Rule {
     OneVoter,
     /// Voters change only once an entry of the term is settled.
     ConfigUnderTerm,
+    /// `truncate` puts the configuration back in force that stood before what it removes.
+    ConfigOfLog,
 }
 
 impl Rule {
@@ -53,6 +55,7 @@ impl Rule {
             Rule::TruncateGuarded => {
                 &[OfSource::TruncateNeedsTail, OfSource::TruncateOldTermsOnly, OfSource::TruncateAboveStable]
             }
+            Rule::ConfigOfLog => &[OfSource::TruncateRestoresConfig],
             Rule::FreshNonce
             | Rule::TailOfGrant
             | Rule::BestByTerm

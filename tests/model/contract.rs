@@ -31,6 +31,8 @@ pub struct Source {
     pub tail: Place,
     /// Position up to which it shows its log.
     pub stable: u8,
+    /// Position of the configuration that it says is in force.
+    pub config: u8,
 }
 
 /// What a process asks of a source.
@@ -207,6 +209,7 @@ impl Contract {
             lead: small(head.lead.get()),
             tail: self.histories.place(&head.tail),
             stable: small(head.watermarks.stable.get()),
+            config: small(head.config.position.get()),
         };
         self.heads.entry((index, source)).or_insert(Head { revision: 0, last_cut: None, ..head });
         source

@@ -17,6 +17,7 @@ pub const SHOWN_STAYS: &str = "what was shown stays";
 pub const STRONG: &str = "a strong read misses nothing";
 pub const SOUND: &str = "terms never fall along a log, and nothing stands in it twice";
 pub const HEARD: &str = "no source holds an entry of a term that it has not heard of";
+pub const IN_FORCE: &str = "a source is under the last configuration of its log";
 
 pub const ACKNOWLEDGED: &str = "an append is acknowledged";
 pub const SWITCHED: &str = "an append is acknowledged under a later term";
@@ -52,6 +53,9 @@ pub fn properties() -> Vec<Property<Protocol>> {
         }),
         Property::always(HEARD, |model: &Protocol, state: &State| {
             with(model, |contract| have_heard(contract, state))
+        }),
+        Property::always(IN_FORCE, |model: &Protocol, state: &State| {
+            with(model, |contract| are_in_force(contract, state))
         }),
         Property::sometimes(ACKNOWLEDGED, |_, state: &State| state.told.answered.is_some()),
         Property::sometimes(SWITCHED, |_, state: &State| {
@@ -104,4 +108,8 @@ fn are_sound(contract: &Contract, state: &State) -> bool {
 
 fn have_heard(contract: &Contract, state: &State) -> bool {
     state.sources.iter().all(|source| contract.histories.term(source.tail) <= source.term)
+}
+
+fn are_in_force(contract: &Contract, state: &State) -> bool {
+    state.sources.iter().all(|source| contract.histories.config(source.tail).position == source.config)
 }

@@ -1,8 +1,8 @@
 use crate::{
     bounds::Rule,
     properties::{
-        ACKNOWLEDGED, ANSWERED_STAYS, HEARD, HELD, ONE_PRIMARY, REMOVED, SETTLED_STAYS, SHOWN, SOUND, STRONG,
-        SWITCHED,
+        ACKNOWLEDGED, ANSWERED_STAYS, HEARD, HELD, IN_FORCE, ONE_PRIMARY, REMOVED, SETTLED_STAYS, SHOWN,
+        SOUND, STRONG, SWITCHED,
     },
     runs::{ELECTIONS, FORGETFUL, LATE, ONE_OF_FOUR, OVERTAKEN, SWITCH, VOTERS, holds, missed},
 };
@@ -69,4 +69,5 @@ missed! {
     counted_by_the_voters_of_the_best_log: ConfigOfBest, VOTERS, SETTLED_STAYS;
     one_voter_at_a_time: OneVoter, VOTERS, SETTLED_STAYS;
     voters_change_under_a_settled_term: ConfigUnderTerm, ONE_OF_FOUR, SETTLED_STAYS;
+    the_configuration_goes_with_what_is_removed: ConfigOfLog, VOTERS, IN_FORCE;
 }
