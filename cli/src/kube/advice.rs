@@ -61,6 +61,10 @@ pub(super) fn steps(store: &Store, flags: &str) -> Vec<String> {
             "Unauthorized" => "correct the user or the password in the Secret".to_owned(),
             "InsufficientRights" => "grant the right: polylog grants prints the statements".to_owned(),
             "TlsRefused" => "check tls.mode, tls.caRef and the host's name".to_owned(),
+            "TooMany" => {
+                "set delivery: Gateway, lower connection.pool.max or gateway.pool, or have the limit raised"
+                    .to_owned()
+            }
             "FormatTooNew" => "update the operator".to_owned(),
             "Unreachable" | "ReadOnly" | "DiskFull" | "ServerRefused" | "NotProvisioned" | "Damaged" => {
                 "put right what the message names; it is tried again by itself".to_owned()
@@ -95,11 +99,13 @@ mod tests {
             { "type": "Replicating", "status": "Unknown", "reason": "NotInThisVersion" },
             { "type": "Stalled", "status": "False", "reason": "Done" },
             { "type": "SidecarsCurrent", "status": "False", "reason": "RestartNeeded" },
+            { "type": "ConnectionBudget", "status": "False", "reason": "TooMany" },
         ]));
         let steps = steps(&store, " --context=prod");
-        assert_eq!(steps.len(), 2, "{steps:?}");
+        assert_eq!(steps.len(), 3, "{steps:?}");
         assert!(steps[0].ends_with("kubectl polylog approve payments ab12 --namespace=shop --context=prod"));
         assert_eq!(steps[1], "kubectl polylog restart payments --namespace=shop --context=prod");
+        assert!(steps[2].starts_with("set delivery: Gateway"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use polylog_crds::{Condition, ConditionStatus, event_store::ProvisioningMode};
 
 use super::{
+    budget::{self, Room},
     gateway::Seen,
     membership::{Follows, Membership},
     provision::{Progress, SourceProgress},
@@ -39,7 +40,7 @@ pub(crate) fn conditions(facts: &Facts<'_>, previous: Vec<Condition>) -> Vec<Con
     let (valid, provisioned, credentials) = (valid(facts), provisioned(facts, &previous), credentials(facts));
     let (approval, available) = (approval(facts), available(facts));
     let replicating = replicating(facts);
-    let ready = ready(facts, &[&valid, &provisioned, &approval, &replicating], &available);
+    let ready = ready(facts, &[&valid, &provisioned, &credentials, &approval, &replicating], &available);
     let told = [
         ready,
         available,
@@ -50,7 +51,7 @@ pub(crate) fn conditions(facts: &Facts<'_>, previous: Vec<Condition>) -> Vec<Con
         approval,
         sidecars(facts),
         credentials,
-        budget(facts),
+        room(facts, &previous),
         reconciling(facts),
         stalled(facts),
     ];
@@ -167,7 +168,14 @@ fn credentials(facts: &Facts<'_>) -> Told {
         Judged::Refused(refusal) if refusal.is_of_credentials() => {
             told(TYPE, FALSE, refusal.reason.to_string(), refusal.message.as_str())
         }
-        Judged::Looked(..) => told(TYPE, TRUE, "Accepted", ""),
+        Judged::Looked(_, progress) => {
+            // one that does not answer comes back by itself
+            let shut = progress.sources.iter().filter_map(|one| one.shut.as_ref());
+            match shut.into_iter().find(|shut| shut.is_of_credentials()) {
+                Some(shut) => told(TYPE, FALSE, shut.reason.to_string(), shut.message.as_str()),
+                None => told(TYPE, TRUE, "Accepted", ""),
+            }
+        }
         Judged::Refused(_) | Judged::Blind(_) => told(TYPE, UNKNOWN, "NotTried", ""),
     }
 }
@@ -292,16 +300,43 @@ fn sidecars(facts: &Facts<'_>) -> Told {
     }
 }
 
-fn budget(facts: &Facts<'_>) -> Told {
-    told(
-        "ConnectionBudget",
-        UNKNOWN,
-        "NotMeasured",
-        format!(
-            "the servers' limits are not asked in this version; {} pods have a sidecar",
-            facts.pods.injected
-        ),
-    )
+/// Whether the servers have room for every process of the store at once.
+fn room(facts: &Facts<'_>, previous: &[Condition]) -> Told {
+    const TYPE: &str = "ConnectionBudget";
+    let before = previous.iter().find(|condition| condition.type_ == TYPE);
+    let (Some(known), Some(progress)) = (facts.known(), facts.progress()) else {
+        // a server that has no connection left does not say how many it takes
+        return match before {
+            Some(before) => told(TYPE, before.status, before.reason.as_str(), before.message.as_str()),
+            None => told(TYPE, UNKNOWN, "NotTried", ""),
+        };
+    };
+    let rooms: Vec<Room<'_>> = known
+        .store
+        .sources
+        .iter()
+        .filter_map(|source| {
+            let name = source.name.as_str();
+            let limit = progress.sources.iter().find(|one| one.source == name)?.limit?;
+            Some(known.pools.room(source, facts.pods.injected, limit))
+        })
+        .collect();
+    let of = |is_enough: bool| {
+        let rooms = rooms.iter().filter(|room| room.is_enough() == is_enough).map(Room::to_string);
+        rooms.collect::<Vec<_>>().join("; ")
+    };
+    if rooms.is_empty() {
+        return told(
+            TYPE,
+            UNKNOWN,
+            "NotMeasured",
+            "the databases do not tell how many connections they take",
+        );
+    }
+    match rooms.iter().all(Room::is_enough) {
+        true => told(TYPE, TRUE, "Enough", of(true)),
+        false => told(TYPE, FALSE, "TooMany", format!("{}: {}", of(false), budget::ADVICE)),
+    }
 }
 
 fn reconciling(facts: &Facts<'_>) -> Told {

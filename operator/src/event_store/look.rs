@@ -8,6 +8,7 @@ use polylog_log::{Identity, LogId};
 
 use super::{
     EventStores, Guarded,
+    budget::Pools,
     build::{Built, Kind, Owner, Wanted, build, plan_map},
     dereference::{DereferenceError, Reader},
     finalizer,
@@ -124,6 +125,9 @@ impl EventStores {
                 Look { judged: Judged::Refused(refusal), objects, has_no_plan: false, is_incomplete }
             }
             Ok(progress) => {
+                let is_shut =
+                    progress.iter().flat_map(|progress| &progress.sources).any(|one| one.shut.is_some());
+                let is_incomplete = is_incomplete || is_shut;
                 let log = progress.as_ref().and_then(|progress| progress.log).or(known);
                 let mut objects = build(&wanted(log));
                 let plan = progress.as_ref().and_then(|progress| plan_map(&owner, &progress.waiting));
@@ -131,7 +135,9 @@ impl EventStores {
                 objects.extend(plan);
                 let authorities = entrance.authorities.clone();
                 let members = members.clone();
-                let known = Known { store: resolved, warnings, strategy_generation, authorities, members };
+                let pools = Pools::of(&store.spec);
+                let known =
+                    Known { store: resolved, warnings, strategy_generation, authorities, members, pools };
                 let judged = match progress {
                     Some(progress) => Judged::Looked(known, progress),
                     None => Judged::Blind(known),

@@ -1,5 +1,6 @@
 //! EventStores: dereference, validate, provision and build, apply, status. One file each; the middle is without I/O.
 
+mod budget;
 pub(crate) mod build;
 mod conditions;
 mod deletion;

@@ -7,10 +7,10 @@ use polylog_crds::{
     manifests::{Manifests, ObjectKey},
     resolve::{ResolvedSource, ResolvedStore},
 };
-use polylog_log::{Approval, Identity, LogId, Plan, SourceName, Step, StepClass};
+use polylog_log::{Approval, Credential, Failure, Identity, LogId, Plan, SourceName, Step, StepClass};
 use polylog_sidecar::{
     config::declared_database,
-    sources::{Planned, Provisioner, index_options},
+    sources::{ConnectionLimit, Planned, Provisioner, index_options},
 };
 use ring::digest::{Context, SHA256};
 
@@ -101,6 +101,10 @@ pub(crate) struct SourceProgress {
     pub(crate) format: Option<u32>,
     /// Why it cannot be used; only where others can.
     pub(crate) failure: Option<Refusal>,
+    /// Why sidecars cannot connect to it, though it can be provisioned.
+    pub(crate) shut: Option<Refusal>,
+    /// How many connections they may have, as far as its engine tells.
+    pub(crate) limit: Option<ConnectionLimit>,
 }
 
 /// How far the databases of a store are.
@@ -142,9 +146,13 @@ struct Found<'a> {
     source: &'a ResolvedSource,
     provisioner: Provisioner,
     planned: Planned,
+    entrance: Entrance,
     /// It held the log, and holds nothing now.
     lost: Option<Refusal>,
 }
+
+/// What sidecars find who connect to a database.
+type Entrance = Result<Option<ConnectionLimit>, Refusal>;
 
 /// A source that could not be looked at, and why.
 type Failed<'a> = (&'a ResolvedSource, Refusal);
@@ -157,9 +165,19 @@ impl Provisioning<'_> {
         let sources: Vec<_> = self.store.sources.iter().filter(|source| source.provisioned).collect();
         for source in &sources {
             let provisioner = self.provisioner(source)?;
-            match self.look(&provisioner, self.known_in(source.name.as_str(), sources.len())).await {
-                Ok(planned) => found.push(Found { source, provisioner, planned, lost: None }),
-                Err(refusal) => failed.push((source, refusal)),
+            let entrance = entrance(&provisioner).await;
+            let looked = match &entrance {
+                // it would be tried again in vain
+                Err(shut) if provisioner.credential() == Credential::Rows => Err(shut.clone()),
+                _ => self.look(&provisioner, self.known_in(source.name.as_str(), sources.len())).await,
+            };
+            match (looked, entrance) {
+                (Ok(planned), entrance) => {
+                    found.push(Found { source, provisioner, planned, entrance, lost: None });
+                }
+                // where both stand in the way, and as to engines that try both: the one that sidecars need comes first
+                (Err(refusal), Err(shut)) if refusal.reason == shut.reason => failed.push((source, shut)),
+                (Err(refusal), _) => failed.push((source, refusal)),
             }
         }
         let log = self.agreed(&mut found, &mut failed)?;
@@ -191,7 +209,8 @@ impl Provisioning<'_> {
                 })
                 .collect(),
         };
-        for (Found { source, provisioner, planned, lost }, of_source) in found.into_iter().zip(&plan.sources)
+        for (Found { source, provisioner, planned, entrance, lost }, of_source) in
+            found.into_iter().zip(&plan.sources)
         {
             let source = source.name.as_str().to_owned();
             let approval = self.approvals.of(&plan, &planned.plan);
@@ -204,10 +223,7 @@ impl Provisioning<'_> {
                     let message = "this operator leads no longer; the next one goes on";
                     return Err(Refusal::new(Reason::Unreachable, message));
                 }
-                let failed = |failure| Refusal {
-                    while_applying: true,
-                    ..Refusal::of_source(&provisioner.to_string(), &failure)
-                };
+                let failed = |failure| Refusal { while_applying: true, ..refused(&provisioner, &failure) };
                 self.newcomers.used(&source);
                 let applied = provisioner.apply(&planned.plan, &approval).await.map_err(failed)?;
                 progress.done += applied.done.len();
@@ -219,7 +235,12 @@ impl Provisioning<'_> {
             let identity = planned.is_there.then_some(planned.identity);
             progress.log = progress.log.or(planned.is_there.then_some(planned.identity.log));
             let failure = lost.filter(|_| !planned.is_there);
-            progress.sources.push(SourceProgress { source, identity, format: planned.format, failure });
+            let (limit, shut) = match entrance {
+                Ok(limit) => (limit, None),
+                Err(shut) => (None, Some(shut)),
+            };
+            let format = planned.format;
+            progress.sources.push(SourceProgress { source, identity, format, failure, shut, limit });
             progress.waiting.sources.push(waiting);
         }
         let failed = failed.into_iter();
@@ -228,6 +249,8 @@ impl Provisioning<'_> {
             identity: None,
             format: failure.found_format,
             failure: Some(failure),
+            shut: None,
+            limit: None,
         }));
         Ok(progress)
     }
@@ -283,7 +306,8 @@ impl Provisioning<'_> {
                         "{provisioner} holds no log, and source {name} held one: have the database restored, or approve the                          plan that waits, by which it joins the log anew and is filled by the others"
                     );
                     let lost = Some(Refusal::new(Reason::IdentityConflict, message));
-                    found.push(Found { source, provisioner, planned, lost });
+                    let entrance = entrance(&provisioner).await;
+                    found.push(Found { source, provisioner, planned, entrance, lost });
                 }
                 Ok(_) | Err(_) => failed.push((source, refusal)),
             }
@@ -292,7 +316,7 @@ impl Provisioning<'_> {
 
     async fn look(&self, provisioner: &Provisioner, known: Option<LogId>) -> Result<Planned, Refusal> {
         let planned = provisioner.plan(known).await;
-        planned.map_err(|failure| Refusal::of_source(&provisioner.to_string(), &failure))
+        planned.map_err(|failure| refused(provisioner, &failure))
     }
 
     /// The one log that all databases hold which hold any. One that holds another than the one that is known has failed;
@@ -340,6 +364,17 @@ impl Provisioning<'_> {
         }
         None
     }
+}
+
+/// Connects as sidecars do.
+async fn entrance(provisioner: &Provisioner) -> Entrance {
+    let place = format!("{provisioner}, by {}", Credential::Rows);
+    provisioner.connection_limit().await.map_err(|failure| Refusal::of_source(&place, &failure))
+}
+
+/// What stands against provisioning.
+fn refused(provisioner: &Provisioner, failure: &Failure) -> Refusal {
+    Refusal::of_source(&format!("{provisioner}, by {}", provisioner.credential()), failure)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use polylog_crds::{
 use polylog_log::StepClass as LogStepClass;
 
 use super::{
+    budget::Pools,
     conditions,
     gateway::{Seen, SeenSource, SeenVerified},
     membership::{Follows, Membership},
@@ -51,6 +52,8 @@ pub(crate) struct Known {
     pub(crate) strategy_generation: Option<i64>,
     /// What sidecars and gateway are told of its sources, where there are several.
     pub(crate) members: Vec<Membership>,
+    /// How many connections its processes may have.
+    pub(crate) pools: Pools,
 }
 
 impl Judged {
@@ -229,13 +232,22 @@ fn source(facts: &Facts<'_>, known: &Known, source: &ResolvedSource) -> SourceSt
         lag_seconds: seen.and_then(|seen| seen.lag_seconds),
         format_version: looked.and_then(|one| one.format).or_else(|| before?.format_version),
         database_id: database_id.or_else(|| before.and_then(|before| before.database_id.clone())),
-        stalled: seen.and_then(|seen| seen.stalled).map(|position| StalledAt {
-            position,
-            reason: "the gateway's log says why: source_stalled".to_owned(),
-        }),
+        stalled: seen
+            .and_then(|seen| seen.stalled)
+            .map(|position| StalledAt { position, reason: stalled(facts) }),
         quarantined: seen.and_then(|seen| seen.quarantined),
         message: unusable.or(message).or(waits).or(failure.map(said)),
     }
+}
+
+/// How to see why. The database's words may hold data of events, which not everybody may read who may read a status.
+fn stalled(facts: &Facts<'_>) -> String {
+    let (namespace, name, instance) = (facts.namespace, facts.name, names::INSTANCE);
+    let (label, gateway) = names::GATEWAY;
+    format!(
+        "the database does not take it; its words: kubectl logs --namespace {namespace} --selector \
+         {label}={gateway},{instance}={name} --tail -1 | grep source_stalled"
+    )
 }
 
 /// What nobody measured is left empty.

@@ -3,6 +3,7 @@
 
 mod bed;
 mod crash;
+mod credentials;
 mod deletion;
 mod election;
 mod entrance;
@@ -13,5 +14,7 @@ mod plans;
 mod pods;
 mod refusals;
 mod rights;
+mod running;
 mod several;
 mod stores;
+mod tls;

@@ -17,6 +17,17 @@ use serde::{Deserialize, Serialize};
 use super::ConfigError;
 use crate::mounted::SourceFiles;
 
+/// Connections of a sidecar to a source, where its manifest says nothing.
+pub const SIDECAR_POOL: u32 = 2;
+
+/// Connections of a gateway's pod to a source, where its manifest says nothing.
+pub const GATEWAY_POOL: u32 = 10;
+
+/// Connections that a process with this `pool` has at most: one writes, one looks for others' commits, the rest reads.
+pub fn most_connections(pool: u32) -> u32 {
+    pool.max(3)
+}
+
 /// The key of a log in indices of its own.
 const LOG: &str = "main";
 
@@ -201,10 +212,9 @@ impl DatabaseConnection {
         References::Objects { manifests, namespace }.connection(connection)
     }
 
-    /// Connections that read, where the manifest says how many there are: one writes, one looks for others' commits.
+    /// Connections that read, where the manifest says how many there are.
     fn readers(&self) -> Option<usize> {
-        let most = usize::try_from(self.pool?).unwrap_or(usize::MAX);
-        Some(most.saturating_sub(2).max(1))
+        Some(usize::try_from(most_connections(self.pool?) - 2).unwrap_or(usize::MAX))
     }
 }
 
@@ -312,5 +322,5 @@ fn mounted<'a>(files: &'a SourceFiles, name: &str) -> Result<&'a [u8], String> {
 }
 
 fn missing(kind: &str, name: &ObjectName, key: &str) -> String {
-    format!("the folder has no {kind} {name} with the key {key}; add it, or use --source NAME=URL")
+    format!("there is no {kind} {name} with the key {key}: create it, or correct the reference")
 }

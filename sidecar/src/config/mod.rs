@@ -16,7 +16,7 @@ pub const MANIFEST_FORMAT: &str = if polylog_log::IS_RAISED { "2" } else { "1" }
 
 pub(crate) use apart::load_apart;
 pub use args::{DevArgs, InvalidPlacement, PlacementParser, SourcePlacement, Target};
-pub use connection::DatabaseConnection;
+pub use connection::{DatabaseConnection, GATEWAY_POOL, SIDECAR_POOL, most_connections};
 pub(crate) use databases::mysql_tables;
 pub use databases::{DeclaredDatabase, declared_database};
 pub use declared::{At, SourceAt, declared_sources};

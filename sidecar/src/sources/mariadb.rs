@@ -3,9 +3,10 @@ use std::fmt;
 use async_trait::async_trait;
 use polylog_log::{Applied, Approval, Check, Desired, Failure, LogId, Plan, RoleGrants};
 use polylog_source_mariadb::{
-    MariadbConfig, MariadbSource, Tables, preflight,
+    MariadbConfig, MariadbSource, Tables, connection_limit, preflight,
     provision::{self, Account, Actual, Place, Worker},
 };
+use polylog_source_servers::limits::ConnectionLimit;
 
 use super::{OpenSource, Planned, Wanted, server::ServerPlace};
 use crate::config::{ConfigError, DeclaredDatabase, mysql_tables};
@@ -84,6 +85,10 @@ impl ServerPlace for MariadbPlace {
         // an address that names no user was refused before
         let provisioning = self.provisioning.as_ref().filter(|_| self.is_apart().unwrap_or(true));
         preflight(&self.data, provisioning, known).await
+    }
+
+    async fn connection_limit(&self) -> Result<Option<ConnectionLimit>, Failure> {
+        connection_limit(&self.data).await
     }
 
     async fn plan(&self, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure> {

@@ -49,6 +49,7 @@ use mongodb::MongodbPlace;
 pub(crate) use mounted::{Most, MountedDatabase};
 pub(crate) use observed::Observed;
 pub use opened::OpenSource;
+pub use polylog_source_servers::limits::ConnectionLimit;
 use postgres::PostgresPlace;
 pub use preflight::Looked;
 pub use provisioner::{Provisioner, index_options};

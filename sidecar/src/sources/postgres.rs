@@ -3,9 +3,10 @@ use std::fmt;
 use async_trait::async_trait;
 use polylog_log::{Applied, Approval, Check, Credential, Desired, Failure, LogId, Plan, RoleGrants};
 use polylog_source_postgres::{
-    PostgresConfig, PostgresSource, SchemaName, preflight,
+    PostgresConfig, PostgresSource, SchemaName, connection_limit, preflight,
     provision::{self, Actual, Place, RoleName},
 };
+use polylog_source_servers::limits::ConnectionLimit;
 
 use super::{OpenSource, Planned, Wanted, server::ServerPlace};
 use crate::config::{ConfigError, DeclaredDatabase};
@@ -57,6 +58,10 @@ impl ServerPlace for PostgresPlace {
             checks.extend(preflight(&self.provisioning, &self.place, Credential::Provisioning, known).await);
         }
         checks
+    }
+
+    async fn connection_limit(&self) -> Result<Option<ConnectionLimit>, Failure> {
+        connection_limit(&self.data).await
     }
 
     async fn apply(&self, plan: &Plan, approval: &Approval) -> Result<Applied, Failure> {

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use polylog_crds::{event_store::EventIndex, resolve::ResolvedStore};
-use polylog_log::{Applied, Approval, Failure, Identity, IndexOptions, LogId, Plan, SourceName};
+use polylog_log::{Applied, Approval, Credential, Failure, Identity, IndexOptions, LogId, Plan, SourceName};
+use polylog_source_servers::limits::ConnectionLimit;
 
 use super::{Planned, ServerDatabase, Wanted};
 use crate::config::{ConfigError, DeclaredDatabase};
@@ -13,6 +14,7 @@ use crate::config::{ConfigError, DeclaredDatabase};
 pub struct Provisioner {
     database: ServerDatabase,
     wanted: Wanted,
+    is_apart: bool,
 }
 
 /// The indexes that a store asks for.
@@ -36,8 +38,22 @@ impl Provisioner {
         fresh: Identity,
         unsafe_durability: bool,
     ) -> Result<Self, ConfigError> {
+        let is_apart = database.provisioning.is_some();
         let database = ServerDatabase::of(database, unsafe_durability)?;
-        Ok(Self { database, wanted: Wanted { source, indexes, fresh: Some(fresh) } })
+        Ok(Self { database, wanted: Wanted { source, indexes, fresh: Some(fresh) }, is_apart })
+    }
+
+    /// The credential that provisions.
+    pub fn credential(&self) -> Credential {
+        if self.is_apart { Credential::Provisioning } else { Credential::Rows }
+    }
+
+    /// Connects as sidecars do, and says how many connections there may be of them all, where the engine tells.
+    ///
+    /// # Errors
+    /// Sidecars cannot connect.
+    pub async fn connection_limit(&self) -> Result<Option<ConnectionLimit>, Failure> {
+        self.database.place().connection_limit().await
     }
 
     /// Looks at the database, and says what is to be done; changes nothing. `known` is the log that it must hold.

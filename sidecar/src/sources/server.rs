@@ -6,6 +6,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use polylog_crds::{event_store::Engine, validate::TargetEngine};
 use polylog_log::{Applied, Approval, Check, Failure, Identity, LogId, Plan, RoleGrants};
+use polylog_source_servers::limits::ConnectionLimit;
 
 use super::{ElasticsearchPlace, MariadbPlace, MongodbPlace, OpenSource, Planned, PostgresPlace, Wanted};
 use crate::config::{ConfigError, DeclaredDatabase};
@@ -18,6 +19,11 @@ pub(super) trait ServerPlace: fmt::Debug + fmt::Display + Send + Sync {
 
     /// Looks at the database through each of its connections; writes nothing.
     async fn check(&self, known: Option<LogId>) -> Vec<Check>;
+
+    /// Connects as sidecars do, and says how many such connections there may be, where the engine tells.
+    async fn connection_limit(&self) -> Result<Option<ConnectionLimit>, Failure> {
+        Ok(None)
+    }
 
     /// What the database is to be, and the steps to there.
     async fn plan(&self, wanted: Wanted, known: Option<LogId>) -> Result<Planned, Failure>;

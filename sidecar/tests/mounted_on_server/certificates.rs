@@ -2,38 +2,12 @@
 
 use std::sync::LazyLock;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use uuid::Uuid;
+use polylog_test_bed::Authority;
 
 use crate::support::{
     mounted::{Serving, Volume, Writers, store, until},
     server::{LogServer, provision},
 };
-
-/// An authority of its own.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, Uuid::new_v4().to_string());
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    fn sign(&self, names: &[&str], common_name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.distinguished_name.push(DnType::CommonName, common_name);
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-}
 
 pub async fn authority_and_client_certificate_are_rotated_under_load<S: LogServer>(_: &LazyLock<S>) {
     let server = S::new();

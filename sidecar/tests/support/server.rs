@@ -215,14 +215,7 @@ impl LogServer for PostgresServer {
     }
 
     fn serve_tls(&self, certificate: &str, key: &str, ca: &str) {
-        for (file, setting, content) in
-            [("server.crt", "cert", certificate), ("server.key", "key", key), ("ca.crt", "ca", ca)]
-        {
-            let path = self.write_file(file, content);
-            let set = format!("ALTER SYSTEM SET ssl_{setting}_file = '{}'", path.display());
-            self.execute("postgres", &set);
-        }
-        self.execute("postgres", "ALTER SYSTEM SET ssl = on;; SELECT pg_reload_conf()");
+        self.serve_tls(certificate, key, ca);
     }
 }
 

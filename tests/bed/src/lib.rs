@@ -5,6 +5,7 @@
 //! Everything here panics with the reason when a server cannot be had: a test without its server has failed.
 
 pub mod acts;
+mod authority;
 pub mod crashes;
 mod elasticsearch;
 mod kubernetes;
@@ -18,6 +19,7 @@ pub mod processes;
 mod server;
 mod supervisor;
 
+pub use authority::Authority;
 pub use elasticsearch::{ElasticsearchServer, Product};
 pub use kubernetes::{Kubernetes, Outage, Tier};
 pub use mariadb::MariadbServer;

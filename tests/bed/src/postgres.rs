@@ -89,6 +89,18 @@ impl PostgresServer {
         machine::write_file(USER, &self.folder.join(name), content)
     }
 
+    /// Speaks TLS with this certificate from now on, and takes certificates of clients that rest on `ca`; all in PEM.
+    pub fn serve_tls(&self, certificate: &str, key: &str, ca: &str) {
+        for (file, setting, content) in
+            [("server.crt", "cert", certificate), ("server.key", "key", key), ("ca.crt", "ca", ca)]
+        {
+            let path = self.write_file(file, content);
+            let set = format!("ALTER SYSTEM SET ssl_{setting}_file = '{}'", path.display());
+            self.execute("postgres", &set);
+        }
+        self.execute("postgres", "ALTER SYSTEM SET ssl = on;; SELECT pg_reload_conf()");
+    }
+
     /// The TCP port on loopback.
     pub fn port(&self) -> u16 {
         self.port

@@ -19,6 +19,7 @@ mod head;
 mod history;
 mod insert;
 mod lease;
+mod limits;
 #[cfg(feature = "mutants")]
 #[doc(hidden)]
 pub mod mutants;
@@ -42,6 +43,7 @@ mod text;
 mod wait;
 
 pub use config::{Address, ConfigError, DatabaseName, MariadbConfig, Secret, TlsUse};
+pub use limits::connection_limit;
 pub use polylog_source_servers::faults::POINTS;
 pub use preflight::preflight;
 pub use source::MariadbSource;

@@ -4,36 +4,8 @@ mod support;
 
 use polylog_log::{Failure, RefusedReason, Source};
 use polylog_source_mariadb::{MariadbConfig, MariadbSource, Secret};
-use polylog_test_bed::MariadbServer;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use polylog_test_bed::{Authority, MariadbServer};
 use support::{Store, identity, refusal};
-
-/// An authority of its own, in PEM.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).expect("a certificate").pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    /// A certificate and its key.
-    fn sign(&self, names: &[&str], common_name: &str) -> (String, String) {
-        let key = KeyPair::generate().expect("a key");
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).expect("parameters");
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, common_name);
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        (certificate.pem(), key.serialize_pem())
-    }
-}
 
 fn serve(server: &MariadbServer, authority: &Authority, names: &[&str]) {
     let (certificate, key) = authority.sign(names, "server");

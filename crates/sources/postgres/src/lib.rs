@@ -16,6 +16,7 @@ mod facts;
 mod head;
 mod history;
 mod lease;
+mod limits;
 #[cfg(feature = "mutants")]
 #[doc(hidden)]
 pub mod mutants;
@@ -40,5 +41,6 @@ use polylog_source_servers::{faults, memory, outcome, pool};
 
 pub use config::{Address, ConfigError, PostgresConfig, SchemaName, Secret, TlsUse};
 pub use faults::POINTS;
+pub use limits::connection_limit;
 pub use preflight::preflight;
 pub use source::PostgresSource;

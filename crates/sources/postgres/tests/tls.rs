@@ -4,44 +4,12 @@ mod support;
 
 use polylog_log::{Failure, RefusedReason, Source};
 use polylog_source_postgres::{PostgresConfig, PostgresSource, Secret};
-use polylog_test_bed::PostgresServer;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use polylog_test_bed::{Authority, PostgresServer};
 use support::{Store, identity, refusal};
-
-/// An authority of its own, in PEM.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).expect("a certificate").pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    /// A certificate and its key.
-    fn sign(&self, names: &[&str], common_name: &str) -> (String, String) {
-        let key = KeyPair::generate().expect("a key");
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, common_name);
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        (certificate.pem(), key.serialize_pem())
-    }
-}
 
 fn serve(server: &PostgresServer, authority: &Authority, names: &[&str]) {
     let (certificate, key) = authority.sign(names, "server");
-    for (name, content) in [("server.crt", &certificate), ("server.key", &key), ("ca.crt", &authority.pem)] {
-        let path = server.write_file(name, content);
-        let setting = name.replace("server.crt", "cert").replace("server.key", "key").replace("ca.crt", "ca");
-        server.execute("postgres", &format!("ALTER SYSTEM SET ssl_{setting}_file = '{}'", path.display()));
-    }
-    server.execute("postgres", "ALTER SYSTEM SET ssl = on");
+    server.serve_tls(&certificate, &key, &authority.pem);
     server.write_file(
         "data/pg_hba.conf",
         "local all all trust\nhostssl all carrier 127.0.0.1/32 cert\nhost all all 127.0.0.1/32 scram-sha-256\n",

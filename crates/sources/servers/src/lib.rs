@@ -5,6 +5,7 @@ pub mod entries;
 pub mod facts;
 pub mod faults;
 pub mod history;
+pub mod limits;
 pub mod memory;
 pub mod outcome;
 pub mod page;

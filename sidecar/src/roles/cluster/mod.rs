@@ -18,6 +18,7 @@ use self::stores::Stores;
 use super::{Exit, signals::Signals};
 use crate::{
     admin,
+    config::{GATEWAY_POOL, SIDECAR_POOL},
     http::{BindError, Bounds, Door, Listeners, Serving},
     logging,
     mounted::{self, Reading, Watch},
@@ -122,8 +123,8 @@ impl ClusterRole {
     /// Connections to each source, where a gateway's manifest asks for `pool`.
     fn connections(self, pool: Option<u32>) -> Most {
         match self {
-            ClusterRole::Sidecar => Most::AsDeclaredOr(2),
-            ClusterRole::Gateway => Most::Exactly(pool.unwrap_or(10)),
+            ClusterRole::Sidecar => Most::AsDeclaredOr(SIDECAR_POOL),
+            ClusterRole::Gateway => Most::Exactly(pool.unwrap_or(GATEWAY_POOL)),
         }
     }
 }
