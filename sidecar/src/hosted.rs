@@ -43,6 +43,8 @@ pub struct ReadDefaults {
     pub max_lag_events: u64,
     /// For bounded reads that name no lag: at most this long behind.
     pub max_lag: Duration,
+    /// Whether the primary is read while it answers, and not whatever source answers soonest.
+    pub prefers_primary: bool,
 }
 
 impl Default for ReadDefaults {
@@ -52,6 +54,7 @@ impl Default for ReadDefaults {
             wait: Duration::from_millis(200),
             max_lag_events: 1_000,
             max_lag: Duration::from_secs(2),
+            prefers_primary: false,
         }
     }
 }
@@ -118,6 +121,7 @@ impl Hosted {
     /// The same, with what its strategy says of reads.
     #[must_use]
     pub fn with_reads(self, reads: ReadDefaults) -> Self {
+        self.store.prefer_primary(reads.prefers_primary);
         Self { reads, ..self }
     }
 

@@ -176,6 +176,13 @@ impl Reader {
         }
     }
 
+    /// Asks the primary first, however slow it is; or whoever is likely to answer soonest.
+    pub(crate) fn prefer_primary(&self, is_preferred: bool) {
+        if let Reader::Many(capped) = self {
+            capped.prefer_primary(is_preferred);
+        }
+    }
+
     /// Whether there is a source of this name.
     pub(crate) fn has(&self, own: &SourceName, name: &SourceName) -> bool {
         match self {

@@ -175,6 +175,11 @@ impl Store {
         self.inner.ack_timeout.store(micros(longest), Ordering::Relaxed);
     }
 
+    /// With several sources: reads go to the primary as long as it answers, and not to whoever answers soonest.
+    pub fn prefer_primary(&self, is_preferred: bool) {
+        self.inner.shared.reader.prefer_primary(is_preferred);
+    }
+
     /// With several sources: which one should be primary, if this process has duties.
     pub async fn want_primary(&self, wish: PrimaryWish) {
         if let Writer::Many(handle) = &self.inner.shared.writer {

@@ -1,6 +1,8 @@
 use polylog_crds::{
     event_store::{SourceRole, SourceState},
-    replication_strategy::{Consistency as DeclaredConsistency, Divergence, FailoverMode, StrategyType},
+    replication_strategy::{
+        Consistency as DeclaredConsistency, Divergence, FailoverMode, ReadPreference, StrategyType,
+    },
     resolve::{MaxUnreplicatedAction, ResolvedSource, ResolvedStore, ResolvedStrategy},
     values::AckLevel,
 };
@@ -137,5 +139,6 @@ pub(crate) fn read_defaults(store: &ResolvedStore) -> ReadDefaults {
         wait: reads.wait.as_std(),
         max_lag_events: reads.max_lag_events,
         max_lag: reads.max_lag.as_std(),
+        prefers_primary: reads.prefer == ReadPreference::Primary,
     }
 }

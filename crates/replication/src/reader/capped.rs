@@ -8,7 +8,10 @@ use std::{
     collections::BTreeMap,
     future::Future,
     ops::RangeInclusive,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -41,6 +44,8 @@ pub(crate) struct Capped {
     handle: Handle,
     sources: BTreeMap<SourceName, (Arc<dyn Source>, Identity)>,
     choice: Choice,
+    /// Whether the primary is asked first, however slow it is.
+    prefers_primary: AtomicBool,
 }
 
 /// What a read is answered from: a source, and how far it may be shown.
@@ -91,7 +96,11 @@ impl Capped {
     pub(crate) fn new(handle: Handle, replicas: Vec<Replica>) -> Self {
         let sources =
             replicas.into_iter().map(|replica| (replica.name, (replica.source, replica.identity))).collect();
-        Self { handle, sources, choice: Choice::default() }
+        Self { handle, sources, choice: Choice::default(), prefers_primary: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn prefer_primary(&self, is_preferred: bool) {
+        self.prefers_primary.store(is_preferred, Ordering::Relaxed);
     }
 
     pub(crate) fn head(&self) -> Result<Head, Failure> {
@@ -374,7 +383,9 @@ impl Capped {
         let mut candidates = candidates(&view, place, only);
         let last_resort = |(name, _): &(SourceName, Point)| is_last_resort(&view, place, name);
         let first = candidates.partition_point(|candidate| last_resort(candidate) == (false, false));
-        self.choice.order(question, &mut candidates[..first], now());
+        if !self.prefers_primary.load(Ordering::Relaxed) {
+            self.choice.order(question, &mut candidates[..first], now());
+        }
         let mut candidates = candidates.into_iter().peekable();
         while let Some((name, cap)) = candidates.next() {
             let is_last = candidates.peek().is_none();

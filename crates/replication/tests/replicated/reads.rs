@@ -97,6 +97,11 @@ async fn what_one_source_is_slow_at_is_asked_of_another() {
         let (source, took) = read().await;
         assert!(source != source_name(0) && took < Duration::from_secs(1), "{source} after {took:?}");
     }
+    store.prefer_primary(true);
+    let (source, took) = read().await;
+    assert!(source != source_name(0) && took >= Duration::from_secs(2), "{source} after {took:?}");
     three.remotes[0].hold_answers(false);
+    let (source, _) = read().await;
+    assert_eq!(source, source_name(0), "it is asked first, whatever it did before");
     assert_eq!(primary(&store).await.as_deref(), Some("source-0"), "it leads all the same");
 }
