@@ -67,6 +67,11 @@ pub trait Source: Send + Sync + 'static {
         search::tally_by_selecting(self, tally).await
     }
 
+    /// Whether a read changes something in the database, which appends then meet: it is asked where no other can be.
+    fn reads_write(&self) -> bool {
+        false
+    }
+
     /// Whether the engine has an index of its own, by which it finds and counts without a look at each event.
     fn has_index(&self) -> bool {
         false

@@ -60,8 +60,7 @@ impl Shared {
         options: &ReadOptions,
         wanted: Wanted,
     ) -> Result<Served, ReadError> {
-        let own = (&self.identity, &self.source_name);
-        let Some(source) = self.reader.name_of(own, &head.identity) else {
+        let Some(source) = self.name_of(head) else {
             return Err(Failure::WrongStore(format!("log {}", head.identity.log)).into());
         };
         // With one voter everything in the log of the primary is committed, and nobody else can have answered since. With
@@ -83,6 +82,11 @@ impl Shared {
             return Err(ReadError::NotCaughtUp { wanted: end, tail });
         }
         Ok(Served { source, position: tail, head: end, lag_events, point })
+    }
+
+    /// The source that showed a head.
+    pub(crate) fn name_of(&self, head: &Head) -> Option<SourceName> {
+        self.reader.name_of((&self.identity, &self.source_name), &head.identity)
     }
 
     /// Whether a source that is so far behind is near enough for a bounded read, as far as this process knows.

@@ -99,7 +99,7 @@ impl Shared {
         let asked = self.heads.ask();
         let head = caught(self.reader.head_of(options.source.as_ref())).await??;
         self.heads.publish(&head, asked);
-        let served = self.served(&head, options, wanted)?;
+        let mut served = self.served(&head, options, wanted)?;
         let lowest = query.to.unwrap_or(Position::FIRST).max(Position::FIRST);
         let mut next_from = query.from.unwrap_or(head.tail.position).min(head.tail.position);
         let mut collected = Collected::new(query);
@@ -109,6 +109,9 @@ impl Shared {
             let max_bytes = query.max_bytes.max(1).saturating_mul(2);
             let read = ReadLog { from, to: next_from, max_events: usize::MAX, max_bytes };
             let page = caught(self.reader.read_log(options.source.as_ref(), read, Data::IfThere)).await??;
+            if let Some(source) = self.name_of(&page.head) {
+                served.source = source;
+            }
             let covers = page.entries.last().is_some_and(|entry| entry.last() >= next_from);
             if !covers && step == 1 {
                 // The log became shorter while it was read.

@@ -109,6 +109,10 @@ impl Source for LateSource {
         self.get().await?.tally(tally).await
     }
 
+    fn reads_write(&self) -> bool {
+        self.opened.here().is_some_and(|(_, source)| source.reads_write())
+    }
+
     /// One that is not there yet has none.
     fn has_index(&self) -> bool {
         self.opened.here().is_some_and(|(_, source)| source.has_index())

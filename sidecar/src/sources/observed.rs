@@ -125,6 +125,10 @@ impl Source for Observed {
         self.timed("tally", self.inner.tally(tally)).await
     }
 
+    fn reads_write(&self) -> bool {
+        self.inner.reads_write()
+    }
+
     fn has_index(&self) -> bool {
         self.inner.has_index()
     }

@@ -196,6 +196,10 @@ impl Source for RotatingSource {
         .await
     }
 
+    fn reads_write(&self) -> bool {
+        self.now().reads_write()
+    }
+
     fn has_index(&self) -> bool {
         self.now().has_index()
     }

@@ -205,6 +205,10 @@ impl Source for Wire {
         self.source.tally(tally).await
     }
 
+    fn reads_write(&self) -> bool {
+        self.source.reads_write()
+    }
+
     fn has_index(&self) -> bool {
         self.source.has_index()
     }

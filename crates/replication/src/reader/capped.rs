@@ -23,7 +23,7 @@ use polylog_log::{
 use tokio::time::timeout;
 
 use super::{
-    choice::{Choice, Question},
+    choice::{Choice, Pages, Question},
     joined::{self, Data},
 };
 use crate::{
@@ -99,6 +99,10 @@ impl Capped {
         Self { handle, sources, choice: Choice::default(), prefers_primary: AtomicBool::new(false) }
     }
 
+    fn prefers_primary(&self) -> bool {
+        self.prefers_primary.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn prefer_primary(&self, is_preferred: bool) {
         self.prefers_primary.store(is_preferred, Ordering::Relaxed);
     }
@@ -113,10 +117,16 @@ impl Capped {
         let Some(only) = only else { return self.head() };
         let view = self.handle.view();
         let place = view.place.as_ref().ok_or_else(unknown)?;
-        let known = candidates(&view, place, Some(only)).pop();
+        let known = self.candidates(&view, place, Some(only)).pop();
         let held = known.and_then(|(name, cap)| Some((cap, self.sources.get(&name)?.1)));
         let (cap, identity) = held.ok_or_else(unknown)?;
         Ok(Head { identity, tail: cap, ..place.shown(view.number) })
+    }
+
+    /// The head, if nothing from a position on is shown: then no source has to be asked, and none has answered.
+    fn ends_before(&self, only: Option<&SourceName>, from: Position) -> Result<Option<Head>, Failure> {
+        let head = self.head_of(only)?;
+        Ok((from > head.tail.position).then_some(head))
     }
 
     pub(crate) fn has(&self, name: &SourceName) -> bool {
@@ -140,7 +150,10 @@ impl Capped {
     }
 
     async fn page(&self, only: Option<&SourceName>, read: ReadLog) -> Result<LogPage, Failure> {
-        self.answer(Question::Log, only, |from| async move {
+        if let Some(head) = self.ends_before(only, read.from)? {
+            return Ok(LogPage { entries: Vec::new(), head });
+        }
+        self.answer(Question::Log(Pages::of(read.max_events)), only, |from| async move {
             if read.from > from.cap.position {
                 return Ok(LogPage { entries: Vec::new(), head: from.shown() });
             }
@@ -168,7 +181,10 @@ impl Capped {
         only: Option<&SourceName>,
         read: &ReadCategory,
     ) -> Result<CategoryPage, Failure> {
-        self.answer(Question::Category, only, |from| async move {
+        if let Some(head) = self.ends_before(only, *read.range.start())? {
+            return Ok(CategoryPage { events: Vec::new(), is_complete: true, head });
+        }
+        self.answer(Question::Category(Pages::of(read.max_events)), only, |from| async move {
             let to = (*read.range.end()).min(from.cap.position);
             if *read.range.start() > to {
                 return Ok(CategoryPage { events: Vec::new(), is_complete: true, head: from.shown() });
@@ -230,7 +246,7 @@ impl Capped {
     pub(crate) async fn reaches(&self, source: &SourceName, to: Position, at_most: Duration) -> bool {
         let shows = |view: &View| {
             let place = view.place.as_ref()?;
-            Some(candidates(view, place, Some(source)).pop()?.1.position)
+            Some(self.candidates(view, place, Some(source)).pop()?.1.position)
         };
         let mut views = self.handle.views();
         let is_far = |view: &View| {
@@ -305,9 +321,10 @@ impl Capped {
     }
 
     async fn stream_page(&self, only: Option<&SourceName>, read: &ReadStream) -> Result<StreamPage, Failure> {
-        self.answer(Question::Stream, only, |from| async move {
+        self.answer(Question::Stream(Pages::of(read.max_events)), only, |from| async move {
             let page = from.source.read_stream(read.clone()).await?;
             from.check(&page.head)?;
+            check_dense(&page.events)?;
             let cap = from.cap.position;
             let Some(stream) = page.stream else {
                 return Ok(StreamPage { events: Vec::new(), stream: None, head: from.shown() });
@@ -326,6 +343,7 @@ impl Capped {
                 true => {
                     let page = from.source.read_stream(ReadStream { from: last, ..read.clone() }).await?;
                     from.check(&page.head)?;
+                    check_dense(&page.events)?;
                     page.events
                 }
             };
@@ -380,10 +398,10 @@ impl Capped {
         let view = self.handle.view();
         let place = view.place.as_ref().ok_or_else(unknown)?;
         let mut failure = unknown();
-        let mut candidates = candidates(&view, place, only);
-        let last_resort = |(name, _): &(SourceName, Point)| is_last_resort(&view, place, name);
-        let first = candidates.partition_point(|candidate| last_resort(candidate) == (false, false));
-        if !self.prefers_primary.load(Ordering::Relaxed) {
+        let mut candidates = self.candidates(&view, place, only);
+        let is_among_first = |(name, _): &(SourceName, Point)| self.is_last_resort(&view, place, name) == (false, false);
+        let first = candidates.partition_point(is_among_first);
+        if !self.prefers_primary() {
             self.choice.order(question, &mut candidates[..first], now());
         }
         let mut candidates = candidates.into_iter().peekable();
@@ -412,29 +430,43 @@ impl Capped {
         }
         Err(failure)
     }
+
+    /// Who may be asked, and how far each may be shown: those that did not answer last time, or that are to be spared, come
+    /// last.
+    fn candidates(&self, view: &View, place: &Place, only: Option<&SourceName>) -> Vec<(SourceName, Point)> {
+        let holders = place.holders.iter().filter(|name| only.is_none_or(|only| only == *name));
+        let mut holders: Vec<_> = holders.map(|name| (name.clone(), place.cap)).collect();
+        holders.sort_by_key(|(name, _)| self.is_last_resort(view, place, name));
+        let Some(only) = only.filter(|_| holders.is_empty()) else { return holders };
+        let seen = view.sources.iter().find(|source| source.seen.name == *only);
+        let held = seen.and_then(|source| source.seen.held);
+        held.map(|held| (only.clone(), if held.position < place.cap.position { held } else { place.cap }))
+            .into_iter()
+            .collect()
+    }
+
+    /// Whether a source did not answer last time, and whether it is to be spared.
+    fn is_last_resort(&self, view: &View, place: &Place, name: &SourceName) -> (bool, bool) {
+        let reads_write = || self.sources.get(name).is_some_and(|(source, _)| source.reads_write());
+        let is_spared = place.spared.contains(name) || !self.prefers_primary() && reads_write();
+        (is_failing(view, name), is_spared)
+    }
 }
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// Who may be asked, and how far each may be shown: those that did not answer last time, or that are to be spared, come
-/// last.
-fn candidates(view: &View, place: &Place, only: Option<&SourceName>) -> Vec<(SourceName, Point)> {
-    let holders = place.holders.iter().filter(|name| only.is_none_or(|only| only == *name));
-    let mut holders: Vec<_> = holders.map(|name| (name.clone(), place.cap)).collect();
-    holders.sort_by_key(|(name, _)| is_last_resort(view, place, name));
-    let Some(only) = only.filter(|_| holders.is_empty()) else { return holders };
-    let seen = view.sources.iter().find(|source| source.seen.name == *only);
-    let held = seen.and_then(|source| source.seen.held);
-    held.map(|held| (only.clone(), if held.position < place.cap.position { held } else { place.cap }))
-        .into_iter()
-        .collect()
-}
-
-/// Whether a source did not answer last time, and whether it is to be spared.
-fn is_last_resort(view: &View, place: &Place, name: &SourceName) -> (bool, bool) {
-    (is_failing(view, name), place.spared.contains(name))
+/// Versions of a stream have no hole: where a source shows one, a row is missing in it.
+fn check_dense(events: &[RecordedEvent]) -> Result<(), Failure> {
+    let follows = |pair: &[RecordedEvent]| {
+        let [one, other] = [&pair[0].event, &pair[1].event].map(|event| event.version);
+        one.next() == other || other.next() == one
+    };
+    match events.windows(2).all(follows) {
+        true => Ok(()),
+        false => Err(Failure::Damaged("an event of the stream is missing".into())),
+    }
 }
 
 fn is_failing(view: &View, name: &SourceName) -> bool {

@@ -19,20 +19,35 @@ const WEIGHT: f64 = 0.2;
 const FAILED: Duration = Duration::from_secs(2);
 /// Sources that differ by less are alike: the one that is named first is asked.
 const ALIKE: f64 = 1.5;
+/// Events in a small page.
+const FEW: usize = 32;
 /// Nothing is told apart below this time.
 const LEAST: Duration = Duration::from_millis(1);
 
 /// What is asked: each engine is fast at something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Question {
-    Log,
-    Stream,
-    Category,
+    Log(Pages),
+    Stream(Pages),
+    Category(Pages),
     Select,
     Tally,
     Event,
     Digests,
     Index,
+}
+
+/// A page of a few events says nothing of how long one of a thousand takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Pages {
+    Small,
+    Large,
+}
+
+impl Pages {
+    pub(super) fn of(max_events: usize) -> Self {
+        if max_events <= FEW { Pages::Small } else { Pages::Large }
+    }
 }
 
 /// What was seen of each source.
@@ -167,19 +182,21 @@ mod tests {
     #[test]
     fn the_primary_is_asked_until_another_is_clearly_faster_at_this_kind_of_question() {
         let (choice, now) = (Choice::default(), Instant::now());
-        assert_eq!(first(&choice, Question::Log, now), 0, "nothing was seen");
+        assert_eq!(first(&choice, Question::Log(Pages::Small), now), 0, "nothing was seen");
         for (source, micros) in [(0, 2_500), (1, 2_000), (2, 40_000)] {
-            took(&choice, Question::Log, source, micros * MILLISECOND / 1_000, now);
+            took(&choice, Question::Log(Pages::Small), source, micros * MILLISECOND / 1_000, now);
         }
         let now = now + 50 * MILLISECOND;
-        assert_eq!(first(&choice, Question::Log, now), 0, "alike");
-        took(&choice, Question::Log, 0, 20 * MILLISECOND, now);
-        assert_eq!(first(&choice, Question::Log, now), 1, "one slow answer is enough");
-        assert_eq!(first(&choice, Question::Tally, now), 0, "of counts nothing was seen");
+        assert_eq!(first(&choice, Question::Log(Pages::Small), now), 0, "alike");
+        took(&choice, Question::Log(Pages::Small), 0, 20 * MILLISECOND, now);
+        assert_eq!(first(&choice, Question::Log(Pages::Small), now), 1, "one slow answer is enough");
+        for other in [Question::Tally, Question::Log(Pages::Large)] {
+            assert_eq!(first(&choice, other, now), 0, "of {other:?} nothing was seen");
+        }
         // the second stays as fast as it was
         let later = (1..=12).map(|half_life| now + half_life * HALF_LIFE).find(|later| {
-            took(&choice, Question::Log, 1, 2 * MILLISECOND, *later);
-            first(&choice, Question::Log, *later) == 0
+            took(&choice, Question::Log(Pages::Small), 1, 2 * MILLISECOND, *later);
+            first(&choice, Question::Log(Pages::Small), *later) == 0
         });
         assert!(later.is_some_and(|later| later > now + HALF_LIFE), "the first is tried again");
     }
@@ -188,34 +205,34 @@ mod tests {
     fn one_that_is_busy_or_hangs_is_spared() {
         let (choice, now) = (Choice::default(), Instant::now());
         for source in 0..3 {
-            took(&choice, Question::Stream, source, MILLISECOND, now);
+            took(&choice, Question::Stream(Pages::Small), source, MILLISECOND, now);
         }
         let now = now + MILLISECOND;
-        let under_way = choice.ask(Question::Stream, &name(0), now);
-        assert_eq!(first(&choice, Question::Stream, now), 1, "it has twice as much to do");
+        let under_way = choice.ask(Question::Stream(Pages::Small), &name(0), now);
+        assert_eq!(first(&choice, Question::Stream(Pages::Small), now), 1, "it has twice as much to do");
         drop(under_way);
-        assert_eq!(first(&choice, Question::Stream, now), 0);
-        let hanging = choice.ask(Question::Stream, &name(1), now);
+        assert_eq!(first(&choice, Question::Stream(Pages::Small), now), 0);
+        let hanging = choice.ask(Question::Stream(Pages::Small), &name(1), now);
         let later = now + 100 * MILLISECOND;
-        took(&choice, Question::Stream, 0, 50 * MILLISECOND, later);
-        assert_eq!(first(&choice, Question::Stream, later), 2, "nothing came from the second for so long");
+        took(&choice, Question::Stream(Pages::Small), 0, 50 * MILLISECOND, later);
+        assert_eq!(first(&choice, Question::Stream(Pages::Small), later), 2, "nothing came from the second for so long");
         drop(hanging);
-        assert_eq!(first(&choice, Question::Stream, later), 1);
+        assert_eq!(first(&choice, Question::Stream(Pages::Small), later), 1);
     }
 
     #[test]
     fn one_that_failed_is_left_alone_and_tried_again_later_by_one_reader_at_first() {
         let (choice, now) = (Choice::default(), Instant::now());
-        choice.ask(Question::Log, &name(0), now).failed(now);
+        choice.ask(Question::Log(Pages::Small), &name(0), now).failed(now);
         for seconds in [0, 10, 30] {
             let later = now + Duration::from_secs(seconds);
-            assert_eq!(first(&choice, Question::Log, later), 1, "{seconds} s later");
+            assert_eq!(first(&choice, Question::Log(Pages::Small), later), 1, "{seconds} s later");
         }
         let later = now + Duration::from_secs(300);
-        assert_eq!(first(&choice, Question::Log, later), 0);
-        let trial = choice.ask(Question::Log, &name(0), later);
-        assert_eq!(first(&choice, Question::Log, later), 1, "one at a time");
+        assert_eq!(first(&choice, Question::Log(Pages::Small), later), 0);
+        let trial = choice.ask(Question::Log(Pages::Small), &name(0), later);
+        assert_eq!(first(&choice, Question::Log(Pages::Small), later), 1, "one at a time");
         trial.answered(later + MILLISECOND / 10);
-        assert_eq!(first(&choice, Question::Log, later + MILLISECOND), 0);
+        assert_eq!(first(&choice, Question::Log(Pages::Small), later + MILLISECOND), 0);
     }
 }

@@ -105,3 +105,22 @@ async fn what_one_source_is_slow_at_is_asked_of_another() {
     assert_eq!(source, source_name(0), "it is asked first, whatever it did before");
     assert_eq!(primary(&store).await.as_deref(), Some("source-0"), "it leads all the same");
 }
+
+#[tokio::test]
+async fn a_stream_with_a_hole_is_read_from_another_source() {
+    let three = Three::new();
+    let store = three.open(Acks::Majority).await;
+    append(&store, 0).await;
+    let damaged = store.append(commit(1, "account-1", 1), None, soon()).await.expect("is acknowledged");
+    append(&store, 2).await;
+    three.level().await;
+    store.prefer_primary(true);
+    three.remotes[0].damage(damaged.point.position.get(), None);
+    for backward in [false, true] {
+        let (stream, from) = (stream("account-1"), None);
+        let query = StreamQuery { stream, from, backward, limit: 10, max_bytes: usize::MAX };
+        let read = store.read_stream(&query, &ReadOptions::default()).await.expect("reads");
+        assert_eq!(read.events.len(), 3);
+        assert!(read.served.source != source_name(0), "{}", read.served.source);
+    }
+}

@@ -189,6 +189,11 @@ impl Source for ElasticsearchSource {
         Ok(found)
     }
 
+    /// What was read of the head is confirmed by a write.
+    fn reads_write(&self) -> bool {
+        true
+    }
+
     fn has_index(&self) -> bool {
         true
     }
