@@ -37,8 +37,8 @@ impl Step<'_> {
         let settled = self.state.told.settled;
         if !histories.agree(place, settled) {
             self.broken(Broken::SettledTwice);
-        } else if histories.holds(place, settled) {
-            self.state.told.settled = place;
+        } else if histories.holds(place, settled) && place != settled {
+            (self.state.told.settled, self.state.told.settled_by) = (place, lead.term);
         }
         let is_held = |waiting: &Place| self.contract.histories.holds(place, *waiting);
         if let Some(waiting) = lead.waiting.filter(is_held) {

@@ -2,6 +2,7 @@ use stateright::Property;
 
 use crate::{
     contract::{BEGINNING, Contract, Place, Source},
+    members::Set,
     protocol::Protocol,
     state::{Broken, State},
 };
@@ -23,6 +24,7 @@ pub const ACKNOWLEDGED: &str = "an append is acknowledged";
 pub const SWITCHED: &str = "an append is acknowledged under a later term";
 pub const SHOWN: &str = "a source shows what was appended";
 pub const REMOVED: &str = "a tail that lost is removed";
+pub const CHANGED: &str = "other voters are settled";
 
 /// What must always hold, and what must be possible.
 pub fn properties() -> Vec<Property<Protocol>> {
@@ -31,10 +33,8 @@ pub fn properties() -> Vec<Property<Protocol>> {
         Property::always(ONE_LOG, |_, state: &State| state.told.broken != Some(Broken::SettledTwice)),
         Property::always(ONE_ANSWER, |_, state: &State| state.told.broken != Some(Broken::AnsweredTwice)),
         Property::always(SETTLED_STAYS, |model: &Protocol, state: &State| {
-            with(model, |contract| {
-                let settled = state.told.settled;
-                later_primaries_hold(contract, state, settled, contract.histories.term(settled))
-            })
+            let (settled, term) = (state.told.settled, state.told.settled_by);
+            with(model, |contract| later_primaries_hold(contract, state, settled, term))
         }),
         Property::always(ANSWERED_STAYS, |model: &Protocol, state: &State| {
             let Some((answered, term)) = state.told.answered else { return true };
@@ -65,6 +65,9 @@ pub fn properties() -> Vec<Property<Protocol>> {
             state.sources.iter().any(|source| source.stable > BEGINNING)
         }),
         Property::sometimes(REMOVED, |_, state: &State| state.told.is_removed),
+        Property::sometimes(CHANGED, |model: &Protocol, state: &State| {
+            with(model, |contract| has_changed(contract, state, model.bounds.voters[0]))
+        }),
     ]
 }
 
@@ -94,6 +97,10 @@ fn is_held(contract: &Contract, state: &State) -> bool {
     let (settled, voters) = (state.told.settled, histories.config(state.told.settled).voters);
     let holds = |source: &usize| histories.holds(state.sources[*source].tail, settled);
     voters.sources().filter(holds).count() >= voters.majority()
+}
+
+fn has_changed(contract: &Contract, state: &State, first: Set) -> bool {
+    contract.histories.config(state.told.settled).voters != first
 }
 
 fn shows_settled(contract: &Contract, state: &State) -> bool {

@@ -23,7 +23,9 @@ impl Protocol {
     pub fn new(bounds: Bounds, off: Option<Rule>) -> Self {
         let rules = Rules::without_all(off.map_or(&[], Rule::of_sources));
         let (contract, sources) = Contract::begin(rules, bounds.sources, bounds.voters[0]);
-        let told = Told { settled: sources[0].tail, answered: None, is_removed: false, broken: None };
+        let settled = sources[0].tail;
+        let settled_by = contract.histories.term(settled);
+        let told = Told { settled, settled_by, answered: None, is_removed: false, broken: None };
         let processes = vec![Process::default(); usize::from(bounds.processes)];
         let first = State { sources, processes, late: Vec::new(), crashes: 0, told };
         Self { bounds, off, contract: Mutex::new(contract), first }

@@ -3,7 +3,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 use crate::{
     bounds::{Bounds, Rule},
     members::Set,
-    properties::{ACKNOWLEDGED, REMOVED, SHOWN, SWITCHED},
+    properties::{ACKNOWLEDGED, CHANGED, REMOVED, SHOWN, SWITCHED},
     protocol::Protocol,
 };
 
@@ -37,6 +37,11 @@ pub const FORGETFUL: Run =
 /// Three elections, each in one step.
 pub const ELECTIONS: Run =
     Run { bounds: Bounds { terms: 4, elects_at_once: true, ..TWO_TERMS }, steps: Some(5) };
+/// Four elections, each in one step that opens the first in order, and nothing but what they write themselves.
+pub const FIVE_TERMS: Run = Run {
+    bounds: Bounds { terms: 5, commits: 0, elects_at_once: true, by_order: true, ..TWO_TERMS },
+    steps: Some(5),
+};
 /// One election in one step, and late requests.
 pub const LATE: Run = Run { bounds: Bounds { late: 1, elects_at_once: true, ..TWO_TERMS }, steps: Some(7) };
 
@@ -81,7 +86,7 @@ pub fn holds(run: Run, happens: &[&'static str]) {
     let checked = model.finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     println!("{} states", checked.unique_state_count());
     for (property, path) in checked.discoveries() {
-        let is_wanted = [ACKNOWLEDGED, SWITCHED, SHOWN, REMOVED].contains(&property);
+        let is_wanted = [ACKNOWLEDGED, SWITCHED, SHOWN, REMOVED, CHANGED].contains(&property);
         assert!(is_wanted, "not so: {property}\n{:#?}", path.into_actions());
     }
     for property in happens.iter().copied() {

@@ -66,6 +66,8 @@ pub struct Attempt {
 pub struct Told {
     /// The longest log that was settled.
     pub settled: Place,
+    /// The term under which that was counted first.
+    pub settled_by: u8,
     /// The longest log whose last entry was acknowledged, and the term under which it was.
     pub answered: Option<(Place, u8)>,
     /// Whether a source removed what it held.

@@ -1,10 +1,10 @@
 use crate::{
     bounds::Rule,
     properties::{
-        ACKNOWLEDGED, ANSWERED_STAYS, HEARD, HELD, IN_FORCE, ONE_PRIMARY, REMOVED, SETTLED_STAYS, SHOWN,
+        ACKNOWLEDGED, ANSWERED_STAYS, CHANGED, HEARD, HELD, IN_FORCE, ONE_PRIMARY, REMOVED, SETTLED_STAYS, SHOWN,
         SOUND, STRONG, SWITCHED,
     },
-    runs::{ELECTIONS, FORGETFUL, LATE, ONE_OF_FOUR, OVERTAKEN, SWITCH, VOTERS, holds, missed},
+    runs::{ELECTIONS, FIVE_TERMS, FORGETFUL, LATE, ONE_OF_FOUR, OVERTAKEN, SWITCH, VOTERS, holds, missed},
 };
 
 #[test]
@@ -28,18 +28,23 @@ fn elections_in_a_row_lose_nothing() {
 }
 
 #[test]
+fn more_elections_in_a_row_lose_nothing() {
+    holds(FIVE_TERMS, &[SHOWN]);
+}
+
+#[test]
 fn late_requests_lose_nothing() {
     holds(LATE, &[ACKNOWLEDGED, SWITCHED, REMOVED]);
 }
 
 #[test]
 fn voters_that_come_and_go_lose_nothing() {
-    holds(VOTERS, &[SHOWN]);
+    holds(VOTERS, &[SHOWN, CHANGED]);
 }
 
 #[test]
 fn one_voter_of_four_loses_nothing() {
-    holds(ONE_OF_FOUR, &[]);
+    holds(ONE_OF_FOUR, &[CHANGED]);
 }
 
 macro_rules! missed {
@@ -59,7 +64,7 @@ missed! {
     the_tail_of_the_promise: TailOfGrant, SWITCH, ANSWERED_STAYS;
     the_latest_log_before_the_longest: BestByTerm, ELECTIONS, SETTLED_STAYS;
     a_majority_of_promises: MajorityPromises, SWITCH, ANSWERED_STAYS;
-    counted_with_an_entry_of_the_own_term: CommitOwnTerm, ELECTIONS, SETTLED_STAYS;
+    counted_with_an_entry_of_the_own_term: CommitOwnTerm, FIVE_TERMS, SETTLED_STAYS;
     counted_under_the_own_term: CountUnderTerm, ELECTIONS, SETTLED_STAYS;
     copied_from_the_primary: CopiedFromPrimary, SWITCH, HEARD;
     apply_raises_the_term: ApplyRaisesTerm, OVERTAKEN, SOUND;
