@@ -170,9 +170,9 @@ fn credentials(facts: &Facts<'_>) -> Told {
         }
         Judged::Looked(_, progress) => {
             // one that does not answer comes back by itself
-            let shut = progress.sources.iter().filter_map(|one| one.shut.as_ref());
-            match shut.into_iter().find(|shut| shut.is_of_credentials()) {
-                Some(shut) => told(TYPE, FALSE, shut.reason.to_string(), shut.message.as_str()),
+            let mut refused = progress.sources.iter().flat_map(|one| [&one.shut, &one.failure]).flatten();
+            match refused.find(|refusal| refusal.is_of_credentials()) {
+                Some(refusal) => told(TYPE, FALSE, refusal.reason.to_string(), refusal.message.as_str()),
                 None => told(TYPE, TRUE, "Accepted", ""),
             }
         }
@@ -303,13 +303,16 @@ fn sidecars(facts: &Facts<'_>) -> Told {
 /// Whether the servers have room for every process of the store at once.
 fn room(facts: &Facts<'_>, previous: &[Condition]) -> Told {
     const TYPE: &str = "ConnectionBudget";
-    let before = previous.iter().find(|condition| condition.type_ == TYPE);
-    let (Some(known), Some(progress)) = (facts.known(), facts.progress()) else {
-        // a server that has no connection left does not say how many it takes
-        return match before {
-            Some(before) => told(TYPE, before.status, before.reason.as_str(), before.message.as_str()),
-            None => told(TYPE, UNKNOWN, "NotTried", ""),
-        };
+    // a server that has no connection left does not say how many it takes
+    let as_before = || {
+        let before = previous.iter().find(|condition| condition.type_ == TYPE)?;
+        Some(told(TYPE, before.status, before.reason.as_str(), before.message.as_str()))
+    };
+    let not_tried = || told(TYPE, UNKNOWN, "NotTried", "");
+    let (known, progress) = match facts.judged {
+        Judged::Looked(known, progress) => (known, progress),
+        Judged::Refused(_) => return as_before().unwrap_or_else(not_tried),
+        Judged::Blind(_) => return not_tried(),
     };
     let rooms: Vec<Room<'_>> = known
         .store
@@ -325,17 +328,16 @@ fn room(facts: &Facts<'_>, previous: &[Condition]) -> Told {
         let rooms = rooms.iter().filter(|room| room.is_enough() == is_enough).map(Room::to_string);
         rooms.collect::<Vec<_>>().join("; ")
     };
-    if rooms.is_empty() {
-        return told(
-            TYPE,
-            UNKNOWN,
-            "NotMeasured",
-            "the databases do not tell how many connections they take",
-        );
+    if !rooms.iter().all(Room::is_enough) {
+        return told(TYPE, FALSE, "TooMany", format!("{}: {}", of(false), budget::ADVICE));
     }
-    match rooms.iter().all(Room::is_enough) {
-        true => told(TYPE, TRUE, "Enough", of(true)),
-        false => told(TYPE, FALSE, "TooMany", format!("{}: {}", of(false), budget::ADVICE)),
+    let is_silent = |one: &SourceProgress| one.limit.is_none() && (one.failure.is_some() || one.shut.is_some());
+    if progress.sources.iter().any(is_silent) && let Some(before) = as_before() {
+        return before;
+    }
+    match rooms.is_empty() {
+        true => told(TYPE, UNKNOWN, "NotMeasured", "the databases do not tell how many connections they take"),
+        false => told(TYPE, TRUE, "Enough", of(true)),
     }
 }
 

@@ -32,12 +32,19 @@ pub(super) struct Look {
     pub(super) has_no_plan: bool,
     /// Whether something is to be tried again soon.
     pub(super) is_incomplete: bool,
+    /// Whether sidecars cannot use a database.
+    pub(super) is_shut: bool,
 }
 
 impl Look {
     fn refused(refusal: Refusal) -> Self {
-        let (objects, has_no_plan, is_incomplete) = (Vec::new(), false, false);
-        Self { judged: Judged::Refused(refusal), objects, has_no_plan, is_incomplete }
+        Self::that_stands(refusal, Vec::new(), false)
+    }
+
+    /// Something stands in the way.
+    fn that_stands(refusal: Refusal, objects: Vec<Built>, is_incomplete: bool) -> Self {
+        let judged = Judged::Refused(refusal);
+        Self { judged, objects, has_no_plan: false, is_incomplete, is_shut: false }
     }
 }
 
@@ -122,12 +129,11 @@ impl EventStores {
             Err(refusal) if refusal.is_invalid() => Look::refused(refusal),
             Err(refusal) => {
                 let objects = build(&wanted(known));
-                Look { judged: Judged::Refused(refusal), objects, has_no_plan: false, is_incomplete }
+                Look::that_stands(refusal, objects, is_incomplete)
             }
             Ok(progress) => {
                 let is_shut =
                     progress.iter().flat_map(|progress| &progress.sources).any(|one| one.shut.is_some());
-                let is_incomplete = is_incomplete || is_shut;
                 let log = progress.as_ref().and_then(|progress| progress.log).or(known);
                 let mut objects = build(&wanted(log));
                 let plan = progress.as_ref().and_then(|progress| plan_map(&owner, &progress.waiting));
@@ -142,7 +148,7 @@ impl EventStores {
                     Some(progress) => Judged::Looked(known, progress),
                     None => Judged::Blind(known),
                 };
-                Look { judged, objects, has_no_plan, is_incomplete }
+                Look { judged, objects, has_no_plan, is_incomplete, is_shut }
             }
         })
     }

@@ -112,20 +112,15 @@ impl EventStores {
         let had_plan = status.and_then(|status| status.plan.as_ref()).is_some_and(|plan| plan.hash.is_some());
         self.apply(key, &look, had_plan).await?;
         let share = rand::random();
-        let wait = match &look.judged {
-            Judged::Refused(_) => {
-                remembered.failures = remembered.failures.saturating_add(1);
-                back_off(remembered.failures, share)
-            }
-            Judged::Blind(_) | Judged::Looked(..) => {
-                remembered.failures = 0;
-                let every = self.context.args.drift_check;
-                let is_first = remembered.inputs.is_none();
-                match look.is_incomplete {
-                    true => spread(every.min(EVERY), share),
-                    false => drift_wait(every, is_first, share),
-                }
-            }
+        // a credential that is refused is not tried so often that its account is locked
+        let stands = look.is_shut || matches!(look.judged, Judged::Refused(_));
+        remembered.failures = if stands { remembered.failures.saturating_add(1) } else { 0 };
+        let every = self.context.args.drift_check;
+        let is_first = remembered.inputs.is_none();
+        let wait = match (stands, look.is_incomplete) {
+            (true, _) => back_off(remembered.failures, share),
+            (false, true) => spread(every.min(EVERY), share),
+            (false, false) => drift_wait(every, is_first, share),
         };
         if let Judged::Looked(_, progress) = &look.judged {
             remembered.log = progress.log.or(remembered.log);

@@ -197,7 +197,7 @@ fn source(facts: &Facts<'_>, known: &Known, source: &ResolvedSource) -> SourceSt
         // nobody says how far it is
         None => (before.map_or(SourceSyncState::Syncing, |before| before.state), None),
     };
-    let failure = looked.and_then(|one| one.failure.as_ref());
+    let failure = looked.and_then(|one| one.failure.as_ref().or(one.shut.as_ref()));
     let said = |failure: &Refusal| failure.message.chars().take(LONGEST_MESSAGE).collect();
     // what somebody has to do is said first
     let unusable = failure.filter(|failure| failure.is_invalid()).map(said);

@@ -333,6 +333,34 @@ fn sidecars_that_cannot_connect_are_told_apart_from_provisioning() {
 }
 
 #[test]
+fn one_of_several_that_refuses_or_is_silent_is_told_beside_the_others() {
+    let (known, mut progress) = several();
+    let gateway = seen(&[("ledger", true, 0), ("mirror", true, 0), ("spare", true, 0)]);
+    let told = |progress: &Progress, previous| {
+        told(&Judged::Looked(known.clone(), progress.clone()), &gateway, previous, 1)
+    };
+    let failed = |failure: Failure| SourceProgress {
+        identity: None,
+        format: None,
+        limit: None,
+        failure: Some(Refusal::of_source("mysql://db/shop, by connection", &failure)),
+        ..there("mirror")
+    };
+    progress.sources[1].limit = Some(ConnectionLimit { name: "max_connections", most: 9 });
+    let full = told(&progress, None);
+    assert_eq!(condition(&full, "ConnectionBudget"), (FALSE, "TooMany".into()), "the gateway alone may have ten");
+    progress.sources[1] = failed(Failure::Unreachable("too many connections".into()));
+    let silent = told(&progress, Some(&full));
+    assert_eq!(condition(&silent, "ConnectionBudget"), (FALSE, "TooMany".into()), "as it was");
+    assert_eq!(condition(&silent, "CredentialsValid").0, TRUE);
+    let words = "wrong password".into();
+    progress.sources[1] = failed(Failure::Refused { reason: polylog_log::RefusedReason::Auth, message: words });
+    let refused = told(&progress, None);
+    assert_eq!(condition(&refused, "CredentialsValid"), (FALSE, "Unauthorized".into()));
+    assert_eq!(condition(&refused, "Ready").0, FALSE);
+}
+
+#[test]
 fn a_source_that_stands_still_says_where_and_how_to_see_why() {
     let (known, progress) = several();
     let mut gateway = seen(&[("ledger", true, 0), ("mirror", true, 0), ("spare", true, 40)]);
