@@ -185,7 +185,10 @@ impl Capabilities {
             (Feature::GatewayTls, Support::Works),
             (Feature::PodEnrichment, Support::NoEffect("there is no pod in polylog dev; nothing is added")),
             (Feature::PlannedSwitch, Support::Works),
-            (Feature::ReadLocally, Support::NoEffect("where a source runs is not known here: whichever answers soonest is read")),
+            (
+                Feature::ReadLocally,
+                Support::NoEffect("where a source runs is not known here: whichever answers soonest is read"),
+            ),
             (Feature::ReplayIfClean, Support::Works),
             (
                 Feature::SidecarSettings,
@@ -255,7 +258,10 @@ const IN_A_CLUSTER: Features = &[
     (Feature::PlanWithoutApplying, Support::Works),
     (Feature::PodEnrichment, Support::Works),
     (Feature::PlannedSwitch, Support::Works),
-    (Feature::ReadLocally, Support::NoEffect("where a source runs is not known here: whichever answers soonest is read")),
+    (
+        Feature::ReadLocally,
+        Support::NoEffect("where a source runs is not known here: whichever answers soonest is read"),
+    ),
     (Feature::ReplayIfClean, Support::Works),
     (Feature::SidecarSettings, Support::Works),
     (Feature::SourceStates, Support::Works),

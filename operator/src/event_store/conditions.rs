@@ -331,12 +331,17 @@ fn room(facts: &Facts<'_>, previous: &[Condition]) -> Told {
     if !rooms.iter().all(Room::is_enough) {
         return told(TYPE, FALSE, "TooMany", format!("{}: {}", of(false), budget::ADVICE));
     }
-    let is_silent = |one: &SourceProgress| one.limit.is_none() && (one.failure.is_some() || one.shut.is_some());
-    if progress.sources.iter().any(is_silent) && let Some(before) = as_before() {
+    let is_silent =
+        |one: &SourceProgress| one.limit.is_none() && (one.failure.is_some() || one.shut.is_some());
+    if progress.sources.iter().any(is_silent)
+        && let Some(before) = as_before()
+    {
         return before;
     }
     match rooms.is_empty() {
-        true => told(TYPE, UNKNOWN, "NotMeasured", "the databases do not tell how many connections they take"),
+        true => {
+            told(TYPE, UNKNOWN, "NotMeasured", "the databases do not tell how many connections they take")
+        }
         false => told(TYPE, TRUE, "Enough", of(true)),
     }
 }

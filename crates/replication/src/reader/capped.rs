@@ -399,7 +399,8 @@ impl Capped {
         let place = view.place.as_ref().ok_or_else(unknown)?;
         let mut failure = unknown();
         let mut candidates = self.candidates(&view, place, only);
-        let is_among_first = |(name, _): &(SourceName, Point)| self.is_last_resort(&view, place, name) == (false, false);
+        let is_among_first =
+            |(name, _): &(SourceName, Point)| self.is_last_resort(&view, place, name) == (false, false);
         let first = candidates.partition_point(is_among_first);
         if !self.prefers_primary() {
             self.choice.order(question, &mut candidates[..first], now());

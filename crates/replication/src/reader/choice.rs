@@ -215,7 +215,11 @@ mod tests {
         let hanging = choice.ask(Question::Stream(Pages::Small), &name(1), now);
         let later = now + 100 * MILLISECOND;
         took(&choice, Question::Stream(Pages::Small), 0, 50 * MILLISECOND, later);
-        assert_eq!(first(&choice, Question::Stream(Pages::Small), later), 2, "nothing came from the second for so long");
+        assert_eq!(
+            first(&choice, Question::Stream(Pages::Small), later),
+            2,
+            "nothing came from the second for so long"
+        );
         drop(hanging);
         assert_eq!(first(&choice, Question::Stream(Pages::Small), later), 1);
     }

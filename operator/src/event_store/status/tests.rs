@@ -348,13 +348,18 @@ fn one_of_several_that_refuses_or_is_silent_is_told_beside_the_others() {
     };
     progress.sources[1].limit = Some(ConnectionLimit { name: "max_connections", most: 9 });
     let full = told(&progress, None);
-    assert_eq!(condition(&full, "ConnectionBudget"), (FALSE, "TooMany".into()), "the gateway alone may have ten");
+    assert_eq!(
+        condition(&full, "ConnectionBudget"),
+        (FALSE, "TooMany".into()),
+        "the gateway alone may have ten"
+    );
     progress.sources[1] = failed(Failure::Unreachable("too many connections".into()));
     let silent = told(&progress, Some(&full));
     assert_eq!(condition(&silent, "ConnectionBudget"), (FALSE, "TooMany".into()), "as it was");
     assert_eq!(condition(&silent, "CredentialsValid").0, TRUE);
     let words = "wrong password".into();
-    progress.sources[1] = failed(Failure::Refused { reason: polylog_log::RefusedReason::Auth, message: words });
+    progress.sources[1] =
+        failed(Failure::Refused { reason: polylog_log::RefusedReason::Auth, message: words });
     let refused = told(&progress, None);
     assert_eq!(condition(&refused, "CredentialsValid"), (FALSE, "Unauthorized".into()));
     assert_eq!(condition(&refused, "Ready").0, FALSE);
