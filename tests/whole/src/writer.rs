@@ -98,6 +98,9 @@ pub fn write_one(port: u16) -> Result<u64> {
     Ok(acknowledged.context("nothing was expected of the stream")?.first_position)
 }
 
+/// A minute at least: without failover a primary may be harmed again before appends go on.
+const TRIES: usize = 12_000;
+
 /// Sends the same commit until it is acknowledged, or refused for its expected version (`None`).
 fn insist(
     client: &mut Client,
@@ -106,7 +109,7 @@ fn insist(
     stream: &str,
     ids: &[Uuid],
 ) -> Result<(Option<Acknowledged>, usize)> {
-    for retries in 0..3_000 {
+    for retries in 0..TRIES {
         let Ok(answer) = client.request("POST", path, body.as_bytes()) else {
             pause(Duration::from_millis(5));
             continue;
@@ -133,5 +136,5 @@ fn insist(
             status => bail!("unexpected status {status}: {}", String::from_utf8_lossy(&answer.body)),
         }
     }
-    bail!("a commit was not answered for good after 3,000 tries")
+    bail!("a commit was not answered for good after {TRIES} tries")
 }

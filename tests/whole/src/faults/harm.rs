@@ -52,6 +52,8 @@ pub struct Rounds<'a> {
     pub sources: &'a Sources,
     pub random: &'a mut StdRng,
     pub harms: Harms,
+    /// Whether the log goes on without the primary and whoever remembers what it had.
+    pub outlives: bool,
 }
 
 impl<'a> Rounds<'a> {
@@ -59,7 +61,8 @@ impl<'a> Rounds<'a> {
     /// harmed for a while, or a sidecar is killed or stopped.
     pub fn next(&mut self, sidecars: &mut [Sidecar]) -> Result<()> {
         pause(Duration::from_millis(self.random.random_range(50..1_000)));
-        match self.random.random_range(0..6) {
+        match self.random.random_range(0..if self.outlives { 6 } else { 5 }) {
+            _ if self.harms.0.is_empty() && !self.outlives => self.lose_primary(sidecars),
             // what is broken on purpose has to be noticed in a short run too
             _ if self.harms.0.is_empty() => self.lose_who_remembers(sidecars),
             0 => self.harm_sidecar(sidecars),

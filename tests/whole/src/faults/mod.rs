@@ -131,7 +131,9 @@ fn under_load(args: &Args, seed: u64, sources: &Sources, sidecars: &mut [Sidecar
     let ports: Vec<u16> = sidecars.iter().map(|sidecar| sidecar.port).collect();
     let (ports, stop, goal) = (&ports[..], &AtomicBool::new(false), &AtomicU64::new(0));
     let mut random = StdRng::seed_from_u64(seed);
-    let mut rounds = Rounds { sources, random: &mut random, harms: Harms::default() };
+    // with one ack what the primary alone had may be gone: `polylog dev` does not begin without it
+    let outlives = args.strategy != Strategy::One;
+    let mut rounds = Rounds { sources, random: &mut random, harms: Harms::default(), outlives };
     thread::scope(|scope| {
         let recorders: Vec<_> =
             (0..RECORDERS).map(|n| scope.spawn(move || record(ports, !seed ^ n, stop))).collect();
