@@ -1,6 +1,6 @@
 //! What an administrator does with a store: `verify`, `switch`, `failover`, `quarantine`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use polylog_api::{SourceStatus, StoreStatus};
@@ -15,6 +15,8 @@ use crate::{
 
 /// Between two looks at how far verification is.
 const LOOK: Duration = Duration::from_millis(200);
+/// A process that verifies tells of a source this soon, however far it is with it.
+const TOLD: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct VerifyArgs {
@@ -59,12 +61,18 @@ pub(crate) async fn verify(client: &Client, args: VerifyArgs, format: Format) ->
         }
         return Ok(out.flush()?);
     }
+    let mut untold_since = Instant::now();
     let status = loop {
         let status = status(client).await?;
         // one that does not answer is read once it does
-        let mut answering = status.sources.iter().filter(|source| source.state != "Unreachable");
-        if answering.all(|source| verified(source).is_none_or(|verified| verified.answered >= request)) {
+        let answering = || status.sources.iter().filter(|source| source.state != "Unreachable");
+        if answering().all(|source| verified(source).is_some_and(|verified| verified.answered >= request)) {
             break status;
+        }
+        if answering().all(|source| verified(source).is_some()) {
+            untold_since = Instant::now();
+        } else if untold_since.elapsed() >= TOLD {
+            return Err(anyhow::anyhow!("another process verifies the store by now: ask again").into());
         }
         tokio::time::sleep(LOOK).await;
     };
