@@ -68,10 +68,15 @@ fn at_the_worst_moments(cluster: &Cluster, lock: &dyn Lock, rounds: usize) -> Re
     let (mut locker, mut watcher) = (Session::open(lock)?, Session::open(lock)?);
     for is_locked in [true, false] {
         let mut measured = Measured::default();
-        for round in 0..rounds {
+        let (mut caught, mut missed) = (0, 0);
+        while caught < rounds {
             let sessions = (&mut locker, &mut watcher, lock.statements());
-            let stopped = round % cluster.sidecars.len();
-            in_a_statement(cluster, sessions, stopped, is_locked, &mut measured)?;
+            let stopped = caught % cluster.sidecars.len();
+            match in_a_statement(cluster, sessions, stopped, is_locked, &mut measured)? {
+                true => caught += 1,
+                false => missed += 1,
+            }
+            ensure!(missed <= 2 + rounds / 10, "the moment was missed {missed} times, and met {caught} times");
         }
         let held = if is_locked { rounds } else { 0 };
         ensure!(measured.held == held, "{} of {rounds} stops held the lock", measured.held);
@@ -81,21 +86,22 @@ fn at_the_worst_moments(cluster: &Cluster, lock: &dyn Lock, rounds: usize) -> Re
     Ok(())
 }
 
-/// Stops a sidecar while its session waits for the lock, which it is then given.
+/// Stops a sidecar while its session waits for the lock, which it is then given. `false` = on a busy machine the moment was
+/// over before it was seen: then nothing was measured.
 fn in_a_statement(
     cluster: &Cluster,
     (locker, watcher, lock): (&mut Session, &mut Session, LockStatements),
     stopped: usize,
     is_locked: bool,
     measured: &mut Measured,
-) -> Result<()> {
+) -> Result<bool> {
     let (stopped, other) = (&cluster.sidecars[stopped], &cluster.sidecars[1 - stopped]);
     // what another process wrote since makes an append take the lock; one's own commits make it trust what it remembers
     let (warm, appends) = if is_locked { (other, 1) } else { (stopped, CAUTIOUS_BATCHES) };
     (0..appends).try_for_each(|_| writer::write_one(warm.port).map(drop))?;
 
     locker.run(lock.take)?;
-    let last = thread::scope(|scope| -> Result<u64> {
+    let (last, is_caught) = thread::scope(|scope| -> Result<(u64, bool)> {
         let append = scope.spawn(|| writer::write_one(stopped.port));
         let waits = watcher.until(lock.count_waiting, 1);
         let halted = stopped.stop()?;
@@ -103,19 +109,19 @@ fn in_a_statement(
         // whatever came before, or the append never ends
         locker.run(lock.give_back)?;
         waits?;
-        if is_locked {
-            watcher.until(lock.count_idle, 1)?;
-        }
+        let is_caught = !is_locked || watcher.until(lock.count_idle, 1).is_ok();
         writer::write_one(other.port)?;
         let took = since.elapsed();
         drop(halted);
-        measured.add(took)?;
-        append.join().expect("no panic")
+        if is_caught {
+            measured.add(took)?;
+        }
+        Ok((append.join().expect("no panic")?, is_caught))
     })?;
     measured.recover(stopped.port)?;
     let log = audit::read_log(other.port)?;
     ensure!(log.len() as u64 > last, "position {last} was acknowledged, the log has {}", log.len());
-    Ok(())
+    Ok(is_caught)
 }
 
 /// Stops a sidecar while both are at work.
