@@ -3,12 +3,13 @@
 use std::sync::LazyLock;
 
 use http_body_util::BodyExt;
-use polylog_api::proto::polylog::admin::v1::GetStatusRequest;
+use polylog_api::proto::polylog::admin::v1::{GetStatusRequest, PlanRequest};
 
 use super::with_id;
 use crate::support::{
     Client,
     mounted::{Serving, Volume, Writers, append, store, until},
+    remote::failed,
     server::{LogServer, Place, provision},
 };
 
@@ -59,6 +60,13 @@ pub async fn configurations_change_under_load_without_one_failed_request<S: LogS
     let told = sidecar.remote.admin().get_status(GetStatusRequest::default()).await.unwrap().into_inner();
     let told = told.store.unwrap().configuration.unwrap();
     assert_eq!((told.state.as_str(), told.code.as_str()), ("InForce", ""), "{told:?}");
+
+    // only the operator has a credential that provisions
+    for process in [&sidecar, &gateway] {
+        let refused = process.remote.admin().plan(PlanRequest::default()).await;
+        let told = failed(refused, tonic::Code::Unimplemented, "not_supported");
+        assert!(told.message.contains("the operator plans"), "{told:?}");
+    }
 
     // a bad one
     volume.set(&[("store/strategy.yaml", &reads("Sometimes"))]);
