@@ -60,12 +60,17 @@ pub struct Served<'a, S: BadServer> {
 
 impl<'a, S: BadServer> Served<'a, S> {
     pub async fn new(server: &'a S) -> Self {
+        Self::by(server, |url| url).await
+    }
+
+    /// The same, whose sidecar reaches the server at another address than its own.
+    pub async fn by(server: &'a S, way: impl FnOnce(String) -> String) -> Self {
         let place = server.new_place();
         let user = format!("role_of_{}", place.database);
         server.create_user(&user, "geheim");
         server.let_provision(&place, &user);
         let folder = folder(&store(server, &place));
-        let running = Dev::start(folder.path(), &at(&server.url_as(&user, "geheim", &place)));
+        let running = Dev::start(folder.path(), &at(&way(server.url_as(&user, "geheim", &place))));
         let served = Self { server, place, user, running, folder };
         served.running.client.append("Payment-1", "Paid", "1").await;
         served.running.client.append("Payment-1", "Paid", "2").await;
