@@ -3,6 +3,7 @@
 
 pub mod causes;
 pub mod copies;
+pub mod logs;
 pub mod servers;
 pub mod starts;
 
@@ -32,8 +33,10 @@ macro_rules! tests {
             causes::a_server_that_begins_to_forget_and_an_index_that_is_gone
             causes::a_foreign_table_in_the_place_of_ours
             causes::a_disk_that_is_full
+            logs::a_servers_log_that_has_no_room_left
             copies::another_stores_database
             copies::an_older_copy_in_the_place_of_the_database
+            copies::a_dump_that_was_restored_in_the_place_of_the_database
             starts::a_server_that_forgets_is_used_only_when_told_and_says_so
             starts::a_start_where_a_foreign_table_is_writes_nothing
         }

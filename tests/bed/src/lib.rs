@@ -7,6 +7,7 @@
 pub mod acts;
 mod authority;
 pub mod crashes;
+mod disk;
 mod elasticsearch;
 mod kubernetes;
 mod machine;
