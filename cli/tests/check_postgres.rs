@@ -2,7 +2,7 @@
 
 mod preflight;
 
-use polylog_test_bed::PostgresServer;
+use polylog_test_bed::{OlderPostgres, PostgresServer};
 use preflight::{
     Dev, bad, check, each_right_is_named, folder, grants, is_optional, plan_refuses, polylog, statements,
     stdout,
@@ -157,6 +157,8 @@ fn each_bad_database_has_its_line() {
     both(&server.url("nowhere"), 1, "reachable", "not_provisioned", "nowhere");
     both(&server.url_as("postgres", "geheim", &database), 1, "credentials", "source_refused", "auth");
     bad(folder, &format!("{url}?sslmode=require"), 1, "tls", "source_refused", "tls");
+    let older = OlderPostgres::way_to(&server);
+    both(&older.url(&url), 1, "version", "source_refused", "PostgreSQL 15 or newer is needed, this is 14.");
     server.execute(
         "postgres",
         "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",

@@ -11,6 +11,7 @@ use polylog_api::{Problem, Token};
 
 use crate::pipeline::Routes;
 use crate::policy::{Access, Policy, PolicyDocument, PolicyError};
+use crate::sources::StorePlace;
 
 /// A store as this process serves it.
 pub struct Hosted {
@@ -28,6 +29,8 @@ pub struct Hosted {
     pub primary: PrimaryWish,
     /// From when on its sources are told to be slow, as far as the manifest says it.
     pub alerts: ResolvedAlerts,
+    /// The databases that this process may provision; none in a cluster.
+    pub places: Vec<StorePlace>,
     policy: Mutex<Followed>,
     routes: Mutex<Option<(ConfigVersion, Arc<Routes>)>>,
 }
@@ -113,6 +116,7 @@ impl Hosted {
             reads: ReadDefaults::default(),
             primary: PrimaryWish::default(),
             alerts: ResolvedAlerts::default(),
+            places: Vec::new(),
             policy,
             routes: Mutex::default(),
         })
@@ -135,6 +139,12 @@ impl Hosted {
     #[must_use]
     pub fn with_alerts(self, alerts: ResolvedAlerts) -> Self {
         Self { alerts, ..self }
+    }
+
+    /// The same, with the databases that this process may provision.
+    #[must_use]
+    pub fn with_places(self, places: Vec<StorePlace>) -> Self {
+        Self { places, ..self }
     }
 
     /// The policy in force. A new one that this version cannot read leaves the old one in force, and is logged once.

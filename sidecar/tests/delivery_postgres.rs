@@ -14,11 +14,12 @@ use polylog_test_bed::PostgresServer;
 use serde_json::{Value, json};
 use support::{
     Client,
-    mounted::{Process, STORE, Serving, Volume, Writers, append, until},
+    mounted::{Process, STORE, Serving, Volume, append, until},
     remote::commit,
     server::{LogServer, provision},
     tokens::{ISSUER, Key, claims, published},
     way::Way,
+    writers::Writers,
 };
 use tempfile::TempDir;
 use uuid::Uuid;

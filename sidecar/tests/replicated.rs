@@ -9,6 +9,10 @@ use std::{
     time::Duration,
 };
 
+use polylog_api::{
+    grpc::detail_of,
+    proto::polylog::admin::v1::{PlanRequest, PlanResponse},
+};
 use support::{
     process::{Dev, folder},
     replicas::{
@@ -49,6 +53,54 @@ fn same_events(folder: &Path) -> usize {
         assert_eq!(rows_of_file(&file(folder, other)), ledger, "{other}");
     }
     ledger.len()
+}
+
+/// What a start would put right in the files is told while they are in use. A second thread ends the client's connections while
+/// a stop is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_start_would_provision_is_told() {
+    let folder = folder(
+        &manifests(MAJORITY)
+            .replace("spec:\n  strategyRef", "spec:\n  events: {indexes: [Type]}\n  strategyRef"),
+    );
+    let process = Dev::of(dev(folder.path()));
+    append_until_acknowledged(&process.client, 1).await;
+    let plan = async |process: &Dev, source: &str| {
+        let request = PlanRequest { source: source.into(), ..Default::default() };
+        process.remote.admin().plan(request).await.map(tonic::Response::into_inner)
+    };
+    let nothing = PlanResponse::default();
+    assert_eq!(plan(&process, "").await.unwrap(), nothing);
+    let drop_index = |source: &str| {
+        let file = rusqlite::Connection::open(file(folder.path(), source)).unwrap();
+        file.busy_timeout(Duration::from_secs(20)).unwrap();
+        file.execute_batch("DROP INDEX polylog_events_type").unwrap();
+    };
+    drop_index("mirror");
+    let one = plan(&process, "").await.unwrap();
+    let [step] = &one.steps[..] else { panic!("{one:?}") };
+    assert_eq!((&*step.source, &*step.class, &step.plan), ("mirror", "Additive", &one.hash));
+    assert!(step.statement.contains("polylog_events_type"), "{step:?}");
+    drop_index("spare");
+    let two = plan(&process, "").await.unwrap();
+    let sources: Vec<_> = two.steps.iter().map(|step| &*step.source).collect();
+    assert_eq!(sources, ["mirror", "spare"]);
+    assert!(two.steps.iter().all(|step| step.plan == one.hash && step.plan != two.hash), "{two:?}");
+    assert_eq!(plan(&process, "mirror").await.unwrap(), one);
+    process.stop();
+    let process = Dev::of(dev(folder.path()));
+    append_until_acknowledged(&process.client, 2).await;
+    assert_eq!(plan(&process, "").await.unwrap(), nothing, "the start put it right");
+    process.stop();
+
+    // one that cannot be looked at: of the others it is told when they are asked for
+    std::fs::write(file(folder.path(), "spare"), "no database").unwrap();
+    let process = Dev::of(dev(folder.path()));
+    append_until_acknowledged(&process.client, 3).await;
+    let refused = plan(&process, "").await.unwrap_err();
+    let told = detail_of(refused.details()).unwrap();
+    assert_eq!((&*told.code, &*told.facts["source"]), ("internal", "spare"), "{told:?}");
+    assert_eq!(plan(&process, "mirror").await.unwrap(), nothing);
 }
 
 #[tokio::test]

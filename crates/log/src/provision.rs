@@ -59,8 +59,26 @@ impl Plan {
             encoder.text(&step.class.to_string());
             encoder.text(&step.statement);
         }
-        encoder.hash128()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        shown(&encoder)
     }
+
+    /// What an approval of the plans of several sources names; where one of them alone has steps, that one's hash.
+    pub fn hash_of_all<'a>(plans: impl IntoIterator<Item = (&'a str, &'a Plan)>) -> String {
+        let plans: Vec<_> = plans.into_iter().filter(|(_, plan)| !plan.is_empty()).collect();
+        if let [(_, only)] = plans[..] {
+            return only.hash();
+        }
+        let mut encoder = encoding::Encoder::new("polylog v1 plans");
+        for (source, plan) in plans {
+            encoder.text(source);
+            encoder.text(&plan.hash());
+        }
+        shown(&encoder)
+    }
+}
+
+fn shown(encoder: &encoding::Encoder) -> String {
+    encoder.hash128()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Display for Plan {

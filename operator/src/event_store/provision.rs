@@ -12,7 +12,6 @@ use polylog_sidecar::{
     config::declared_database,
     sources::{ConnectionLimit, Planned, Provisioner, index_options},
 };
-use ring::digest::{Context, SHA256};
 
 use super::{
     joining::{Newcomers, first, new_log},
@@ -41,15 +40,7 @@ impl StorePlan {
 
     /// What an approval names. With one source it is what `polylog plan` prints for it.
     pub(crate) fn hash(&self) -> String {
-        let plans: Vec<&SourcePlan> = self.sources.iter().filter(|source| !source.plan.is_empty()).collect();
-        if let [only] = plans[..] {
-            return only.plan.hash();
-        }
-        let mut context = Context::new(&SHA256);
-        for SourcePlan { source, plan, .. } in plans {
-            context.update(format!("{}:{source}:{}\n", source.len(), plan.hash()).as_bytes());
-        }
-        context.finish().as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        Plan::hash_of_all(self.sources.iter().map(|source| (source.source.as_str(), &source.plan)))
     }
 
     pub(crate) fn steps(&self) -> impl Iterator<Item = (&str, &Step)> {

@@ -1,7 +1,7 @@
 use axum::response::Response;
 use polylog_api::{Code, DataState, Problem, grpc, proto::polylog::admin::v1 as admin};
 use polylog_log::{
-    Config, ConfigVersion, Divergence, Event, Failover, Quarantined, RecordedEvent, SourceName, Version,
+    Config, ConfigVersion, Divergence, Event, Failover, Plan, Quarantined, RecordedEvent, SourceName, Version,
 };
 use polylog_replication::{DesiredConfig, OpenError};
 
@@ -11,7 +11,7 @@ use super::{
     message::{Incoming, Received},
 };
 use crate::{
-    operations::{Call, admin as administer, conflicts, errors, one_store},
+    operations::{Call, admin as administer, conflicts, errors, one_store, plans},
     policy::{Policy, PolicyDocument},
 };
 
@@ -101,9 +101,9 @@ pub(super) async fn failover(mut incoming: Incoming) -> Result<Response, Problem
 pub(super) async fn list_quarantine(mut incoming: Incoming) -> Result<Response, Problem> {
     let request = incoming.only::<admin::ListQuarantineRequest>().await?.message;
     let call = allowed(&incoming, &request.store)?;
-    let some = |text: String| Some(text).filter(|text| !text.is_empty());
-    let only = some(request.source).map(|name| source("source", &name)).transpose()?;
-    let after = some(request.after).map(|after| after.parse().map_err(|error| invalid("after", error)));
+    let only = only(&request.source)?;
+    let after = Some(request.after).filter(|after| !after.is_empty());
+    let after = after.map(|after| after.parse().map_err(|error| invalid("after", error)));
     let (default, most) = administer::QUARANTINE_PAGE;
     let limit = match request.limit as usize {
         0 => default,
@@ -115,6 +115,33 @@ pub(super) async fn list_quarantine(mut incoming: Incoming) -> Result<Response, 
         entries: page.entries.iter().map(|(source, removed)| quarantined(source, removed)).collect(),
         next: page.next.map(|next| next.to_string()).unwrap_or_default(),
     }))
+}
+
+/// `Plan`
+pub(super) async fn plan(mut incoming: Incoming) -> Result<Response, Problem> {
+    let request = incoming.only::<admin::PlanRequest>().await?.message;
+    let call = allowed(&incoming, &request.store)?;
+    let plans = plans(&call, only(&request.source)?.as_ref()).await?;
+    let steps: Vec<_> = plans.iter().flat_map(|(source, plan)| plan_steps(source, plan)).collect();
+    let hash = Plan::hash_of_all(plans.iter().map(|(source, plan)| (source.as_str(), plan)));
+    let hash = if steps.is_empty() { String::new() } else { hash };
+    Ok(answer::one(&admin::PlanResponse { hash, steps }))
+}
+
+fn plan_steps(source: &SourceName, plan: &Plan) -> impl Iterator<Item = admin::PlanStep> {
+    let hash = plan.hash();
+    plan.steps.iter().map(move |step| admin::PlanStep {
+        source: source.to_string(),
+        class: step.class.to_string(),
+        summary: step.summary.clone(),
+        statement: step.statement.clone(),
+        plan: hash.clone(),
+    })
+}
+
+/// The source that is asked for, if it is one alone.
+fn only(name: &str) -> Result<Option<SourceName>, Problem> {
+    (!name.is_empty()).then(|| source("source", name)).transpose()
 }
 
 fn quarantined(source: &SourceName, Quarantined { cut, entry }: &Quarantined) -> admin::QuarantinedEntry {

@@ -17,6 +17,9 @@ use prost::Message;
 
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+/// Which encodings of messages are read: a client that sent another one is to know.
+const ACCEPTED: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("grpc-accept-encoding"), HeaderValue::from_static("identity"));
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 /// What stands in the header of a status message as it is: visible ASCII and spaces, without `%`.
@@ -78,7 +81,10 @@ pub(super) fn write(out: &mut Vec<u8>, message: &impl Message) {
 
 fn respond(body: Body) -> Response {
     let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, CONTENT_TYPE);
+    let (accepted, identity) = ACCEPTED;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
+    headers.insert(accepted, identity);
     response
 }
 

@@ -20,6 +20,7 @@ pub(super) enum Method {
     Switch,
     Failover,
     ListQuarantine,
+    Plan,
     CheckHealth,
     WatchHealth,
     Reflect,
@@ -40,7 +41,6 @@ const LATER: &[&str] = &[
     "/polylog.v1.Queries/ListModels",
     "/polylog.v1.Queries/GetModelRow",
     "/polylog.v1.Queries/QueryModel",
-    "/polylog.admin.v1.Admin/Plan",
 ];
 
 impl Method {
@@ -66,6 +66,7 @@ impl Method {
             "/polylog.admin.v1.Admin/Switch" => Self::Switch,
             "/polylog.admin.v1.Admin/Failover" => Self::Failover,
             "/polylog.admin.v1.Admin/ListQuarantine" => Self::ListQuarantine,
+            "/polylog.admin.v1.Admin/Plan" => Self::Plan,
             "/grpc.health.v1.Health/Check" => Self::CheckHealth,
             "/grpc.health.v1.Health/Watch" => Self::WatchHealth,
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
@@ -92,7 +93,8 @@ impl Method {
             | Self::Verify
             | Self::Switch
             | Self::Failover
-            | Self::ListQuarantine => true,
+            | Self::ListQuarantine
+            | Self::Plan => true,
             // these say something of this process too
             Self::ListStores | Self::GetStore | Self::WatchStore => false,
             Self::CheckHealth | Self::WatchHealth | Self::Reflect | Self::Later(_) => false,
@@ -121,6 +123,7 @@ impl Method {
             Self::Switch => "switch",
             Self::Failover => "failover",
             Self::ListQuarantine => "quarantine",
+            Self::Plan => "plan",
             Self::CheckHealth | Self::WatchHealth => "health",
             Self::Reflect => "reflection",
             Self::Later(_) => "later",

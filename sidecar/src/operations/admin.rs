@@ -169,11 +169,7 @@ pub(crate) async fn quarantine(
     after: Option<QuarantineToken>,
     limit: usize,
 ) -> Result<QuarantinePage, Problem> {
-    let mut names: Vec<_> = call.hosted.sources.iter().map(|source| source.name.clone()).collect();
-    if let Some(unknown) = only.filter(|only| !names.contains(only)) {
-        return Err(invalid("source", format_args!("there is no source {unknown}")));
-    }
-    names.retain(|name| only.is_none_or(|only| only == name));
+    let mut names = chosen(call, only)?;
     let begin = after.as_ref().map_or(Some(0), |after| names.iter().position(|name| *name == after.source));
     let begin = begin.ok_or_else(|| invalid("after", "it is of another source"))?;
     let mut place = after.map_or(QuarantinePlace::START, |after| after.after);
@@ -191,6 +187,16 @@ pub(crate) async fn quarantine(
     let last = entries.last().filter(|_| entries.len() >= limit);
     let next = last.map(|(source, last)| QuarantineToken { source: source.clone(), after: last.place() });
     Ok(QuarantinePage { entries, next })
+}
+
+/// The source of this name, or all of them in the manifest's order.
+pub(super) fn chosen(call: &Call, only: Option<&SourceName>) -> Result<Vec<SourceName>, Problem> {
+    let names = call.hosted.sources.iter().map(|source| source.name.clone());
+    let names: Vec<_> = names.filter(|name| only.is_none_or(|only| only == name)).collect();
+    match only.filter(|_| names.is_empty()) {
+        Some(unknown) => Err(invalid("source", format_args!("there is no source {unknown}"))),
+        None => Ok(names),
+    }
 }
 
 /// Waits until the status is as wanted; `None` = the caller waits no longer.

@@ -10,6 +10,7 @@ mod events;
 mod indexed;
 mod options;
 mod pages;
+mod planning;
 mod scan;
 mod search;
 mod statistics;
@@ -23,6 +24,7 @@ pub(crate) use call::{Call, LARGEST, LONGEST};
 pub(crate) use events::{By, Found, find, locations, stream_head, unreadable};
 pub(crate) use options::AskedOptions;
 pub(crate) use pages::Pages;
+pub(crate) use planning::plans;
 pub(crate) use scan::{PAGE_BYTES, Page, Scan, Target};
 pub(crate) use search::{AskedSearch, Fingerprint, LARGEST_PAGE, MOST_METADATA, Sort, search};
 pub(crate) use statistics::{

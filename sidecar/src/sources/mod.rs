@@ -209,13 +209,25 @@ impl StorePlace {
     /// What would keep `polylog dev` from starting.
     pub async fn plan(&self) -> Result<Plan, SourceError> {
         let known = known_log(&self.folder)?;
-        let planned = match &self.database {
-            Database::Sqlite(path) => sqlite::plan(path, self.wanted(None), known).map(|(_, plan)| plan),
-            Database::Server(database) => {
-                database.place().plan(self.wanted(None), known).await.map(|planned| planned.plan)
+        self.planned(known).await.map_err(|failure| self.failed(failure))
+    }
+
+    /// What is to be done to the database of this log; nothing is changed.
+    pub(crate) async fn plan_of(&self, log: LogId) -> Result<Plan, Failure> {
+        self.planned(Some(log)).await
+    }
+
+    async fn planned(&self, known: Option<LogId>) -> Result<Plan, Failure> {
+        let wanted = self.wanted(None);
+        match &self.database {
+            Database::Sqlite(path) => {
+                let path = path.clone();
+                off_the_runtime(move || sqlite::plan(&path, wanted, known).map(|(_, plan)| plan)).await
             }
-        };
-        planned.map_err(|failure| self.failed(failure))
+            Database::Server(database) => {
+                database.place().plan(wanted, known).await.map(|planned| planned.plan)
+            }
+        }
     }
 
     fn wanted(&self, fresh: Option<Identity>) -> Wanted {
@@ -232,9 +244,7 @@ impl StorePlace {
         match &self.database {
             Database::Sqlite(path) => {
                 let (path, approval) = (path.clone(), approval.clone());
-                tokio::task::spawn_blocking(move || sqlite::prepare(&path, wanted, &approval, known))
-                    .await
-                    .unwrap_or_else(|error| Err(Failure::Unreachable(error.to_string())))
+                off_the_runtime(move || sqlite::prepare(&path, wanted, &approval, known)).await
             }
             Database::Server(database) => database.prepare(wanted, approval, known).await,
         }
@@ -268,6 +278,14 @@ impl StorePlace {
             Database::Server(database) => SourceError::Database { place: database.to_string(), failure },
         }
     }
+}
+
+/// SQLite blocks.
+async fn off_the_runtime<T: Send + 'static>(
+    does: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(does).await;
+    done.unwrap_or_else(|error| Err(Failure::Unreachable(error.to_string())))
 }
 
 /// A provisioned source.

@@ -1,7 +1,9 @@
 //! A read over gRPC shows what a read over HTTP shows: in both directions, under the same rules.
 
 use polylog_api::proto::polylog::{
-    admin::v1::{FailoverRequest, GetStatusRequest, ListQuarantineRequest, SwitchRequest, VerifyRequest},
+    admin::v1::{
+        FailoverRequest, GetStatusRequest, ListQuarantineRequest, PlanRequest, SwitchRequest, VerifyRequest,
+    },
     v1::{self, read_frame::Frame},
 };
 use polylog_sidecar::{
@@ -238,6 +240,8 @@ async fn access_and_redaction_apply() {
     failed(status, Code::PermissionDenied, "access_denied");
     let verify = sidecar.remote.admin().verify(VerifyRequest::default()).await;
     failed(verify, Code::PermissionDenied, "access_denied");
+    let plan = sidecar.remote.admin().plan(PlanRequest::default()).await;
+    failed(plan, Code::PermissionDenied, "access_denied");
     let store = sidecar.remote.stores().get_store(v1::GetStoreRequest::default()).await.expect("a store");
     assert_eq!(store.into_inner().verbs, ["append", "read"]);
 }

@@ -23,6 +23,7 @@ use polylog_api::{
         },
     },
 };
+use polylog_log::IndexOptions;
 use tonic::Code;
 
 use super::{Setup, Sidecar};
@@ -38,6 +39,8 @@ struct Raw {
     http: u16,
     status: Option<String>,
     code: Option<String>,
+    /// The encodings of messages that are read.
+    accepted: Option<String>,
 }
 
 async fn raw(sidecar: &Sidecar, change: impl FnOnce(&mut Request<Body>), body: Body) -> Raw {
@@ -49,6 +52,8 @@ async fn raw(sidecar: &Sidecar, change: impl FnOnce(&mut Request<Body>), body: B
     change(&mut request);
     let answer = http2.request(request).await.expect("an answer");
     let (parts, body) = answer.into_parts();
+    let accepted = parts.headers.get("grpc-accept-encoding");
+    let accepted = accepted.map(|value| value.to_str().expect("text").to_owned());
     let trailers = body.collect().await.expect("a body").trailers().cloned();
     let headers = trailers.unwrap_or(parts.headers);
     let text = |name: &str| headers.get(name).map(|value| value.to_str().expect("text").to_owned());
@@ -56,7 +61,7 @@ async fn raw(sidecar: &Sidecar, change: impl FnOnce(&mut Request<Body>), body: B
         use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
         detail_of(&STANDARD_NO_PAD.decode(text).expect("base64")).expect("a detail").code
     });
-    Raw { http: parts.status.as_u16(), status: text("grpc-status"), code: details }
+    Raw { http: parts.status.as_u16(), status: text("grpc-status"), code: details, accepted }
 }
 
 fn whole(bytes: impl Into<Bytes>) -> Body {
@@ -153,6 +158,28 @@ async fn only_whole_calls_of_programs_are_answered() {
     assert_eq!(head["version"], 1, "only the last was appended");
 }
 
+/// A client that compresses learns from the refusal how to send it.
+#[tokio::test]
+async fn a_compressed_message_is_refused_with_what_is_read() {
+    let sidecar = Sidecar::start().await;
+    let gzip = |request: &mut Request<Body>| {
+        request.headers_mut().insert("grpc-encoding", "gzip".parse().expect("a value"));
+    };
+    let mut compressed = framed(&one());
+    compressed[0] = 1;
+    let refused = raw(&sidecar, gzip, whole(compressed)).await;
+    assert_eq!((refused.http, refused.status.as_deref()), (200, Some("12")));
+    assert_eq!(refused.code.as_deref(), Some("not_supported"));
+    assert_eq!(refused.accepted.as_deref(), Some("identity"));
+    // one that announces compression need not use it
+    let taken = raw(&sidecar, gzip, whole(framed(&one()))).await;
+    assert_eq!((taken.status.as_deref(), taken.accepted.as_deref()), (Some("0"), Some("identity")));
+    // a library that compresses has it answered in the same words
+    let gzip = tonic::codec::CompressionEncoding::Gzip;
+    let refused = sidecar.remote.events().send_compressed(gzip).append(one()).await;
+    failed(refused, Code::Unimplemented, "not_supported");
+}
+
 #[tokio::test]
 async fn later_operations_say_so() {
     let sidecar = Sidecar::start().await;
@@ -163,8 +190,28 @@ async fn later_operations_say_so() {
     failed(refused, Code::Unimplemented, "not_supported");
     let refused = sidecar.remote.queries().list_models(v1::ListModelsRequest::default()).await;
     failed(refused, Code::Unimplemented, "not_supported");
-    let refused = sidecar.remote.admin().plan(admin::PlanRequest::default()).await;
-    failed(refused, Code::Unimplemented, "not_supported");
+}
+
+#[tokio::test]
+async fn what_provisioning_would_do_is_told_and_not_done() {
+    let local = Sidecar::start().await;
+    local.remote.append_one("S-1", "T", "1").await;
+    let of = |source: &str| admin::PlanRequest { source: source.into(), ..Default::default() };
+    let planned = async |sidecar: &Sidecar, source: &str| {
+        sidecar.remote.admin().plan(of(source)).await.expect("a plan").into_inner()
+    };
+    assert_eq!(planned(&local, "").await, admin::PlanResponse::default(), "it is as it should be");
+    let with_types = IndexOptions { event_type: true, aggregate_id: false };
+    let sidecar = local.restart(Setup { wanted: with_types, ..Setup::default() }).await;
+    let plan = planned(&sidecar, "").await;
+    let [step] = &plan.steps[..] else { panic!("{plan:?}") };
+    assert_eq!((&*step.source, &*step.class), ("ledger", "Additive"));
+    assert!(step.summary.contains("index") && step.statement.contains("INDEX"), "{step:?}");
+    assert_eq!((plan.hash.len(), &plan.hash), (16, &step.plan), "one source: its plan is the whole");
+    assert_eq!(planned(&sidecar, "ledger").await, plan, "still: nothing was done");
+    let unknown = sidecar.remote.admin().plan(of("mirror")).await;
+    let detail = failed(unknown, Code::InvalidArgument, "invalid_request");
+    assert_eq!(detail.facts["path"], "source");
 }
 
 #[tokio::test]

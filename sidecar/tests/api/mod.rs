@@ -15,9 +15,9 @@ mod reads;
 mod searches;
 mod subscriptions;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use polylog_log::{Limits, SourceName};
+use polylog_log::{IndexOptions, Limits, SourceName};
 use polylog_replication::{Store, StoreOptions};
 use polylog_sidecar::{
     DeclaredSource, Hosted, Running, Server,
@@ -25,7 +25,7 @@ use polylog_sidecar::{
     identity::Subject,
     metrics::Metrics,
     policy::PolicyDocument,
-    sources::{self, Database, StoreFolder, StorePlace},
+    sources::{self, StoreFolder, StorePlace},
 };
 use polylog_source_sqlite::provision::Approval;
 use tempfile::TempDir;
@@ -43,6 +43,8 @@ pub struct Setup {
     pub bounds: Bounds,
     pub stores: Vec<&'static str>,
     pub default_store: Option<&'static str>,
+    /// Indexes that are asked for once the log is provisioned.
+    pub wanted: IndexOptions,
 }
 
 impl Default for Setup {
@@ -53,6 +55,7 @@ impl Default for Setup {
             bounds: Bounds::default(),
             stores: vec!["payments"],
             default_store: None,
+            wanted: IndexOptions::default(),
         }
     }
 }
@@ -109,8 +112,16 @@ impl Sidecar {
                 remark: None,
                 is_in_maintenance: false,
             };
-            let (store, folder) = open(&root, name, database, &setup.policy, &metrics).await;
-            hosted.push(Hosted::new("shop".into(), (*name).into(), store, vec![declared]).unwrap());
+            let place = StorePlace {
+                source: source_name(),
+                folder: root,
+                database,
+                indexes: IndexOptions::default(),
+            };
+            let (store, folder) = open(&place, name, &setup.policy, &metrics).await;
+            let place = StorePlace { indexes: setup.wanted, ..place };
+            let served = Hosted::new("shop".into(), (*name).into(), store, vec![declared]).unwrap();
+            hosted.push(served.with_places(vec![place]));
             folders.push(folder);
         }
         let default = setup.default_store.map(Into::into);
@@ -144,17 +155,14 @@ fn source_name() -> SourceName {
 }
 
 async fn open(
-    root: &Path,
+    place: &StorePlace,
     name: &str,
-    database: Database,
     policy: &PolicyDocument,
     metrics: &Metrics,
 ) -> (Store, StoreFolder) {
-    let place =
-        StorePlace { source: source_name(), folder: root.into(), database, indexes: Default::default() };
     let folder = StoreFolder::claim(place.folder.clone()).unwrap();
     let approval = Approval::up_to(polylog_log::StepClass::Slow);
-    let provisioned = sources::provision(&folder, &place, approval).await.unwrap();
+    let provisioned = sources::provision(&folder, place, approval).await.unwrap();
     let source = metrics.observed(name, &source_name(), provisioned.source.shared());
     let mut options = StoreOptions::new(name, source_name(), source, provisioned.identity);
     options.policy = Some(serde_json::to_vec(policy).unwrap().into());

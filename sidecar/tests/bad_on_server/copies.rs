@@ -69,3 +69,27 @@ pub async fn an_older_copy_in_the_place_of_the_database<S: BadServer>(shared: &L
     let read = served.running.client.get(&format!("/v1/events?token={token}")).await.ok().json();
     assert!(read["events"].as_array().is_some_and(|events| events.len() >= 4), "{read}");
 }
+
+/// A dump holds everything by which a log is known: one of all that there is takes the database's place unnoticed, an older one
+/// is told.
+pub async fn a_dump_that_was_restored_in_the_place_of_the_database<S: BadServer>(shared: &LazyLock<S>) {
+    let served = Served::new(&**shared).await;
+    let older = shared.restored_dump(&served.place, &served.user);
+    served.recovers("after the dump").await;
+    let kept = shared.replace(&served.place, &older, &served.user);
+    let events = served.count("true");
+    served.refuses("older dump", "wrong_store", 409, Status::FailedPrecondition, "the log went back").await;
+    assert_eq!(served.count("true"), events, "nothing was written");
+    shared.put_back(&served.place, &kept);
+    served.recovers("older dump").await;
+
+    let newest = shared.restored_dump(&served.place, &served.user);
+    let kept = shared.replace(&served.place, &newest, &served.user);
+    served.recovers("newest dump").await;
+    let first = served.running.client.get("/v1/streams/Payment-1").await.ok().json();
+    assert_eq!(first["events"].as_array().map(Vec::len), Some(2), "{first}");
+    shared.put_back(&served.place, &kept);
+    served
+        .refuses("before the dump", "wrong_store", 409, Status::FailedPrecondition, "the log went back")
+        .await;
+}

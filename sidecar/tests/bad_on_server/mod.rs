@@ -3,6 +3,7 @@
 
 pub mod causes;
 pub mod copies;
+pub mod logs;
 pub mod servers;
 pub mod starts;
 
@@ -32,8 +33,10 @@ macro_rules! tests {
             causes::a_server_that_begins_to_forget_and_an_index_that_is_gone
             causes::a_foreign_table_in_the_place_of_ours
             causes::a_disk_that_is_full
+            logs::a_servers_log_that_has_no_room_left
             copies::another_stores_database
             copies::an_older_copy_in_the_place_of_the_database
+            copies::a_dump_that_was_restored_in_the_place_of_the_database
             starts::a_server_that_forgets_is_used_only_when_told_and_says_so
             starts::a_start_where_a_foreign_table_is_writes_nothing
         }
@@ -60,12 +63,17 @@ pub struct Served<'a, S: BadServer> {
 
 impl<'a, S: BadServer> Served<'a, S> {
     pub async fn new(server: &'a S) -> Self {
+        Self::by(server, |url| url).await
+    }
+
+    /// The same, whose sidecar reaches the server at another address than its own.
+    pub async fn by(server: &'a S, way: impl FnOnce(String) -> String) -> Self {
         let place = server.new_place();
         let user = format!("role_of_{}", place.database);
         server.create_user(&user, "geheim");
         server.let_provision(&place, &user);
         let folder = folder(&store(server, &place));
-        let running = Dev::start(folder.path(), &at(&server.url_as(&user, "geheim", &place)));
+        let running = Dev::start(folder.path(), &at(&way(server.url_as(&user, "geheim", &place))));
         let served = Self { server, place, user, running, folder };
         served.running.client.append("Payment-1", "Paid", "1").await;
         served.running.client.append("Payment-1", "Paid", "2").await;

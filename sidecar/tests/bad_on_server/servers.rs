@@ -28,10 +28,22 @@ pub trait BadServer: LogServer {
     /// What is said of that one.
     const IS_FORGETFUL: &'static str;
 
+    /// The code of what is sent while its own log has no room.
+    const LOG_IS_FULL: &'static str;
+
     fn with(settings: &[(&str, &str)]) -> Self;
 
     /// A server and a place in it that has a small disk.
     fn with_small_disk() -> (Self, Place);
+
+    /// A server whose own log, without which it commits nothing, has a small disk.
+    fn with_small_log_disk() -> Self;
+
+    /// Leaves no room on the small disk.
+    fn fill_disk(&self);
+
+    /// Gives the room back, and has the server run again where it ended for want of it.
+    fn free_disk(&self);
 
     /// Whether SQL could be run as administrator.
     fn succeeds(&self, place: &Place, sql: &str) -> bool;
@@ -53,6 +65,9 @@ pub trait BadServer: LogServer {
     /// What is there, in another place.
     fn copy(&self, place: &Place, user: &str) -> Place;
 
+    /// The same by way of a dump, as its own programs write and read it.
+    fn restored_dump(&self, place: &Place, user: &str) -> Place;
+
     /// Puts what another place holds here, which is kept in the place that is given back. `user` may use it.
     fn replace(&self, place: &Place, by: &Place, user: &str) -> Place;
 
@@ -65,6 +80,8 @@ impl BadServer for PostgresServer {
     const FORGETS: &'static str = "fsync is off";
     const FORGETFUL: (&'static str, &'static str) = ("fsync", "off");
     const IS_FORGETFUL: &'static str = "fsync is off";
+    /// It ends.
+    const LOG_IS_FULL: &'static str = "source_unavailable";
 
     fn with(settings: &[(&str, &str)]) -> Self {
         Self::with(settings)
@@ -74,6 +91,21 @@ impl BadServer for PostgresServer {
         let server = Self::with_small_disk(24);
         server.execute("postgres", "CREATE DATABASE cramped TABLESPACE small");
         (server, Place { database: "cramped".into(), schema: "payments".into(), prefix: "" })
+    }
+
+    fn with_small_log_disk() -> Self {
+        Self::with_small_log_disk(8)
+    }
+
+    fn fill_disk(&self) {
+        self.fill_disk(true);
+    }
+
+    /// A server that cannot write its log ends, and comes back by itself as long as its recovery finds room.
+    fn free_disk(&self) {
+        self.fill_disk(false);
+        self.crash();
+        self.start_again();
     }
 
     fn succeeds(&self, place: &Place, sql: &str) -> bool {
@@ -145,6 +177,13 @@ impl BadServer for PostgresServer {
         Place { database: copy, ..place.clone() }
     }
 
+    fn restored_dump(&self, place: &Place, user: &str) -> Place {
+        let restored = Place { database: self.create_database(), ..place.clone() };
+        self.let_provision(&restored, user);
+        self.restore_dump(&place.database, &restored.database);
+        restored
+    }
+
     fn replace(&self, place: &Place, by: &Place, user: &str) -> Place {
         let (database, other) = (&place.database, &by.database);
         let kept = format!("{database}_kept");
@@ -186,6 +225,8 @@ impl BadServer for MariadbServer {
     const FORGETS: &'static str = "innodb_flush_log_at_trx_commit";
     const FORGETFUL: (&'static str, &'static str) = ("skip-log-bin", "1");
     const IS_FORGETFUL: &'static str = "log_bin is OFF";
+    /// It waits for room, and looks for it once a minute.
+    const LOG_IS_FULL: &'static str = "outcome_unknown";
 
     fn with(settings: &[(&str, &str)]) -> Self {
         Self::with(settings)
@@ -196,6 +237,18 @@ impl BadServer for MariadbServer {
             Self::with_small_disk(16),
             Place { database: "cramped".into(), schema: "cramped".into(), prefix: "" },
         )
+    }
+
+    fn with_small_log_disk() -> Self {
+        Self::with_small_log_disk(4)
+    }
+
+    fn fill_disk(&self) {
+        self.fill_disk(true);
+    }
+
+    fn free_disk(&self) {
+        self.fill_disk(false);
     }
 
     fn succeeds(&self, _: &Place, sql: &str) -> bool {
@@ -255,6 +308,12 @@ impl BadServer for MariadbServer {
         }
         self.execute("mysql", &sql);
         copy
+    }
+
+    fn restored_dump(&self, place: &Place, _: &str) -> Place {
+        let database = self.create_database();
+        self.restore_dump(&place.database, &database);
+        Place { schema: database.clone(), database, ..place.clone() }
     }
 
     fn replace(&self, place: &Place, by: &Place, _: &str) -> Place {

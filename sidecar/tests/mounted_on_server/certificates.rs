@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use polylog_test_bed::Authority;
 
 use crate::support::{
-    mounted::{Serving, Volume, Writers, store, until},
+    mounted::{Serving, Volume, store, until},
     server::{LogServer, provision},
+    writers::Writers,
 };
 
 pub async fn authority_and_client_certificate_are_rotated_under_load<S: LogServer>(_: &LazyLock<S>) {
@@ -39,7 +40,7 @@ pub async fn authority_and_client_certificate_are_rotated_under_load<S: LogServe
     let gateway = Serving::start("gateway", &volume).await;
     let sidecar = Serving::start("sidecar", &volume).await;
     sidecar.until_it_appends("Payment-1").await;
-    let writers = Writers::start(&sidecar.client);
+    let writers = Writers::start(&sidecar);
     writers.go_on(3).await;
 
     // both authorities count for a while; then only the new one, for the server and for its clients

@@ -3,13 +3,15 @@
 use std::sync::LazyLock;
 
 use http_body_util::BodyExt;
-use polylog_api::proto::polylog::admin::v1::GetStatusRequest;
+use polylog_api::proto::polylog::admin::v1::{GetStatusRequest, PlanRequest};
 
 use super::with_id;
 use crate::support::{
     Client,
-    mounted::{Serving, Volume, Writers, append, store, until},
+    mounted::{Serving, Volume, append, store, until},
+    remote::failed,
     server::{LogServer, Place, provision},
+    writers::Writers,
 };
 
 pub async fn configurations_change_under_load_without_one_failed_request<S: LogServer>(shared: &LazyLock<S>) {
@@ -26,7 +28,7 @@ pub async fn configurations_change_under_load_without_one_failed_request<S: LogS
     let gateway = Serving::start("gateway", &volume).await;
     sidecar.until_it_appends("Payment-1").await;
     gateway.until_configuration("InForce").await;
-    let writers = Writers::start(&sidecar.client);
+    let writers = Writers::start(&sidecar);
     writers.go_on(3).await;
 
     // what is said in the mount alone
@@ -47,7 +49,7 @@ pub async fn configurations_change_under_load_without_one_failed_request<S: LogS
     // what goes through the log: the gateway writes it, the sidecar follows
     let closed = by_strategy.replace(
         "spec:",
-        "spec:\n  access:\n  - {serviceAccounts: [{name: checkout}], verbs: [append, read], categories: [Writer]}\n  \
+        "spec:\n  access:\n  - {serviceAccounts: [{name: checkout}], verbs: [append, read, subscribe], categories: [Writer]}\n  \
          - {serviceAccounts: [{name: checkout}], verbs: [admin]}",
     );
     volume.set(&[("store/eventstore.yaml", &closed)]);
@@ -59,6 +61,13 @@ pub async fn configurations_change_under_load_without_one_failed_request<S: LogS
     let told = sidecar.remote.admin().get_status(GetStatusRequest::default()).await.unwrap().into_inner();
     let told = told.store.unwrap().configuration.unwrap();
     assert_eq!((told.state.as_str(), told.code.as_str()), ("InForce", ""), "{told:?}");
+
+    // only the operator has a credential that provisions
+    for process in [&sidecar, &gateway] {
+        let refused = process.remote.admin().plan(PlanRequest::default()).await;
+        let told = failed(refused, tonic::Code::Unimplemented, "not_supported");
+        assert!(told.message.contains("the operator plans"), "{told:?}");
+    }
 
     // a bad one
     volume.set(&[("store/strategy.yaml", &reads("Sometimes"))]);
@@ -97,7 +106,7 @@ pub async fn a_store_is_added_and_removed_while_another_works<S: LogServer>(shar
     let mut volume = Volume::of(&few, &url);
     let gateway = Serving::start("gateway", &volume).await;
     gateway.until_it_appends("Payment-1").await;
-    let writers = Writers::start(&gateway.client);
+    let writers = Writers::start(&gateway);
     let beside = server.beside(&place);
     let audit = |place: &Place| store(server, place).replace("name: payments, n", "name: audit, n");
     let files = |manifest: &str| {

@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 
 use crate::support::{
-    mounted::{Serving, Volume, Writers, store, until},
+    mounted::{Serving, Volume, store, until},
     server::{LogServer, Place, provision},
+    writers::Writers,
 };
 
 /// A gateway and a sidecar in a place of their own, reached as `user` with the password `one`.
@@ -45,7 +46,7 @@ pub async fn a_password_and_a_user_are_rotated_under_load<S: LogServer>(shared: 
     let server: &S = shared;
     let AsWorker { place, user: first, mut volume, gateway, sidecar } = AsWorker::start(server).await;
     let second = format!("second_{}", place.database);
-    let writers = Writers::start(&sidecar.client);
+    let writers = Writers::start(&sidecar);
     writers.go_on(3).await;
 
     // the password changes, the new one is mounted, the old sessions end: all at once, so that the processes meet the
@@ -87,7 +88,7 @@ pub async fn new_credentials_that_do_not_work_leave_the_old_ones_in_use_until_th
 ) {
     let server: &S = shared;
     let AsWorker { place, user, mut volume, gateway: _gateway, sidecar } = AsWorker::start(server).await;
-    let writers = Writers::start(&sidecar.client);
+    let writers = Writers::start(&sidecar);
     volume.set(&[("sources/ledger/password", "later")]);
     // on a busy machine a try may end before the server has said no
     until("it is refused", || async {

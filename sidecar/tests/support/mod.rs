@@ -15,6 +15,7 @@ pub mod server;
 pub mod three_engines;
 pub mod tokens;
 pub mod way;
+pub mod writers;
 
 pub use client::Client;
 pub use remote::Remote;

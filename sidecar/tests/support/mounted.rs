@@ -7,17 +7,13 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
 
 use super::{
     Client, Remote,
@@ -280,89 +276,5 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn()
         }
         assert!(Instant::now() < deadline, "in vain: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Writers that read what they wrote, and none of whose requests may fail.
-pub struct Writers {
-    stop: Arc<AtomicBool>,
-    answered: Arc<AtomicU64>,
-    tasks: Vec<JoinHandle<u64>>,
-    client: Client,
-}
-
-impl Writers {
-    /// Writers for whom every request must succeed.
-    pub fn start(client: &Client) -> Self {
-        Self::begin(client, false)
-    }
-
-    /// Writers who send the same again when there was no answer in time, as clients do: what serves them is away for as long
-    /// as another process takes to start, which on a busy machine is longer than a request may wait.
-    pub fn start_patient(client: &Client) -> Self {
-        Self::begin(client, true)
-    }
-
-    fn begin(client: &Client, is_patient: bool) -> Self {
-        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let writer = |number| {
-            let (client, stop, answered) = (client.clone(), stop.clone(), answered.clone());
-            tokio::spawn(async move {
-                let mut version = 0;
-                while !stop.load(Ordering::Relaxed) {
-                    // who sends again needs ids
-                    let id = if is_patient {
-                        format!(r#""id":"{}","#, uuid::Uuid::new_v4())
-                    } else {
-                        String::new()
-                    };
-                    let body = format!(
-                        r#"{{"expectedVersion":{version},"events":[{{{id}"type":"Paid","data":{version}}}]}}"#
-                    );
-                    let path = format!("/v1/streams/Writer-{number}");
-                    sent(is_patient, || client.post(&path, body.clone())).await.ok();
-                    version += 1;
-                    let path = format!("{path}/head");
-                    let head = sent(is_patient, || client.get(&path)).await.ok().json();
-                    assert_eq!(head["version"], version, "{head}");
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-                version
-            })
-        };
-        Self { tasks: (0..16).map(writer).collect(), stop, answered, client: client.clone() }
-    }
-
-    /// Waits until each of them, on average, has done this much more.
-    pub async fn go_on(&self, appends: u64) {
-        let wanted = self.answered.load(Ordering::Relaxed) + 16 * appends;
-        until("the writers go on", || async {
-            let is_broken = self.tasks.iter().any(JoinHandle::is_finished);
-            (is_broken || self.answered.load(Ordering::Relaxed) >= wanted).then_some(())
-        })
-        .await;
-    }
-
-    /// Every append was answered with success, and every one is there once.
-    pub async fn end(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for (number, task) in self.tasks.into_iter().enumerate() {
-            let answered = task.await.expect("no request failed");
-            assert!(answered > 0, "writer {number} did nothing");
-            let head = self.client.get(&format!("/v1/streams/Writer-{number}/head")).await.ok().json();
-            assert_eq!(head["version"], answered, "writer {number}");
-        }
-    }
-}
-
-/// The answer; for the patient, the first that is not about time.
-async fn sent<F: Future<Output = Answer>>(is_patient: bool, send: impl Fn() -> F) -> Answer {
-    let began = Instant::now();
-    loop {
-        let answer = send().await;
-        let is_late = matches!(answer.status.as_u16(), 503 | 504);
-        if !(is_patient && is_late && began.elapsed() < Duration::from_secs(60)) {
-            return answer;
-        }
     }
 }

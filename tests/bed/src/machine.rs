@@ -23,34 +23,6 @@ pub(crate) fn as_user(user: &str, command: Vec<String>) -> Vec<String> {
     drop.into_iter().chain(command).collect()
 }
 
-/// The folder of the small disk, and a folder on it that is there when the server starts.
-pub(crate) const SMALL: &str = "small";
-pub(crate) const ON_SMALL: &str = "small/database";
-
-/// The server in a mount namespace of its own, which has the small disk.
-pub(crate) fn on_disk(
-    user: &str,
-    folder: &Path,
-    megabytes: Option<usize>,
-    server: Vec<String>,
-) -> Vec<String> {
-    let Some(megabytes) = megabytes else { return server };
-    let disk = folder.join(SMALL);
-    fs::create_dir(&disk).expect("a folder");
-    let is_root = rustix::process::geteuid().is_root();
-    let script = "mount -t tmpfs -o size=$2m,mode=0700 none \"$1\" && [ \"$4\" = - ] || mkdir -m 700 \"$1/$4\" && \
-         chown -R \"$3\" \"$1\" && shift 4 && exec \"$@\"";
-    let owner = if is_root { user.to_owned() } else { rustix::process::geteuid().as_raw().to_string() };
-    let namespace: &[&str] = if is_root { &["-m"] } else { &["-m", "--map-current-user", "--keep-caps"] };
-    let mut command = vec!["unshare".to_owned()];
-    command.extend(namespace.iter().map(|argument| (*argument).to_owned()));
-    command.extend(["sh", "-c", script, "sh"].map(String::from));
-    let on_small = if user == "mysql" { "database" } else { "-" };
-    command.extend([disk.to_string_lossy().into_owned(), megabytes.to_string(), owner, on_small.into()]);
-    command.extend(server);
-    command
-}
-
 /// Makes a file or folder, with everything in it, the user's, if we are root.
 pub(crate) fn give_to(user: &str, path: &Path) {
     if rustix::process::geteuid().is_root() {

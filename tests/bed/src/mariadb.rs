@@ -1,11 +1,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use crate::{
+    disk::SmallDisk,
     machine,
     supervisor::{Habits, Supervisor},
 };
@@ -35,36 +36,42 @@ impl MariadbServer {
 
     /// A new server with settings of its own.
     pub fn with(settings: &[(&str, &str)]) -> Self {
-        Self::started(settings, None)
+        Self::started(settings, "", None)
     }
 
     /// A new server that has a disk of so many MiB for its database `cramped`.
     pub fn with_small_disk(megabytes: usize) -> Self {
-        Self::started(&[], Some(megabytes))
+        // a database is a folder
+        let prepare = "mkdir -m 700 small/database && ln -s ../small/database data/cramped";
+        Self::started(&[], "", Some(SmallDisk { megabytes, prepare }))
     }
 
-    fn started(settings: &[(&str, &str)], small_disk: Option<usize>) -> Self {
+    /// A new server that has a disk of so many MiB for its binary log.
+    pub fn with_small_log_disk(megabytes: usize) -> Self {
+        let disk = SmallDisk { megabytes, prepare: "mkdir -m 700 small/log" };
+        Self::started(&[], "log_bin=../small/log/binlog", Some(disk))
+    }
+
+    /// Leaves no room on the small disk, or gives back what was taken.
+    pub fn fill_disk(&self, is_full: bool) {
+        self.supervisor.fill_disk(is_full);
+    }
+
+    fn started(settings: &[(&str, &str)], further: &str, disk: Option<SmallDisk>) -> Self {
         let folder = tempfile::Builder::new().prefix("polylog-my-").tempdir().expect("a folder").keep();
         copy(&template(), &folder.join("data"));
-        if small_disk.is_some() {
-            // a database is a folder
-            let target = folder.join(machine::ON_SMALL);
-            std::os::unix::fs::symlink(target, folder.join("data/cramped")).expect("a link");
-        }
         let begin = format!(
             "ALTER USER root@'127.0.0.1' IDENTIFIED BY '{PASSWORD}', root@'::1' IDENTIFIED BY '{PASSWORD}';\n"
         );
         fs::write(folder.join("begin.sql"), begin).expect("a file");
-        fs::write(folder.join("my.cnf"), Self::settings("")).expect("a file");
+        fs::write(folder.join("my.cnf"), Self::settings(further)).expect("a file");
         machine::give_to(USER, &folder);
         let port = machine::free_port();
-        let supervisor = Supervisor::new(
-            &folder,
-            &folder.join("log"),
-            &folder.join("pid"),
-            Habits { ready: "^[0-9]", stop: "TERM", end: "KILL" },
-            &machine::on_disk(USER, &folder, small_disk, command(&folder, port, settings)),
-        );
+        let (log, ready) = (folder.join("log"), folder.join("pid"));
+        let habits = Habits { ready: "^[0-9]", stop: "TERM", end: "KILL" };
+        let disk = disk.as_ref().map(|disk| (disk, USER));
+        let supervisor =
+            Supervisor::on_disk(disk, &folder, &log, &ready, habits, &command(&folder, port, settings));
         let server = Self { folder, port, databases: AtomicU32::new(0), supervisor };
         server.resume_after("start");
         server
@@ -118,6 +125,18 @@ impl MariadbServer {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{sql}\n{errors}\n{}", self.log());
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// Restores a dump of one database into another one, which is empty.
+    pub fn restore_dump(&self, from: &str, to: &str) {
+        let mut dumping = Command::new(program("mariadb-dump"));
+        dumping
+            .args(["--no-defaults", "--single-transaction", "-u", "root", "-S"])
+            .arg(self.folder.join("sock"));
+        let mut dumping = dumping.arg(from).stdout(Stdio::piped()).spawn().expect("it starts");
+        let dump = dumping.stdout.take().expect("its output is a pipe");
+        let restored = self.client(to).stdin(dump).status().expect("it starts");
+        assert!(dumping.wait().expect("it ends").success() && restored.success(), "{}", self.log());
     }
 
     /// The server's own client program, as `root` over the socket: it prints values without names.

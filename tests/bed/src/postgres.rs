@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    disk::{SMALL, SmallDisk},
     machine,
     supervisor::{Habits, Supervisor},
 };
@@ -35,29 +36,39 @@ impl PostgresServer {
 
     /// A new server with settings of its own.
     pub fn with(settings: &[(&str, &str)]) -> Self {
-        Self::started(settings, None)
+        Self::started(&[], settings, None)
     }
 
     /// A new server that has a disk of so many MiB for databases in its tablespace `small`.
     pub fn with_small_disk(megabytes: usize) -> Self {
-        let server = Self::started(&[], Some(megabytes));
-        let location = server.folder.join(machine::SMALL);
+        let server = Self::started(&[], &[], Some(SmallDisk { megabytes, prepare: ":" }));
+        let location = server.folder.join(SMALL);
         server.execute("postgres", &format!("CREATE TABLESPACE small LOCATION '{}'", location.display()));
         server
     }
 
-    fn started(settings: &[(&str, &str)], small_disk: Option<usize>) -> Self {
+    /// A new server that has a disk of so many MiB for its write-ahead log, of which it removes nothing.
+    pub fn with_small_log_disk(megabytes: usize) -> Self {
+        let prepare = "cp -a data/pg_wal small/wal && rm -r data/pg_wal && ln -s ../small/wal data/pg_wal";
+        let disk = SmallDisk { megabytes, prepare };
+        Self::started(&["--wal-segsize=1"], &[("wal_keep_size", "1GB")], Some(disk))
+    }
+
+    /// Leaves no room on the small disk, or gives back what was taken.
+    pub fn fill_disk(&self, is_full: bool) {
+        self.supervisor.fill_disk(is_full);
+    }
+
+    fn started(form: &[&str], settings: &[(&str, &str)], disk: Option<SmallDisk>) -> Self {
         let folder = tempfile::Builder::new().prefix("polylog-pg-").tempdir().expect("a folder").keep();
         machine::give_to(USER, &folder);
-        create(&folder);
+        create(&folder, form);
         let port = machine::free_port();
-        let supervisor = Supervisor::new(
-            &folder,
-            &folder.join("log"),
-            &folder.join("data/postmaster.pid"),
-            Habits { ready: "^ready\\|^standby", stop: "INT", end: "QUIT" },
-            &machine::on_disk(USER, &folder, small_disk, command(&folder, port, settings)),
-        );
+        let (log, ready) = (folder.join("log"), folder.join("data/postmaster.pid"));
+        let habits = Habits { ready: "^ready\\|^standby", stop: "INT", end: "QUIT" };
+        let disk = disk.as_ref().map(|disk| (disk, USER));
+        let supervisor =
+            Supervisor::on_disk(disk, &folder, &log, &ready, habits, &command(&folder, port, settings));
         let server = Self { folder, port, databases: AtomicU32::new(0), supervisor };
         server.resume_after("start");
         server
@@ -125,6 +136,20 @@ impl PostgresServer {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    /// Restores a dump of one database into another one, which is empty.
+    pub fn restore_dump(&self, from: &str, to: &str) {
+        let dump = self.folder.join(format!("{from}.dump"));
+        let run = |name: &str, arguments: &[&str]| {
+            let mut command = Command::new(program(name));
+            command.args(["-U", "postgres", "-h"]).arg(&self.folder).args(["-p", &self.port.to_string()]);
+            let output = command.args(arguments).output().expect("it starts");
+            assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        let path = dump.to_string_lossy();
+        run("pg_dump", &["--format=custom", "--file", &path, from]);
+        run("pg_restore", &["--exit-on-error", "--dbname", to, &path]);
+    }
+
     /// The server's own client program, as superuser over the socket: it prints values without names.
     pub fn client(&self, database: &str) -> Command {
         let mut command = Command::new(program("psql"));
@@ -181,12 +206,12 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-fn create(folder: &Path) {
+fn create(folder: &Path, form: &[&str]) {
     let password = folder.join("password");
     fs::write(&password, PASSWORD).expect("a file");
     machine::give_to(USER, &password);
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let initdb = machine::as_user(
+    let mut initdb = machine::as_user(
         USER,
         vec![
             text(&program("initdb")),
@@ -200,6 +225,7 @@ fn create(folder: &Path) {
             "--no-sync".into(),
         ],
     );
+    initdb.extend(form.iter().map(|option| (*option).to_owned()));
     let output = Command::new(&initdb[0]).args(&initdb[1..]).output().expect("initdb");
     assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
 }

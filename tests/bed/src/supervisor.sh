@@ -54,4 +54,5 @@ if [ -n "$server" ]; then
   kill -"$end" "$server" 2>/dev/null
   wait "$server" 2>/dev/null
 fi
+umount "$folder/small" 2>/dev/null
 rm -rf "$folder"

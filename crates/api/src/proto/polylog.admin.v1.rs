@@ -219,11 +219,14 @@ pub struct PlanRequest {
     /// The store; empty = the default one.
     #[prost(string, tag = "1")]
     pub store: ::prost::alloc::string::String,
+    /// Only of this source; empty = of all that hold the log.
+    #[prost(string, tag = "2")]
+    pub source: ::prost::alloc::string::String,
 }
 /// What provisioning would do.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PlanResponse {
-    /// Approves exactly these steps.
+    /// Names exactly these steps, as `status.plan.hash` of an EventStore does; empty = nothing is to be done.
     #[prost(string, tag = "1")]
     pub hash: ::prost::alloc::string::String,
     /// In their order; none = nothing is to be done.
@@ -242,6 +245,12 @@ pub struct PlanStep {
     /// What it does.
     #[prost(string, tag = "3")]
     pub summary: ::prost::alloc::string::String,
+    /// As an administrator could run it.
+    #[prost(string, tag = "4")]
+    pub statement: ::prost::alloc::string::String,
+    /// The hash of all steps of its source, which `polylog dev --approve` takes.
+    #[prost(string, tag = "5")]
+    pub plan: ::prost::alloc::string::String,
 }
 /// Generated client implementations.
 #[cfg(feature = "grpc-client")]
@@ -495,7 +504,7 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("polylog.admin.v1.Admin", "ListQuarantine"));
             self.inner.unary(req, path, codec).await
         }
-        /// What provisioning would do. Not in this version.
+        /// What provisioning would do to the databases now, of a process that may provision them; nothing is changed.
         pub async fn plan(
             &mut self,
             request: impl tonic::IntoRequest<super::PlanRequest>,

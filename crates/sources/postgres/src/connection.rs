@@ -20,7 +20,8 @@ const IDLE: Duration = Duration::from_secs(30);
 ///
 /// The driver logs the server's warnings, such as that a wait for a synchronous standby was cancelled, which the server
 /// answers with success. What a caller who went away asked for ends in the server too
-/// (`client_connection_check_interval`, on the systems that have it).
+/// (`client_connection_check_interval`, on the systems that have it; servers before 14 do not know it, and are to be told that they
+/// are too old).
 const PREPARE: &str = "SELECT current_setting('server_version_num')::int, current_setting('server_version'), \
      current_setting('server_encoding'), current_setting('fsync'), \
      set_config('synchronous_commit', current_setting('synchronous_commit'), false), \
@@ -31,8 +32,9 @@ const PREPARE: &str = "SELECT current_setting('server_version_num')::int, curren
      set_config('default_transaction_isolation', 'read committed', false), \
      set_config('max_parallel_workers_per_gather', '0', false), \
      set_config('bytea_output', 'hex', false), set_config('client_min_messages', 'warning', false), \
-     set_config('client_connection_check_interval', CASE WHEN version() ~ 'linux|darwin|bsd|solaris' THEN '1s' \
-     ELSE current_setting('client_connection_check_interval') END, false)";
+     CASE WHEN current_setting('server_version_num')::int >= 140000 THEN set_config('client_connection_check_interval', \
+     CASE WHEN version() ~ 'linux|darwin|bsd|solaris' THEN '1s' \
+     ELSE current_setting('client_connection_check_interval') END, false) END";
 
 /// What all connections of one source share.
 pub(crate) struct Handle {

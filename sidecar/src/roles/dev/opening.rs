@@ -46,12 +46,13 @@ pub(super) struct Opening {
     unopened: Unopened,
     store: ResolvedStore,
     sources: Vec<DeclaredSource>,
+    places: Vec<StorePlace>,
 }
 
 impl Opening {
     /// Tries for as long as an election may take. After [`OpenError::Leaderless`] it may be tried again.
     pub(super) async fn open(&mut self) -> Result<Hosted, DevError> {
-        let Self { unopened, store, sources } = self;
+        let Self { unopened, store, sources, places } = self;
         let name = store.name.to_string();
         let failed = |error| DevError::Open { store: name.clone(), error };
         let opened = unopened.open().await.map_err(failed)?;
@@ -60,7 +61,8 @@ impl Opening {
         Ok(hosted
             .with_reads(read_defaults(store))
             .with_primary(primary_wish(store))
-            .with_alerts(store.alerts))
+            .with_alerts(store.alerts)
+            .with_places(places.clone()))
     }
 
     /// The store, as long as this problem keeps it from being open.
@@ -139,7 +141,7 @@ impl Start<'_> {
             StorePlace::of_voters(store, data, &args.sources, &declared.databases, args.unsafe_durability)?;
         let folder = places.first().map(|place| place.folder.clone()).unwrap_or_default();
         let folder = StoreFolder::claim(folder)?;
-        let sources = self.provisioned(&folder, places).await?;
+        let sources = self.provisioned(&folder, places.clone()).await?;
         // before anything is written into it
         if let Some(first) = sources.first()
             && let Some(other) = logs.insert(first.identity.log, name.clone())
@@ -181,7 +183,7 @@ impl Start<'_> {
         let unopened = Unopened::begin(options).await.map_err(failed)?;
         let declared = store.sources.iter().map(|source| declared_source(source, &sources, &remarks));
         let declared: Vec<_> = declared.collect();
-        let opening = Opening { unopened, store: store.clone(), sources: declared.clone() };
+        let opening = Opening { unopened, store: store.clone(), sources: declared.clone(), places };
         Ok(Begun { namespace: store.namespace.to_string(), name, declared, sources, folder, opening })
     }
 
