@@ -47,6 +47,11 @@ impl Dev {
         Self { folder, port, process }
     }
 
+    /// Where it serves.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Ends it as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         self.process.kill().expect("it runs");
