@@ -61,7 +61,7 @@ fn a_table_of_events_becomes_a_store_however_often_the_import_is_killed() {
 
     import.killed_at(&gate, 450_000, import.command(&[]));
     assert!(dev.events(&[]).is_empty(), "nothing is written before everything was read");
-    let sidecar = Gate::before(dev.port());
+    let sidecar = Gate::before(dev.port);
     let mut command = import.command(&["--in-flight", "1"]);
     command.env("POLYLOG_URL", format!("http://127.0.0.1:{}", sidecar.port()));
     import.killed_at(&sidecar, 3_000, command);
@@ -179,14 +179,19 @@ fn a_wrong_mapping_or_database_is_told() {
     let (code, _, said) = import.outcome(&["--from-url", &SERVER.url_as("postgres", "geheim", &database)]);
     assert!(code == 1 && said.contains("password authentication failed"), "{code} {said}");
     import.refused(&["--from-url", "mysql://me:geheim@h/d"], "postgres://");
+    let password = dev.file("password", "geheim\n").display().to_string();
+    let unsaid = format!("postgres://postgres@127.0.0.1:{}/{database}", SERVER.port());
+    let (code, _, said) = import.outcome(&["--from-url", &unsaid, "--from-password-file", &password]);
+    assert!(code == 1 && said.contains("password authentication failed"), "{code} {said}");
+    dev.file("password", "secret\n");
+    let by_file = ["--from-url", unsaid.as_str(), "--from-password-file", &password];
 
     // what was begun with one source or mapping is not gone on with another
-    import.forget();
-    assert_eq!(import.succeeds(&[]).0, complete(10, 10));
+    assert_eq!(import.succeeds(&by_file).0, complete(10, 10));
     let (code, _, said) = import.outcome(&["--map", "correlationId=aggregate_type"]);
     assert!(code == 2 && said.contains("another mapping"), "{code} {said}");
-    SERVER.execute(&database, "CREATE VIEW some AS SELECT * FROM events WHERE version < 5");
-    let other = Import { arguments: ["--from", "postgres", "some"].map(str::to_owned).to_vec(), ..import };
+    SERVER.execute(&database, "CREATE VIEW few AS SELECT * FROM events WHERE version < 5");
+    let other = Import { arguments: ["--from", "postgres", "few"].map(str::to_owned).to_vec(), ..import };
     let (code, _, said) = other.outcome(&[]);
     assert!(code == 2 && said.contains("another source: postgres://127.0.0.1:"), "{code} {said}");
 }

@@ -29,7 +29,7 @@ spec:
 /// A running `polylog dev` with one store; killed with this.
 pub(crate) struct Dev {
     pub(crate) folder: TempDir,
-    port: u16,
+    pub(crate) port: u16,
     process: Child,
 }
 
@@ -45,11 +45,6 @@ impl Dev {
         std::fs::write(folder.path().join("store.yaml"), format!("{STORE}{more}")).expect("it is written");
         let (process, port) = spawn(folder.path(), 0);
         Self { folder, port, process }
-    }
-
-    /// Where it serves.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
     }
 
     /// Ends it as `kill -9` does.

@@ -121,7 +121,7 @@ pub(crate) fn base64_of(text: &str) -> Option<Vec<u8>> {
 /// The bytes that hexadecimal digits stand for, which may begin with `\x` or `0x`.
 pub(crate) fn hex_of(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("\\x").or_else(|| text.strip_prefix("0x")).unwrap_or(text);
-    if digits.len() % 2 != 0 || !digits.is_ascii() {
+    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
         return None;
     }
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok()).collect()

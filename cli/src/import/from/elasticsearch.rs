@@ -97,7 +97,7 @@ impl ElasticsearchReader {
         })
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, document: &Value) -> Result<T, Failure> {
+    async fn post<T: DeserializeOwned>(&self, path: &str, document: Option<&Value>) -> Result<T, Failure> {
         let answer = self.cluster.post(path, document).await.map_err(|failure| self.told(&failure))?;
         self.parsed(&answer)
     }
@@ -114,7 +114,7 @@ impl ElasticsearchReader {
 
     /// Makes findable what was written: without it a search knows only what was there at the last refresh.
     async fn refresh(&self) -> Result<(), Failure> {
-        match self.cluster.post(&format!("/{}/_refresh", self.index), &json!({})).await {
+        match self.cluster.post(&format!("/{}/_refresh", self.index), None).await {
             Ok(_) => Ok(()),
             Err(Source::Refused { reason: RefusedReason::Rights | RefusedReason::ReadOnly, .. }) => {
                 eprintln!(
@@ -137,7 +137,7 @@ impl ElasticsearchReader {
             question["search_after"] = json!(after);
         }
         let path = "/_search?allow_partial_search_results=false";
-        let answer = self.cluster.post(path, &question).await.map_err(|failure| self.told(&failure))?;
+        let answer = self.cluster.post(path, Some(&question)).await.map_err(|failure| self.told(&failure))?;
         let bytes = answer.len();
         let answer: Answer = self.parsed(&answer)?;
         if answer.pit_id.is_some() {
@@ -171,7 +171,7 @@ impl Reader for ElasticsearchReader {
         self.refresh().await?;
         // an index need not know all fields that its documents have
         let sample: Answer =
-            self.post(&format!("/{}/_search", self.index), &json!({ "size": SAMPLE })).await?;
+            self.post(&format!("/{}/_search", self.index), Some(&json!({ "size": SAMPLE }))).await?;
         for hit in &sample.hits.hits {
             let Some(source) = &hit.source else { continue };
             names.extend(Members::of(source).iter().flat_map(Members::names).map(str::to_owned));
@@ -198,7 +198,7 @@ impl Reader for ElasticsearchReader {
             true => format!("/{}/_search/point_in_time?keep_alive={KEEP}", self.index),
             false => format!("/{}/_pit?keep_alive={KEEP}", self.index),
         };
-        let opened: Value = self.post(&path, &json!({})).await?;
+        let opened: Value = self.post(&path, None).await?;
         let point = opened["id"].as_str().or(opened["pit_id"].as_str());
         let point = point.ok_or_else(|| {
             Failure::Failed(anyhow::anyhow!("{}: the server gives no point in time", self.place))

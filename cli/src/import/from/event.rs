@@ -230,6 +230,10 @@ impl Mapper {
                 base64_text(value).and_then(|text| base64_of(&text)).ok_or_else(|| not("in base 64"))?
             }
         };
+        if content_type.as_deref().is_some_and(is_json) {
+            let text = String::from_utf8(bytes).ok().and_then(|text| on_line(&text).ok());
+            return Ok(json(text.ok_or_else(|| not("JSON"))?));
+        }
         use base64::{Engine, engine::general_purpose::STANDARD};
         let content_type = content_type.unwrap_or_else(|| "application/octet-stream".to_owned());
         Ok(Payload {

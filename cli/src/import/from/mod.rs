@@ -15,6 +15,7 @@ mod reader;
 mod sort;
 mod work;
 
+use indicatif::ProgressBar;
 use polylog_client::Client;
 use serde::Serialize;
 
@@ -57,18 +58,14 @@ struct Summary {
 /// Imports all events of a foreign database, and prints what became of them.
 pub(crate) async fn run(client: &Client, engine: Engine, args: ImportArgs, format: Format) -> Outcome {
     let name = name(&args.file)?;
-    let mut work = Work::open(&args.from.work)?;
-    let interrupted = tokio::signal::ctrl_c();
-    let prepared = tokio::select! {
-        prepared = prepare(&mut work, engine, &name, &args) => prepared,
-        _ = interrupted => Err(Failure::Interrupted),
-    };
-    if let Err(failure) = prepared {
-        if matches!(failure, Failure::Interrupted) {
+    let work = Work::open(&args.from.work)?;
+    let work = tokio::select! {
+        prepared = prepare(work, engine, &name, &args) => prepared?,
+        _ = tokio::signal::ctrl_c() => {
             eprintln!("the same command goes on from here; nothing was imported yet");
+            return Err(Failure::Interrupted);
         }
-        return Err(failure);
-    }
+    };
     let lines = ImportArgs { file: Place::File(work.lines()), renumber: false, ..args };
     let Carried { counts, outcome, .. } = super::run::carry_out(client, &lines).await?;
     let mut summary = Summary {
@@ -79,10 +76,9 @@ pub(crate) async fn run(client: &Client, engine: Engine, args: ImportArgs, forma
         complete: false,
     };
     if outcome.is_ok() {
-        let interrupted = tokio::signal::ctrl_c();
         let checked = tokio::select! {
             checked = check(client, &work) => checked?,
-            _ = interrupted => return Err(Failure::Interrupted),
+            _ = tokio::signal::ctrl_c() => return Err(Failure::Interrupted),
         };
         summary.complete = checked.same == summary.read;
         summary.checked = Some(checked);
@@ -103,47 +99,41 @@ fn name(place: &Place) -> Result<String, Failure> {
 }
 
 /// Makes that the work folder holds the lines to be imported.
-async fn prepare(work: &mut Work, engine: Engine, name: &str, args: &ImportArgs) -> Outcome {
+async fn prepare(mut work: Work, engine: Engine, name: &str, args: &ImportArgs) -> Result<Work, Failure> {
     let mapping = args.from.mapping().map_err(|error| Failure::Usage(error.to_string()))?;
     let access = args.from.access()?;
     let source = format!("{}, {name}", access.shown(engine)?);
     let begun = Begun { source, mapping, renumber: args.renumber };
     work.begin(&begun)?;
     if work.lines().exists() {
-        return Ok(());
+        return Ok(work);
     }
     if !work.is_read()? {
-        let read = match engine {
+        match engine {
             Engine::Postgres => {
                 let reader = PostgresReader::connect(&access, name).await?;
-                read(work, reader, &begun, name).await
+                read(&mut work, reader, &begun, name).await?;
             }
             Engine::Elasticsearch => {
                 let reader = ElasticsearchReader::connect(&access, name)?;
-                read(work, reader, &begun, name).await
+                read(&mut work, reader, &begun, name).await?;
             }
             Engine::Mongodb => {
                 let reader = MongodbReader::connect(&access, name).await?;
-                read(work, reader, &begun, name).await
+                read(&mut work, reader, &begun, name).await?;
             }
-        };
-        forget_if_refused(work, read)?;
+        }
     }
     eprintln!("{} events read; checking and sorting them", work.count()?);
-    let sorted = sort::write_lines(work, begun.mapping.first_version, begun.renumber);
-    if sorted.is_err() {
-        // they may be corrected, or mapped otherwise
-        work.clear()?;
-    }
-    sorted
-}
-
-/// A source whose first events are refused may be read again with another mapping.
-fn forget_if_refused(work: &Work, read: Outcome) -> Outcome {
-    if read.is_err() && work.count()? == 0 {
-        work.clear()?;
-    }
-    read
+    let sorting = tokio::task::spawn_blocking(move || {
+        let sorted = sort::write_lines(&work, begun.mapping.first_version, begun.renumber);
+        if sorted.is_err() {
+            // they may be corrected, or mapped otherwise
+            work.clear()?;
+        }
+        sorted.map(|()| work)
+    });
+    sorting.await.map_err(|error| Failure::Failed(error.into()))?
 }
 
 /// Reads all events of a source into the work folder.
@@ -160,17 +150,32 @@ async fn read<R: Reader>(work: &mut Work, mut reader: R, begun: &Begun, name: &s
         work.forget_events()?;
     }
     let total = reader.begin(&mapping, cursor.as_deref()).await?;
-    let mapper = Mapper::new(mapping, name, begun.renumber);
-    let bar = progress::bar(Some(total));
     let before = work.count()?;
     if before > 0 {
         eprintln!("going on: {before} of {total} events were read before");
     }
+    let bar = progress::bar(Some(total));
     bar.set_position(before);
+    let pages = pages(work, &mut reader, &Mapper::new(mapping, name, begun.renumber), &bar).await;
+    bar.finish_and_clear();
+    reader.end().await;
+    pages?;
+    let read = work.count()?;
+    if read != total {
+        work.forget_events()?;
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "{name} holds {total} events, and {read} were read: it is being written, or was changed since an interrupted \
+             import read it. Nothing was imported; the same command reads it again"
+        )));
+    }
+    work.now_read()
+}
+
+async fn pages(work: &mut Work, reader: &mut impl Reader, mapper: &Mapper, bar: &ProgressBar) -> Outcome {
     loop {
         let page = reader.page().await?;
         if page.documents.is_empty() {
-            break;
+            return Ok(());
         }
         let (mut events, mut faults) = (Vec::with_capacity(page.documents.len()), Faults::new());
         for document in &page.documents {
@@ -183,17 +188,6 @@ async fn read<R: Reader>(work: &mut Work, mut reader: R, begun: &Begun, name: &s
         work.add(&events, page.cursor.as_deref())?;
         bar.inc(events.len() as u64);
     }
-    bar.finish_and_clear();
-    reader.end().await;
-    let read = work.count()?;
-    if read != total {
-        work.forget_events()?;
-        return Err(Failure::Failed(anyhow::anyhow!(
-            "{name} holds {total} events, and {read} were read: it is being written, or was changed since an interrupted \
-             import read it. Nothing was imported; the same command reads it again"
-        )));
-    }
-    work.now_read()
 }
 
 fn print(summary: &Summary, format: Format) -> Outcome {

@@ -116,7 +116,8 @@ impl Reader for PostgresReader {
     }
 
     async fn end(&mut self) {
-        // the end of the connection ends the transaction
+        // the end of the connection would end the transaction too
+        let _ = sqlx::raw_sql("ROLLBACK").execute(&mut self.connection).await;
     }
 }
 

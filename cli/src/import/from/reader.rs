@@ -45,7 +45,7 @@ impl Page {
 pub(crate) struct PageSize(usize);
 
 /// Most documents of one page.
-const MOST: usize = 1_000;
+const MOST: usize = 500;
 /// From so many bytes on a page is made smaller.
 const LARGE: usize = 16 << 20;
 

@@ -268,8 +268,10 @@ mod tests {
         let folder = tempfile::TempDir::new().expect("a folder");
         let begun =
             |source: &str| Begun { source: source.into(), mapping: Default::default(), renumber: false };
-        let work = Work::open(folder.path()).expect("a new folder");
+        let mut work = Work::open(folder.path()).expect("a new folder");
+        work.begin(&begun("nothing was read of this")).expect("it begins");
         work.begin(&begun("one")).expect("it begins");
+        work.add(&[found(0, ("a", Some(1), None, 0))], None).expect("written");
         let Err(Failure::Usage(told)) = Work::open(folder.path()).map(drop) else { panic!("in use") };
         assert!(told.contains("another import is at work"), "{told}");
         drop(work);

@@ -64,13 +64,14 @@ impl Work {
         }
     }
 
-    /// Checks that the folder was begun with the same, or begins it.
+    /// Checks that what was read is of the same, or begins.
     pub(crate) fn begin(&self, begun: &Begun) -> Result<(), Failure> {
         let known: Option<Begun> = match self.state("begun")? {
             Some(text) => Some(serde_json::from_str(&text).context("the work folder")?),
             None => None,
         };
-        let Some(known) = known else {
+        let has_read = self.count()? > 0 || self.is_read()?;
+        let Some(known) = known.filter(|_| has_read) else {
             let text = serde_json::to_string(begun).context("the work folder")?;
             return self.set_state("begun", &text);
         };

@@ -35,12 +35,13 @@ impl Cluster {
         self.answer(Method::Get, path, Body::Nothing).await
     }
 
-    /// The same with a document.
+    /// Has something done, with a document where that takes one.
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub async fn post(&self, path: &str, document: &Value) -> Result<Bytes, Failure> {
-        self.answer(Method::Post, path, Body::json(document)).await
+    pub async fn post(&self, path: &str, document: Option<&Value>) -> Result<Bytes, Failure> {
+        let body = document.map_or(Body::Nothing, Body::json);
+        self.answer(Method::Post, path, body).await
     }
 
     /// Gives up what a document names.
