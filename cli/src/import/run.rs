@@ -33,8 +33,23 @@ struct Summary {
     complete: bool,
 }
 
+/// What became of the lines.
+pub(crate) struct Carried {
+    pub(crate) counts: Counts,
+    system_left_out: u64,
+    pub(crate) outcome: Outcome,
+}
+
 /// Imports, and prints what was written.
 pub(crate) async fn run(client: &Client, args: ImportArgs, format: Format) -> Outcome {
+    let Carried { counts, system_left_out, outcome } = carry_out(client, &args).await?;
+    let Counts { written, present } = counts;
+    print(&Summary { written, present, system_left_out, complete: outcome.is_ok() }, format)?;
+    outcome
+}
+
+/// Appends what the lines of a file hold and the store does not.
+pub(crate) async fn carry_out(client: &Client, args: &ImportArgs) -> Result<Carried, Failure> {
     let surveyed = match &args.file {
         Place::Standard => None,
         Place::File(path) => {
@@ -58,12 +73,10 @@ pub(crate) async fn run(client: &Client, args: ImportArgs, format: Format) -> Ou
     };
     import.bar.finish_and_clear();
     let system_left_out = surveyed.map_or(0, |survey| survey.system);
-    let complete = outcome.is_ok();
-    print(&Summary { written: counts.written, present: counts.present, system_left_out, complete }, format)?;
-    if !complete {
+    if outcome.is_err() {
         eprintln!("{}", how_to_go_on(surveyed));
     }
-    outcome
+    Ok(Carried { counts, system_left_out, outcome })
 }
 
 fn how_to_go_on(surveyed: Option<Survey>) -> &'static str {

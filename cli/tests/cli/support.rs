@@ -29,7 +29,7 @@ spec:
 /// A running `polylog dev` with one store; killed with this.
 pub(crate) struct Dev {
     pub(crate) folder: TempDir,
-    port: u16,
+    pub(crate) port: u16,
     process: Child,
 }
 

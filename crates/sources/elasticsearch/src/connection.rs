@@ -22,7 +22,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::{
-    ElasticsearchConfig,
+    Address, ElasticsearchConfig,
     config::Credentials,
     document::HeadDocument,
     error::{EngineError, ServerError},
@@ -101,27 +101,11 @@ impl Handle {
 
     /// Sends a request and waits for its whole answer, as long as a request may take.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Body) -> Result<Reply, EngineError> {
-        let transport = self.transport.get_or_try_init(async || connect(&self.config)).await?;
-        let patience = self.config.request_timeout;
-        let mut headers = HeaderMap::new();
-        let bytes = match body {
-            Body::Nothing => None,
-            Body::Json(bytes) => Some(bytes),
-            Body::Lines(bytes) => {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-                Some(bytes)
-            }
-        };
-        let exchange = async {
-            let answer =
-                transport.send(method, path, headers, None::<&()>, bytes, None).await.map_err(lost)?;
-            let status = answer.status_code().as_u16();
-            Ok(Reply { status, body: answer.bytes().await.map_err(lost)? })
-        };
-        match tokio::time::timeout(patience, exchange).await {
-            Ok(reply) => reply,
-            Err(_) => Err(Failure::Timeout(patience).into()),
-        }
+        let transport = self
+            .transport
+            .get_or_try_init(async || connect(&self.config.address, self.config.request_timeout))
+            .await?;
+        exchange(transport, self.config.request_timeout, method, path, body).await
     }
 
     /// The clock of the server that answers, to the millisecond.
@@ -210,6 +194,34 @@ impl Handle {
     }
 }
 
+/// Sends a request and waits for its whole answer, as long as a request may take.
+pub(crate) async fn exchange(
+    transport: &Transport,
+    patience: Duration,
+    method: Method,
+    path: &str,
+    body: Body,
+) -> Result<Reply, EngineError> {
+    let mut headers = HeaderMap::new();
+    let bytes = match body {
+        Body::Nothing => None,
+        Body::Json(bytes) => Some(bytes),
+        Body::Lines(bytes) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+            Some(bytes)
+        }
+    };
+    let exchange = async {
+        let answer = transport.send(method, path, headers, None::<&()>, bytes, None).await.map_err(lost)?;
+        let status = answer.status_code().as_u16();
+        Ok(Reply { status, body: answer.bytes().await.map_err(lost)? })
+    };
+    match tokio::time::timeout(patience, exchange).await {
+        Ok(reply) => reply,
+        Err(_) => Err(Failure::Timeout(patience).into()),
+    }
+}
+
 fn lost(error: elasticsearch::Error) -> EngineError {
     // the words of the library name only the address; what went wrong stands in its sources
     let mut words = error.to_string();
@@ -227,15 +239,14 @@ fn lost(error: elasticsearch::Error) -> EngineError {
     EngineError::Transport(words)
 }
 
-fn connect(config: &ElasticsearchConfig) -> Result<Transport, EngineError> {
-    let address = &config.address;
+pub(crate) fn connect(address: &Address, patience: Duration) -> Result<Transport, EngineError> {
     let unsuitable = |message: String| Failure::Refused { reason: RefusedReason::Tls, message };
     let mut builder = TransportBuilder::new(MultiNodeConnectionPool::round_robin(address.urls.clone(), None))
         .disable_proxy()
         .enable_meta_header(false)
         // mostly a network that is faster than the packing
         .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
-        .timeout(config.request_timeout + Duration::from_secs(1));
+        .timeout(patience + Duration::from_secs(1));
     let known = address.credentials.as_ref().map(|credentials| match credentials {
         Credentials::Basic { username, password } => {
             Known::Basic(username.clone(), password.reveal().to_owned())

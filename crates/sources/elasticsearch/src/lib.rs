@@ -13,6 +13,7 @@
 
 mod append;
 mod apply;
+mod cluster;
 mod config;
 mod connection;
 mod digest;
@@ -45,6 +46,7 @@ mod terms;
 mod wait;
 mod write_out;
 
+pub use cluster::Cluster;
 pub use config::{Address, ConfigError, Credentials, ElasticsearchConfig, Indices, Secret, TlsUse};
 pub use faults::POINTS;
 #[cfg(feature = "mutants")]

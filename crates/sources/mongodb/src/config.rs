@@ -1,7 +1,11 @@
 use std::{fmt, time::Duration};
 
-use mongodb::options::{
-    ClientOptions, ConnectionString, Credential, HostInfo, ReadPreference, SelectionCriteria, Tls, TlsOptions,
+use mongodb::{
+    Client,
+    options::{
+        ClientOptions, ConnectionString, Credential, HostInfo, ReadPreference, SelectionCriteria, Tls,
+        TlsOptions,
+    },
 };
 use polylog_log::FailPoints;
 pub use polylog_source_servers::secret::{Secret, TlsUse};
@@ -190,6 +194,21 @@ impl Address {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A client for reading what others keep there; it connects when it is first needed. `patience` is how long it looks for
+    /// a server.
+    ///
+    /// # Errors
+    /// The driver does not take the address.
+    pub async fn client(&self, patience: Duration) -> Result<Client, ConfigError> {
+        let (mut options, certificates) = self.options().await?;
+        options.connect_timeout = Some(patience);
+        options.server_selection_timeout = Some(patience);
+        let client = Client::with_options(options);
+        // it has read them
+        drop(certificates);
+        client.map_err(|error| ConfigError::Address(error.to_string()))
     }
 
     /// What the driver needs, with the files that it needs as long as the client is made.

@@ -127,7 +127,10 @@ impl Address {
     }
 
     /// What the driver needs.
-    pub(crate) fn options(&self) -> Result<PgConnectOptions, ConfigError> {
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn options(&self) -> Result<PgConnectOptions, ConfigError> {
         let url = self.url.reveal();
         let bad = |what: &str| ConfigError::Address(what.into());
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
