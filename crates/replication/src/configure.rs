@@ -9,7 +9,8 @@ use polylog_log::{
 };
 
 use crate::{
-    AppendError, DesiredConfig, OpenError, caught::caught, replicated::Handle, shared::Shared, writer::Writer,
+    AppendError, DesiredConfig, OpenError, caught::caught, reader::Who, replicated::Handle, shared::Shared,
+    writer::Writer,
 };
 
 /// Others may write a version while this process decides on one; more often than this in a row means that two
@@ -269,7 +270,7 @@ impl Shared {
             max_events: 1,
             max_bytes: usize::MAX,
         };
-        let page = caught(self.reader.read_stream(None, read)).await??;
+        let page = caught(self.reader.read_stream(Who::level(None), read)).await??;
         let last = page.events.into_iter().next();
         Ok(last.map_or((Version::ZERO, None), |last| (last.event.version, last.event.data)))
     }

@@ -6,7 +6,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     LogQuery, ReadError, ReadOptions, Served,
     caught::caught,
-    reader::Data,
+    reader::{Data, Who},
     recent::{continues, recorded},
     shared::Shared,
 };
@@ -32,8 +32,9 @@ impl LogReader {
         options: &ReadOptions,
     ) -> Result<Self, ReadError> {
         let wanted = shared.check(options).await?;
+        let who = wanted.of_whom(options).named(None);
         let asked = shared.heads.ask();
-        let head = caught(shared.reader.head()).await??;
+        let head = caught(shared.reader.head_of(who)).await??;
         shared.heads.publish(&head, asked);
         let served = shared.served(&head, options, wanted)?;
         let next_from = query.from.unwrap_or(Position::FIRST).max(Position::FIRST);
@@ -103,8 +104,9 @@ impl LogReader {
         let (reader, only, to) = (self.shared.reader.clone(), self.only.clone(), self.to);
         let (max_events, max_bytes) = (self.query.limit.max(1), self.query.max_bytes.max(1));
         let read = ReadLog { from, to, max_events, max_bytes };
-        let page =
-            tokio::spawn(async move { caught(reader.read_log(only.as_ref(), read, Data::Whole)).await? });
+        let page = tokio::spawn(async move {
+            caught(reader.read_log(Who::reaching(to).named(only.as_ref()), read, Data::Whole)).await?
+        });
         self.ahead = Some(AbortOnDropHandle::new(page));
     }
 }

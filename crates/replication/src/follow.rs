@@ -7,10 +7,13 @@ use crate::{
     FollowError, ReadError, TokenPoint,
     caught::caught,
     followers::FollowerPlace,
-    reader::Data,
+    reader::{Data, Who},
     recent::{Found, continues, place_of, recorded},
     shared::Shared,
 };
+
+/// While a source answers that is behind, the others are asked again after this.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Where a follower begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +156,9 @@ impl Follower {
                 let moved = || FollowStep::Moved(self.mark());
                 return Ok(if has_moved_only { moved() } else { FollowStep::Events(events) });
             }
-            if !self.is_caught_up {
+            // whoever answered was behind
+            let lacks = !self.is_live && self.cursor.position < self.shared.heads.newest().tail.position;
+            if !self.is_caught_up && !lacks {
                 self.is_caught_up = true;
                 return Ok(FollowStep::CaughtUp(self.mark()));
             }
@@ -162,6 +167,7 @@ impl Follower {
                 () = self.shared.stop.cancelled() => return Err(FollowError::Draining),
                 // The sender is in `shared`, so this never fails.
                 _ = self.changed.changed() => {}
+                () = tokio::time::sleep(ASK_AGAIN), if lacks => {}
                 () = tokio::time::sleep_until(self.last_step + self.options.heartbeat) => {
                     return Ok(FollowStep::Heartbeat(self.mark()));
                 }
@@ -181,7 +187,8 @@ impl Follower {
             max_bytes: limits.bytes.max(1),
         };
         let asked = shared.heads.ask();
-        let page = caught(shared.reader.read_log(None, read, Data::Whole)).await??;
+        let page =
+            caught(shared.reader.read_log(Who::reaching(self.cursor.position), read, Data::Whole)).await??;
         shared.heads.publish(&page.head, asked);
         let is_same_history = match page.entries.first() {
             // The cursor stands inside this entry.
@@ -256,13 +263,14 @@ impl Shared {
 
     /// The last position that was recorded before a time. `recordedAt` never falls along the log, so this bisects.
     async fn last_before(&self, time: Timestamp) -> Result<Position, Failure> {
-        let head = caught(self.reader.head()).await??;
+        let head = caught(self.reader.head_of(Who::reaching(Position::ZERO))).await??;
         // Everything up to `before` was recorded before the time, and nothing after `after` was.
         let (mut before, mut after) = (0, head.tail.position.get());
         while before < after {
             let middle = Position::new(before + (after - before).div_ceil(2));
             let read = ReadLog { from: middle, to: middle, max_events: 1, max_bytes: 1 };
-            let page = caught(self.reader.read_log(None, read, Data::AsKept)).await??;
+            let who = Who::reaching(head.tail.position);
+            let page = caught(self.reader.read_log(who, read, Data::AsKept)).await??;
             match page.entries.first() {
                 Some(entry) if entry.recorded_at() < time => before = entry.last().get().min(after),
                 Some(entry) => after = entry.first().previous().get(),

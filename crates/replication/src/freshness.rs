@@ -6,7 +6,10 @@ use polylog_log::{Chain, Failure, Head, Point, Position, ReadLog, SourceName};
 use tokio::time::Instant;
 
 use crate::{
-    Consistency, ReadError, ReadOptions, Served, TokenPoint, caught::caught, reader::Data, shared::Shared,
+    Consistency, ReadError, ReadOptions, Served, TokenPoint,
+    caught::caught,
+    reader::{Data, Near, Who},
+    shared::Shared,
     writer::Writer,
 };
 
@@ -20,6 +23,22 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// The position that a read's snapshot must have reached.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted(Position);
+
+impl Wanted {
+    /// Who may answer a read that wants this. A strong one rests on what was proven of those that lack nothing.
+    pub(crate) fn of_whom<'a>(&self, options: &'a ReadOptions) -> Who<'a> {
+        let only = options.source.as_ref();
+        let near = Near { to: self.0, ..Near::default() };
+        match options.consistency {
+            Consistency::Strong => Who::level(only),
+            Consistency::Session | Consistency::Eventual => Who::near(only, near),
+            Consistency::Bounded => {
+                let ReadOptions { max_lag_events, max_lag, .. } = *options;
+                Who::near(only, Near { max_lag_events, max_lag, ..near })
+            }
+        }
+    }
+}
 
 impl Shared {
     /// Checks, before a read, what does not depend on its snapshot; waits until the log reaches the token. Says the
@@ -96,7 +115,7 @@ impl Shared {
             Writer::Many(_) if lag_events == 0 => Some(Duration::ZERO),
             Writer::Many(handle) => {
                 let view = handle.view();
-                view.sources.iter().find(|other| other.seen.name == *source)?.lag
+                view.lag_of(source, Instant::now().into_std())
             }
         };
         options.max_lag_events.is_none_or(|most| lag_events <= most)
@@ -113,7 +132,7 @@ impl Shared {
         loop {
             let chain = match wanted.is_zero() {
                 true => Some(Chain::start(log)),
-                false => caught(self.reader.digests(wanted..=wanted)).await??.chain,
+                false => caught(self.reader.chain_at(token)).await??,
             };
             if let Some(chain) = chain {
                 return if token.matches(chain) { Ok(()) } else { Err(self.forked(wanted).await?) };
@@ -167,7 +186,7 @@ impl Shared {
             return Ok(Some(Point::start(self.identity.log)));
         }
         let read = ReadLog { from: position, to: position, max_events: 1, max_bytes: 1 };
-        let page = caught(self.reader.read_log(None, read, Data::AsKept)).await??;
+        let page = caught(self.reader.read_log(Who::reaching(position), read, Data::AsKept)).await??;
         let entry = page.entries.into_iter().next().filter(|entry| entry.last() >= position);
         Ok(entry.map(|entry| Point { position, term: entry.term, chain: entry.chain }))
     }

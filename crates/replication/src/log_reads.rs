@@ -60,12 +60,13 @@ impl Shared {
         let to = query.to.unwrap_or(Position::new(u64::MAX));
         let mut collected = Collected::new(query);
         let mut previous: Option<Point> = None;
+        let mut who = wanted.of_whom(options);
         loop {
             let max_events = query.limit.max(1) - collected.events.len();
             let max_bytes = query.max_bytes.saturating_sub(collected.bytes).max(1);
             let read = ReadLog { from: next_from, to, max_events, max_bytes };
             let asked = self.heads.ask();
-            let page = caught(self.reader.read_log(options.source.as_ref(), read, Data::IfThere)).await??;
+            let page = caught(self.reader.read_log(who, read, Data::IfThere)).await??;
             self.heads.publish(&page.head, asked);
             let served = self.served(&page.head, options, wanted)?;
             let breaks = |entry: &Entry| previous.is_some_and(|previous| !continues(entry, previous));
@@ -73,6 +74,8 @@ impl Shared {
                 return Err(self.forked(next_from).await?);
             }
             previous = page.entries.last().map(Entry::point);
+            // the last page says what was visible to all of them
+            who = previous.map_or(who, |previous| who.and_reaching(previous.position));
             let end = to.min(page.head.tail.position);
             let first = next_from;
             let events = page.entries.into_iter().flat_map(recorded);
@@ -97,18 +100,31 @@ impl Shared {
         wanted: Wanted,
     ) -> Result<LogRead, ReadError> {
         let asked = self.heads.ask();
-        let head = caught(self.reader.head_of(options.source.as_ref())).await??;
+        let mut who = wanted.of_whom(options);
+        let head = caught(self.reader.head_of(who)).await??;
         self.heads.publish(&head, asked);
         let mut served = self.served(&head, options, wanted)?;
         let lowest = query.to.unwrap_or(Position::FIRST).max(Position::FIRST);
         let mut next_from = query.from.unwrap_or(head.tail.position).min(head.tail.position);
         let mut collected = Collected::new(query);
+        let mut has_begun = false;
         let mut step = BACKWARD_STEP.min(query.limit.max(1) as u64);
         while next_from >= lowest && !collected.is_full() {
             let from = Position::new(next_from.get().saturating_sub(step - 1)).max(lowest);
             let max_bytes = query.max_bytes.max(1).saturating_mul(2);
             let read = ReadLog { from, to: next_from, max_events: usize::MAX, max_bytes };
-            let page = caught(self.reader.read_log(options.source.as_ref(), read, Data::IfThere)).await??;
+            let page = caught(self.reader.read_log(who, read, Data::IfThere)).await??;
+            let end = page.head.tail.position;
+            if end < head.tail.position && !has_begun {
+                // whoever was to answer did not, and this one is behind
+                served = self.served(&page.head, options, wanted)?;
+            }
+            if end < next_from && !has_begun {
+                (next_from, has_begun) = (end, true);
+                continue;
+            }
+            has_begun = true;
+            who = who.and_reaching(next_from);
             if let Some(source) = self.name_of(&page.head) {
                 served.source = source;
             }
@@ -159,7 +175,7 @@ impl Shared {
             max_bytes: query.max_bytes.max(1),
         };
         let asked = self.heads.ask();
-        let page = caught(self.reader.read_category(options.source.as_ref(), read)).await??;
+        let page = caught(self.reader.read_category(wanted.of_whom(options), read)).await??;
         self.heads.publish(&page.head, asked);
         let served = self.served(&page.head, options, wanted)?;
         let at_end = page.is_complete || page.events.is_empty();

@@ -3,19 +3,23 @@
 mod capped;
 mod choice;
 mod joined;
+mod who;
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use polylog_log::{
-    CategoryPage, Count, Counted, Digests, EventId, Failure, Find, Findings, FoundEvent, Head, Identity,
+    CategoryPage, Chain, Count, Counted, EventId, Failure, Find, Findings, FoundEvent, Head, Identity,
     LogPage, Position, ReadCategory, ReadLog, ReadStream, Select, Selected, Source, SourceName, StreamPage,
     Tallied, Tally,
 };
 
+use crate::TokenPoint;
+
 pub(crate) use capped::Capped;
 pub(crate) use joined::Data;
+pub(crate) use who::{Near, Who};
 
-/// The source side of reading. `only` = from that source alone.
+/// The source side of reading.
 #[derive(Clone)]
 pub(crate) enum Reader {
     One(Arc<dyn Source>),
@@ -42,63 +46,50 @@ impl Reader {
         }
     }
 
-    /// The head as this source alone would show it; `None` = any.
-    pub(crate) async fn head_of(&self, only: Option<&SourceName>) -> Result<Head, Failure> {
+    /// The head as whoever is asked first would show it.
+    pub(crate) async fn head_of(&self, who: Who<'_>) -> Result<Head, Failure> {
         match self {
             Reader::One(source) => alone(source.head().await, |head| head),
-            Reader::Many(capped) => capped.head_of(only),
+            Reader::Many(capped) => capped.head_of(who),
         }
     }
 
-    pub(crate) async fn read_log(
-        &self,
-        only: Option<&SourceName>,
-        read: ReadLog,
-        data: Data,
-    ) -> Result<LogPage, Failure> {
+    pub(crate) async fn read_log(&self, who: Who<'_>, read: ReadLog, data: Data) -> Result<LogPage, Failure> {
         match self {
             Reader::One(source) => alone(source.read_log(read).await, |page| &page.head),
-            Reader::Many(capped) => capped.read_log(only, read, data).await,
+            Reader::Many(capped) => capped.read_log(who, read, data).await,
         }
     }
 
-    pub(crate) async fn read_stream(
-        &self,
-        only: Option<&SourceName>,
-        read: ReadStream,
-    ) -> Result<StreamPage, Failure> {
+    pub(crate) async fn read_stream(&self, who: Who<'_>, read: ReadStream) -> Result<StreamPage, Failure> {
         match self {
             Reader::One(source) => alone(source.read_stream(read).await, |page| &page.head),
-            Reader::Many(capped) => capped.read_stream(only, read).await,
+            Reader::Many(capped) => capped.read_stream(who, read).await,
         }
     }
 
     pub(crate) async fn read_category(
         &self,
-        only: Option<&SourceName>,
+        who: Who<'_>,
         read: ReadCategory,
     ) -> Result<CategoryPage, Failure> {
         match self {
             Reader::One(source) => alone(source.read_category(read).await, |page| &page.head),
-            Reader::Many(capped) => capped.read_category(only, read).await,
+            Reader::Many(capped) => capped.read_category(who, read).await,
         }
     }
 
-    pub(crate) async fn select(
-        &self,
-        only: Option<&SourceName>,
-        select: Select,
-    ) -> Result<Selected, Failure> {
+    pub(crate) async fn select(&self, who: Who<'_>, select: Select) -> Result<Selected, Failure> {
         match self {
             Reader::One(source) => alone(source.select(select).await, |selected| &selected.head),
-            Reader::Many(capped) => capped.select(only, select).await,
+            Reader::Many(capped) => capped.select(who, select).await,
         }
     }
 
-    pub(crate) async fn tally(&self, only: Option<&SourceName>, tally: Tally) -> Result<Tallied, Failure> {
+    pub(crate) async fn tally(&self, who: Who<'_>, tally: Tally) -> Result<Tallied, Failure> {
         match self {
             Reader::One(source) => alone(source.tally(tally).await, |tallied| &tallied.head),
-            Reader::Many(capped) => capped.tally(only, tally).await,
+            Reader::Many(capped) => capped.tally(who, tally).await,
         }
     }
 
@@ -146,17 +137,19 @@ impl Reader {
         }
     }
 
-    pub(crate) async fn find(&self, only: Option<&SourceName>, id: EventId) -> Result<FoundEvent, Failure> {
+    pub(crate) async fn find(&self, who: Who<'_>, id: EventId) -> Result<FoundEvent, Failure> {
         match self {
             Reader::One(source) => alone(source.find(id).await, |found| &found.head),
-            Reader::Many(capped) => capped.find(only, id).await,
+            Reader::Many(capped) => capped.find(who, id).await,
         }
     }
 
-    pub(crate) async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
+    /// The chain at a token's position; `None` = nobody shows so much.
+    pub(crate) async fn chain_at(&self, token: TokenPoint) -> Result<Option<Chain>, Failure> {
+        let at = token.position;
         match self {
-            Reader::One(source) => source.digests(range).await,
-            Reader::Many(capped) => capped.digests(range).await,
+            Reader::One(source) => Ok(source.digests(at..=at).await?.chain),
+            Reader::Many(capped) => capped.chain_at(token).await,
         }
     }
 

@@ -4,7 +4,12 @@ use polylog_log::{
     Count, Counted, Failure, Find, Findings, Position, ReadLog, Select, Selected, SourceName, Tally, TallyRow,
 };
 
-use crate::{ReadError, ReadOptions, Served, TokenPoint, caught::caught, reader::Data, shared::Shared};
+use crate::{
+    ReadError, ReadOptions, Served, TokenPoint,
+    caught::caught,
+    reader::{Data, Who},
+    shared::Shared,
+};
 
 /// No log comes so far.
 const BEYOND: Position = Position::new((1 << 53) - 1);
@@ -33,12 +38,15 @@ impl Search {
         let wanted = shared.check(options).await?;
         let asked = shared.heads.ask();
         let head = match &options.source {
-            None => caught(shared.reader.head()).await??,
+            None => {
+                let to = to.map_or(Position::ZERO, |to| to.position);
+                caught(shared.reader.head_of(wanted.of_whom(options).and_reaching(to))).await??
+            }
             // a page of nothing says how far this one is
             only => {
                 let (from, to) = (BEYOND, BEYOND);
                 let nothing = ReadLog { from, to, max_events: 1, max_bytes: 1 };
-                caught(shared.reader.read_log(only.as_ref(), nothing, Data::AsKept)).await??.head
+                caught(shared.reader.read_log(Who::level(only.as_ref()), nothing, Data::AsKept)).await??.head
             }
         };
         shared.heads.publish(&head, asked);
@@ -68,14 +76,19 @@ impl Search {
         (from <= self.end.position).then(|| from..=Position::new(last).min(self.end.position))
     }
 
+    /// All that show everything up to its end find the same.
+    fn who(&self) -> Who<'_> {
+        Who::reaching(self.end.position).named(self.only.as_ref())
+    }
+
     /// Events of a window.
     pub async fn select(&self, select: Select) -> Result<Selected, ReadError> {
-        Ok(caught(self.shared.reader.select(self.only.as_ref(), select)).await??)
+        Ok(caught(self.shared.reader.select(self.who(), select)).await??)
     }
 
     /// Counts of a window.
     pub async fn tally(&self, tally: Tally) -> Result<Vec<TallyRow>, ReadError> {
-        Ok(caught(self.shared.reader.tally(self.only.as_ref(), tally)).await??.rows)
+        Ok(caught(self.shared.reader.tally(self.who(), tally)).await??.rows)
     }
 
     /// The source whose own index is asked, if one has an index and shows what is searched, or soon does.

@@ -26,7 +26,7 @@ impl Shared {
         let asked = self.heads.ask();
         #[cfg(feature = "mutants")]
         let kept = mutants::kept(&read);
-        let page = caught(self.reader.read_stream(options.source.as_ref(), read)).await??;
+        let page = caught(self.reader.read_stream(wanted.of_whom(options), read)).await??;
         #[cfg(feature = "mutants")]
         let page = mutants::keep(kept, page);
         self.heads.publish(&page.head, asked);
@@ -57,7 +57,7 @@ impl Shared {
     pub(crate) async fn find(&self, id: EventId, options: &ReadOptions) -> Result<EventRead, ReadError> {
         let wanted = self.check(options).await?;
         let asked = self.heads.ask();
-        let found = caught(self.reader.find(options.source.as_ref(), id)).await??;
+        let found = caught(self.reader.find(wanted.of_whom(options), id)).await??;
         self.heads.publish(&found.head, asked);
         let served = self.served(&found.head, options, wanted)?;
         Ok(EventRead { event: found.event, served })
@@ -72,7 +72,9 @@ impl Shared {
         let from = position.max(Position::FIRST);
         let read = ReadLog { from, to: from, max_events: 1, max_bytes: 1 };
         let asked = self.heads.ask();
-        let page = caught(self.reader.read_log(options.source.as_ref(), read, Data::IfThere)).await??;
+        // who does not come so far does not know whether there is one
+        let who = wanted.of_whom(options).and_reaching(from);
+        let page = caught(self.reader.read_log(who, read, Data::IfThere)).await??;
         self.heads.publish(&page.head, asked);
         let served = self.served(&page.head, options, wanted)?;
         let events = page.entries.into_iter().flat_map(recorded);

@@ -6,7 +6,12 @@ use polylog_log::{Failure, Point, Position, ReadLog};
 use rand::Rng;
 use tokio::time::Instant;
 
-use crate::{backoff::Backoff, caught::caught, reader::Data, shared::Shared};
+use crate::{
+    backoff::Backoff,
+    caught::caught,
+    reader::{Data, Who},
+    shared::Shared,
+};
 
 /// Events and bytes of one read.
 const PAGE_EVENTS: usize = 1_000;
@@ -115,7 +120,7 @@ async fn read_new(shared: &Shared, mut end: Point) -> Result<(), Failure> {
             max_bytes: PAGE_BYTES,
         };
         let asked = shared.heads.ask();
-        let page = caught(shared.reader.read_log(None, read, Data::Whole)).await??;
+        let page = caught(shared.reader.read_log(Who::reaching(end.position), read, Data::Whole)).await??;
         shared.heads.publish(&page.head, asked);
         let tail = page.head.tail;
         let has_entries = !page.entries.is_empty();

@@ -5,7 +5,10 @@ use std::{
     collections::{BTreeMap, VecDeque},
 };
 
-use super::rules::{Rule, Rules};
+use super::{
+    rules::{Rule, Rules},
+    settled::Settled,
+};
 #[cfg(feature = "mutants")]
 use polylog_log::mutants;
 use polylog_log::{Acks, ConfigPoint, Head, Point, Position, SourceName, Term, Watermarks};
@@ -22,6 +25,8 @@ pub(crate) struct Evidence {
     config: ConfigPoint,
     tail: Point,
     held: BTreeMap<SourceName, Point>,
+    /// How often each other source had been cut when it was found to hold that.
+    cuts: BTreeMap<SourceName, u64>,
     /// Places of the primary's log that were seen, the newest last: a voter that shows one of them holds all before it.
     places: VecDeque<Point>,
 }
@@ -31,7 +36,8 @@ impl Evidence {
     pub(crate) fn new(primary: SourceName, head: &Head, rules: Rules) -> Self {
         let held = BTreeMap::from([(primary.clone(), head.tail)]);
         let (config, places) = (head.config.clone(), VecDeque::from([head.tail]));
-        Self { rules, term: head.term, primary, config, tail: head.tail, held, places }
+        let cuts = BTreeMap::new();
+        Self { rules, term: head.term, primary, config, tail: head.tail, held, cuts, places }
     }
 
     pub(crate) fn term(&self) -> Term {
@@ -79,21 +85,23 @@ impl Evidence {
         }
         let is_tail = |place: &&Point| (place.position, place.chain) == (head.tail.position, head.tail.chain);
         if let Some(place) = self.places.iter().rev().find(is_tail).copied() {
-            self.holds(source, place);
+            self.holds(source, place, head.cuts());
         }
     }
 
-    /// Takes that `source` stands under the term and holds the primary's log up to `point`.
-    pub(crate) fn holds(&mut self, source: &SourceName, point: Point) {
+    /// Takes that `source` stands under the term and holds the primary's log up to `point`, after so many cuts.
+    pub(crate) fn holds(&mut self, source: &SourceName, point: Point, cuts: u64) {
         let held = self.held.entry(source.clone()).or_insert(point);
-        if point.position > held.position {
+        if point.position >= held.position {
             *held = point;
+            self.cuts.insert(source.clone(), cuts);
         }
     }
 
     /// Takes that nothing that the source said is worth anything.
     pub(crate) fn forget(&mut self, source: &SourceName) {
         self.held.remove(source);
+        self.cuts.remove(source);
     }
 
     /// How far the voter holds the log.
@@ -150,6 +158,18 @@ impl Evidence {
     /// The place up to which a source is known to hold the log.
     pub(crate) fn place_of(&self, source: &SourceName) -> Option<Point> {
         self.held.get(source).copied()
+    }
+
+    /// How far another source than the primary may be read: what it holds, as far as a majority does. A later primary has
+    /// that, whatever the ack level.
+    pub(crate) fn settled(&self, source: &SourceName) -> Option<Settled> {
+        let (held, cuts) = (self.place_of(source)?, *self.cuts.get(source)?);
+        let committed = self.committed();
+        let cap = match held.position <= committed || !self.rules.on(Rule::SettledBehind) {
+            true => held,
+            false => self.point_at(committed)?,
+        };
+        (!cap.position.is_zero()).then_some(Settled { cap, cuts })
     }
 
     /// Where the required number of voters stands; the primary is one of them.

@@ -11,6 +11,7 @@ mod known;
 pub(crate) mod peer;
 mod request;
 mod rules;
+mod settled;
 mod stripping;
 mod written;
 
@@ -20,6 +21,7 @@ pub(crate) use request::{Answer, Operation, Request};
 #[cfg(test)]
 pub(crate) use rules::Rule;
 pub(crate) use rules::Rules;
+pub(crate) use settled::Settled;
 
 #[cfg(test)]
 mod simulation;

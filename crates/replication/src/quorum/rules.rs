@@ -55,6 +55,10 @@ pub(crate) enum Rule {
     DroppedIfCommitted,
     /// A source that keeps data leaves the log only for another database of its name.
     KeepersStay,
+    /// Of a source that is not known to hold all that may be shown, only what a majority holds is shown.
+    SettledBehind,
+    /// A source whose log was cut since it was counted is not read for what it was counted for.
+    ReadUncut,
     /// Who had a try of which nobody knows what became is not told later that nothing was written.
     TriesRemembered,
 }

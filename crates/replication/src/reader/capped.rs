@@ -1,13 +1,14 @@
 //! Reads of a log over several sources: nothing beyond the cap is shown.
 //!
 //! What a majority holds is the same in every source that holds it, and stays: the one that is likely to answer soonest is
-//! asked, the primary where they are alike, and the others when it fails. Below a majority the primary of the term answers
-//! alone.
+//! asked, the primary where they are alike, and the others when it fails. Below a majority the primary of the term alone
+//! holds all that may be shown. Where nobody answers who holds it, a read that may lack some of it is answered by those
+//! that are behind, as far as a majority holds what they have.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     future::Future,
-    ops::RangeInclusive,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +17,7 @@ use std::{
 };
 
 use polylog_log::{
-    CategoryPage, Count, Counted, Digests, EventId, Failure, Find, Findings, FoundEvent, Head, Identity,
+    CategoryPage, Chain, Count, Counted, EventId, Failure, Find, Findings, FoundEvent, Head, Identity,
     LogPage, Point, Position, ReadCategory, ReadLog, ReadStream, RecordedEvent, Select, Selected, Source,
     SourceName, StreamPage, Tallied, Tally, Version,
 };
@@ -25,9 +26,12 @@ use tokio::time::timeout;
 use super::{
     choice::{Choice, Pages, Question},
     joined::{self, Data},
+    who::Who,
 };
 use crate::{
+    TokenPoint,
     caught::caught,
+    quorum::{Rules, Settled},
     replicated::{Handle, Place, Replica, View},
 };
 
@@ -54,8 +58,17 @@ struct From {
     identity: Identity,
     place: Place,
     cap: Point,
+    /// Why it may be read although it may be behind.
+    settled: Option<Settled>,
     /// Of the view.
     number: u64,
+}
+
+/// Who may be asked, and how far it may be shown.
+struct Candidate {
+    name: SourceName,
+    cap: Point,
+    settled: Option<Settled>,
 }
 
 impl From {
@@ -63,6 +76,14 @@ impl From {
     fn check(&self, head: &Head) -> Result<(), Failure> {
         if head.identity != self.identity {
             return Err(Failure::WrongStore(format!("log {}", head.identity.log)));
+        }
+        if let Some(settled) = &self.settled {
+            return match settled.is_in(head, Rules::default()) {
+                true => Ok(()),
+                false => {
+                    Err(Failure::Unreachable("the source gave back some of its log since it was seen".into()))
+                }
+            };
         }
         let is_level = head.tail.position >= self.cap.position;
         // what less than a majority holds is only known of the term under which it was counted
@@ -85,10 +106,20 @@ impl From {
         }
     }
 
+    /// Whether it has something to say on what it did not find: it may stand in what it lacks.
+    fn check_absent(&self) -> Result<(), Failure> {
+        match self.settled.is_some() && self.cap.position < self.place.cap.position {
+            false => Ok(()),
+            true => Err(Failure::Unreachable(format!(
+                "it is not among what is shown from here, up to {}",
+                self.cap.position
+            ))),
+        }
+    }
+
     /// The head as it is shown: the source's name, and the cap for its end.
     fn shown(&self) -> Head {
-        let shown = self.place.shown(self.number);
-        Head { identity: self.identity, tail: self.cap, ..shown }
+        shown(&self.place, self.number, self.identity, self.cap)
     }
 }
 
@@ -113,19 +144,20 @@ impl Capped {
         Ok(place.shown(view.number))
     }
 
-    pub(crate) fn head_of(&self, only: Option<&SourceName>) -> Result<Head, Failure> {
-        let Some(only) = only else { return self.head() };
+    pub(crate) fn head_of(&self, who: Who<'_>) -> Result<Head, Failure> {
         let view = self.handle.view();
         let place = view.place.as_ref().ok_or_else(unknown)?;
-        let known = self.candidates(&view, place, Some(only)).pop();
-        let held = known.and_then(|(name, cap)| Some((cap, self.sources.get(&name)?.1)));
-        let (cap, identity) = held.ok_or_else(unknown)?;
-        Ok(Head { identity, tail: cap, ..place.shown(view.number) })
+        let first = self.candidates(&view, place, who).into_iter().next().ok_or_else(unknown)?;
+        if who.only.is_none() && first.settled.is_none() {
+            return Ok(place.shown(view.number));
+        }
+        let (_, identity) = self.sources.get(&first.name).ok_or_else(unknown)?;
+        Ok(shown(place, view.number, *identity, first.cap))
     }
 
     /// The head, if nothing from a position on is shown: then no source has to be asked, and none has answered.
     fn ends_before(&self, only: Option<&SourceName>, from: Position) -> Result<Option<Head>, Failure> {
-        let head = self.head_of(only)?;
+        let head = self.head_of(Who::level(only))?;
         Ok((from > head.tail.position).then_some(head))
     }
 
@@ -138,22 +170,17 @@ impl Capped {
         sources.find(|(_, (_, of))| of == identity).map(|(name, _)| name.clone())
     }
 
-    pub(crate) async fn read_log(
-        &self,
-        only: Option<&SourceName>,
-        read: ReadLog,
-        data: Data,
-    ) -> Result<LogPage, Failure> {
-        let mut page = self.page(only, read).await?;
+    pub(crate) async fn read_log(&self, who: Who<'_>, read: ReadLog, data: Data) -> Result<LogPage, Failure> {
+        let mut page = self.page(who, read).await?;
         joined::entries(&self.sources, &mut page.entries, read.max_bytes, data).await?;
         Ok(page)
     }
 
-    async fn page(&self, only: Option<&SourceName>, read: ReadLog) -> Result<LogPage, Failure> {
-        if let Some(head) = self.ends_before(only, read.from)? {
+    async fn page(&self, who: Who<'_>, read: ReadLog) -> Result<LogPage, Failure> {
+        if let Some(head) = self.ends_before(who.only, read.from)? {
             return Ok(LogPage { entries: Vec::new(), head });
         }
-        self.answer(Question::Log(Pages::of(read.max_events)), only, |from| async move {
+        self.answer(Question::Log(Pages::of(read.max_events)), who, |from| async move {
             if read.from > from.cap.position {
                 return Ok(LogPage { entries: Vec::new(), head: from.shown() });
             }
@@ -167,24 +194,20 @@ impl Capped {
 
     pub(crate) async fn read_category(
         &self,
-        only: Option<&SourceName>,
+        who: Who<'_>,
         read: ReadCategory,
     ) -> Result<CategoryPage, Failure> {
-        let mut page = self.category_page(only, &read).await?;
+        let mut page = self.category_page(who, &read).await?;
         let whole = self.joined(&mut page.events, read.max_bytes, Data::IfThere).await?;
         page.is_complete &= whole;
         Ok(page)
     }
 
-    async fn category_page(
-        &self,
-        only: Option<&SourceName>,
-        read: &ReadCategory,
-    ) -> Result<CategoryPage, Failure> {
-        if let Some(head) = self.ends_before(only, *read.range.start())? {
+    async fn category_page(&self, who: Who<'_>, read: &ReadCategory) -> Result<CategoryPage, Failure> {
+        if let Some(head) = self.ends_before(who.only, *read.range.start())? {
             return Ok(CategoryPage { events: Vec::new(), is_complete: true, head });
         }
-        self.answer(Question::Category(Pages::of(read.max_events)), only, |from| async move {
+        self.answer(Question::Category(Pages::of(read.max_events)), who, |from| async move {
             let to = (*read.range.end()).min(from.cap.position);
             if *read.range.start() > to {
                 return Ok(CategoryPage { events: Vec::new(), is_complete: true, head: from.shown() });
@@ -197,12 +220,8 @@ impl Capped {
         .await
     }
 
-    pub(crate) async fn select(
-        &self,
-        only: Option<&SourceName>,
-        select: Select,
-    ) -> Result<Selected, Failure> {
-        let mut selected = self.selected(only, &select).await?;
+    pub(crate) async fn select(&self, who: Who<'_>, select: Select) -> Result<Selected, Failure> {
+        let mut selected = self.selected(who, &select).await?;
         if !self.joined(&mut selected.events, select.max_bytes, Data::Whole).await?
             && let Some(last) = selected.events.last()
         {
@@ -211,8 +230,8 @@ impl Capped {
         Ok(selected)
     }
 
-    async fn selected(&self, only: Option<&SourceName>, select: &Select) -> Result<Selected, Failure> {
-        self.answer(Question::Select, only, |from| async move {
+    async fn selected(&self, who: Who<'_>, select: &Select) -> Result<Selected, Failure> {
+        self.answer(Question::Select, who, |from| async move {
             from.check_reach(*select.range.end())?;
             let selected = from.source.select(select.clone()).await?;
             from.check(&selected.head)?;
@@ -221,9 +240,9 @@ impl Capped {
         .await
     }
 
-    pub(crate) async fn tally(&self, only: Option<&SourceName>, tally: Tally) -> Result<Tallied, Failure> {
+    pub(crate) async fn tally(&self, who: Who<'_>, tally: Tally) -> Result<Tallied, Failure> {
         let tally = &tally;
-        self.answer(Question::Tally, only, |from| async move {
+        self.answer(Question::Tally, who, |from| async move {
             from.check_reach(*tally.range.end())?;
             let tallied = from.source.tally(tally.clone()).await?;
             from.check(&tallied.head)?;
@@ -246,7 +265,7 @@ impl Capped {
     pub(crate) async fn reaches(&self, source: &SourceName, to: Position, at_most: Duration) -> bool {
         let shows = |view: &View| {
             let place = view.place.as_ref()?;
-            Some(self.candidates(view, place, Some(source)).pop()?.1.position)
+            Some(self.candidates(view, place, Who::level(Some(source))).first()?.cap.position)
         };
         let mut views = self.handle.views();
         let is_far = |view: &View| {
@@ -266,7 +285,7 @@ impl Capped {
         find: Find,
     ) -> Result<Option<Findings>, Failure> {
         let asked = &find;
-        let found = self.answer(Question::Index, only, |from| async move {
+        let found = self.answer(Question::Index, Who::level(only), |from| async move {
             from.check_reach(asked.sought.to)?;
             let Some(found) = from.source.find_by_index(asked.clone()).await? else { return Ok(None) };
             from.check(&found.head)?;
@@ -283,7 +302,7 @@ impl Capped {
         count: Count,
     ) -> Result<Option<Counted>, Failure> {
         let count = &count;
-        self.answer(Question::Index, only, |from| async move {
+        self.answer(Question::Index, Who::level(only), |from| async move {
             from.check_reach(count.sought.to)?;
             let Some(counted) = from.source.count_by_index(count.clone()).await? else { return Ok(None) };
             from.check(&counted.head)?;
@@ -292,41 +311,41 @@ impl Capped {
         .await
     }
 
-    pub(crate) async fn find(&self, only: Option<&SourceName>, id: EventId) -> Result<FoundEvent, Failure> {
-        let mut found = self.found(only, id).await?;
+    pub(crate) async fn find(&self, who: Who<'_>, id: EventId) -> Result<FoundEvent, Failure> {
+        let mut found = self.found(who, id).await?;
         let event = found.event.as_mut().map(|found| &mut found.event);
         joined::join(&self.sources, &mut event.into_iter().collect::<Vec<_>>(), 1, 0, Data::IfThere).await?;
         Ok(found)
     }
 
-    async fn found(&self, only: Option<&SourceName>, id: EventId) -> Result<FoundEvent, Failure> {
-        self.answer(Question::Event, only, |from| async move {
+    async fn found(&self, who: Who<'_>, id: EventId) -> Result<FoundEvent, Failure> {
+        self.answer(Question::Event, who, |from| async move {
             let found = from.source.find(id).await?;
             from.check(&found.head)?;
             let cap = from.cap.position;
             let event = found.event.filter(|event| event.event.position <= cap);
+            if event.is_none() {
+                from.check_absent()?;
+            }
             Ok(FoundEvent { event, head: from.shown() })
         })
         .await
     }
 
-    pub(crate) async fn read_stream(
-        &self,
-        only: Option<&SourceName>,
-        read: ReadStream,
-    ) -> Result<StreamPage, Failure> {
-        let mut page = self.stream_page(only, &read).await?;
+    pub(crate) async fn read_stream(&self, who: Who<'_>, read: ReadStream) -> Result<StreamPage, Failure> {
+        let mut page = self.stream_page(who, &read).await?;
         self.joined(&mut page.events, read.max_bytes, Data::IfThere).await?;
         Ok(page)
     }
 
-    async fn stream_page(&self, only: Option<&SourceName>, read: &ReadStream) -> Result<StreamPage, Failure> {
-        self.answer(Question::Stream(Pages::of(read.max_events)), only, |from| async move {
+    async fn stream_page(&self, who: Who<'_>, read: &ReadStream) -> Result<StreamPage, Failure> {
+        self.answer(Question::Stream(Pages::of(read.max_events)), who, |from| async move {
             let page = from.source.read_stream(read.clone()).await?;
             from.check(&page.head)?;
             check_dense(&page.events)?;
             let cap = from.cap.position;
             let Some(stream) = page.stream else {
+                from.check_absent()?;
                 return Ok(StreamPage { events: Vec::new(), stream: None, head: from.shown() });
             };
             if page.head.tail.position <= cap {
@@ -334,6 +353,7 @@ impl Capped {
             }
             let last = last_shown(&from, read, stream.version).await?;
             if last.is_zero() {
+                from.check_absent()?;
                 return Ok(StreamPage { events: Vec::new(), stream: None, head: from.shown() });
             }
             // a backward read that began with what is not shown begins again with what is
@@ -354,13 +374,17 @@ impl Capped {
         .await
     }
 
-    pub(crate) async fn digests(&self, range: RangeInclusive<Position>) -> Result<Digests, Failure> {
-        let range = &range;
-        self.answer(Question::Digests, None, |from| async move {
-            let digests = from.source.digests(range.clone()).await?;
+    pub(crate) async fn chain_at(&self, token: TokenPoint) -> Result<Option<Chain>, Failure> {
+        let at = token.position;
+        self.answer(Question::Digests, Who::reaching(at), |from| async move {
+            let digests = from.source.digests(at..=at).await?;
             // an entry that is not shown has no chain
-            let is_shown = *range.end() <= from.cap.position;
-            Ok(Digests { chain: digests.chain.filter(|_| is_shown), ..digests })
+            let chain = digests.chain.filter(|_| at <= from.cap.position);
+            match from.settled.is_some() && !chain.is_some_and(|chain| token.matches(chain)) {
+                false => Ok(chain),
+                // it may be this one whose history was lost
+                true => Err(Failure::Unreachable("the token's history is not known here".into())),
+            }
         })
         .await
     }
@@ -389,7 +413,7 @@ impl Capped {
     async fn answer<T, F>(
         &self,
         question: Question,
-        only: Option<&SourceName>,
+        who: Who<'_>,
         read: impl Fn(From) -> F,
     ) -> Result<T, Failure>
     where
@@ -398,24 +422,30 @@ impl Capped {
         let view = self.handle.view();
         let place = view.place.as_ref().ok_or_else(unknown)?;
         let mut failure = unknown();
-        let mut candidates = self.candidates(&view, place, only);
-        let is_among_first =
-            |(name, _): &(SourceName, Point)| self.is_last_resort(&view, place, name) == (false, false);
+        let mut candidates = self.candidates(&view, place, who);
+        let is_among_first = |one: &Candidate| self.rank(&view, place, one) == FIRST;
         let first = candidates.partition_point(is_among_first);
         if !self.prefers_primary() {
-            self.choice.order(question, &mut candidates[..first], now());
+            self.choice.order(question, &mut candidates[..first], |one| &one.name, now());
         }
         let mut candidates = candidates.into_iter().peekable();
-        while let Some((name, cap)) = candidates.next() {
-            let is_last = candidates.peek().is_none();
+        while let Some(Candidate { name, cap, settled }) = candidates.next() {
             let Some((source, identity)) = self.sources.get(&name).cloned() else { continue };
-            let from = From { source, identity, place: place.clone(), cap, number: view.number };
+            let lacks = settled.is_some();
+            let from = From { source, identity, place: place.clone(), cap, settled, number: view.number };
             let asked = self.choice.ask(question, &name, now());
             let answering = caught(read(from));
-            // the last has all the time that it takes
-            let answered = match is_last {
-                true => answering.await,
-                false => timeout(PATIENCE, answering).await.unwrap_or(Err(Failure::Timeout(PATIENCE))),
+            let answered = match candidates.peek() {
+                // the last has all the time that it takes
+                None => answering.await,
+                // and so has the last that lacks nothing, while it lives
+                Some(next) if !lacks && next.settled.is_some() && !is_failing(&view, &name) => {
+                    tokio::select! {
+                        answered = answering => answered,
+                        () = self.fails(&name) => Err(Failure::Unreachable("it does not answer".into())),
+                    }
+                }
+                Some(_) => timeout(PATIENCE, answering).await.unwrap_or(Err(Failure::Timeout(PATIENCE))),
             };
             match answered {
                 Ok(Ok(answer)) => {
@@ -432,26 +462,55 @@ impl Capped {
         Err(failure)
     }
 
-    /// Who may be asked, and how far each may be shown: those that did not answer last time, or that are to be spared, come
-    /// last.
-    fn candidates(&self, view: &View, place: &Place, only: Option<&SourceName>) -> Vec<(SourceName, Point)> {
-        let holders = place.holders.iter().filter(|name| only.is_none_or(|only| only == *name));
-        let mut holders: Vec<_> = holders.map(|name| (name.clone(), place.cap)).collect();
-        holders.sort_by_key(|(name, _)| self.is_last_resort(view, place, name));
-        let Some(only) = only.filter(|_| holders.is_empty()) else { return holders };
+    /// Waits until a source did not answer when it was looked at.
+    async fn fails(&self, name: &SourceName) {
+        let mut views = self.handle.views();
+        if views.wait_for(|view| is_failing(view, name)).await.is_err() {
+            // nobody looks any more
+            std::future::pending().await
+        }
+    }
+
+    /// Who may be asked, best first.
+    fn candidates(&self, view: &View, place: &Place, who: Who<'_>) -> Vec<Candidate> {
+        let now = now();
+        let holders = place.holders.iter().filter(|name| who.only.is_none_or(|only| only == *name));
+        let holders = holders.map(|name| Candidate { name: name.clone(), cap: place.cap, settled: None });
+        let admitted = view.behind.iter().filter(|behind| who.admits(behind, place, now));
+        let behind = admitted.map(|behind| {
+            let settled = behind.settled;
+            let cap = if settled.cap.position < place.cap.position { settled.cap } else { place.cap };
+            Candidate { name: behind.name.clone(), cap, settled: Some(settled) }
+        });
+        let mut candidates: Vec<_> = holders.chain(behind).collect();
+        candidates.sort_by_key(|one| self.rank(view, place, one));
+        let Some(only) = who.only.filter(|_| candidates.is_empty()) else { return candidates };
         let seen = view.sources.iter().find(|source| source.seen.name == *only);
         let held = seen.and_then(|source| source.seen.held);
-        held.map(|held| (only.clone(), if held.position < place.cap.position { held } else { place.cap }))
+        let capped = |held: Point| if held.position < place.cap.position { held } else { place.cap };
+        held.map(|held| Candidate { name: only.clone(), cap: capped(held), settled: None })
             .into_iter()
             .collect()
     }
 
-    /// Whether a source did not answer last time, and whether it is to be spared.
-    fn is_last_resort(&self, view: &View, place: &Place, name: &SourceName) -> (bool, bool) {
+    /// Those that did not answer last time come last, before them those that are behind, the nearest first, and before these
+    /// those that are to be spared.
+    fn rank(&self, view: &View, place: &Place, one: &Candidate) -> Rank {
+        let Candidate { name, cap, settled } = one;
         let reads_write = || self.sources.get(name).is_some_and(|(source, _)| source.reads_write());
         let is_spared = place.spared.contains(name) || !self.prefers_primary() && reads_write();
-        (is_failing(view, name), is_spared)
+        let reach = settled.map_or(Position::ZERO, |_| cap.position);
+        (is_failing(view, name), settled.is_some(), is_spared, Reverse(reach))
     }
+}
+
+/// Whether a source is failing, behind, and to be spared, and how far it may be shown if it is behind.
+type Rank = (bool, bool, bool, Reverse<Position>);
+const FIRST: Rank = (false, false, false, Reverse(Position::ZERO));
+
+fn shown(place: &Place, number: u64, identity: Identity, cap: Point) -> Head {
+    let shown = place.shown(number);
+    Head { identity, tail: cap, watermarks: shown.watermarks.capped(cap.position), ..shown }
 }
 
 fn now() -> Instant {

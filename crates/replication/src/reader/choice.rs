@@ -73,13 +73,19 @@ pub(super) struct Asked<'a> {
 
 impl Choice {
     /// Puts the one that is likely to answer soonest before all others, which keep their order.
-    pub(super) fn order<T>(&self, question: Question, sources: &mut [(SourceName, T)], now: Instant) {
+    pub(super) fn order<T>(
+        &self,
+        question: Question,
+        sources: &mut [T],
+        name: impl Fn(&T) -> &SourceName,
+        now: Instant,
+    ) {
         if sources.len() < 2 {
             return;
         }
         let seen = self.0.lock();
-        let cost = |(name, _): &(SourceName, T)| {
-            let key = (question, name.clone());
+        let cost = |source: &T| {
+            let key = (question, name(source).clone());
             seen.get(&key).map_or(LEAST.as_secs_f64(), |seen| seen.cost(now))
         };
         let (mut best, mut least) = (0, f64::INFINITY);
@@ -169,7 +175,7 @@ mod tests {
     /// Who is asked first.
     fn first(choice: &Choice, question: Question, now: Instant) -> usize {
         let mut sources: Vec<_> = (0..3).map(|source| (name(source), source)).collect();
-        choice.order(question, &mut sources, now);
+        choice.order(question, &mut sources, |(name, _)| name, now);
         let first = sources.remove(0).1;
         assert!(sources[0].1 < sources[1].1, "the others keep their order");
         first

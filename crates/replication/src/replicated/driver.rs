@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Answered, Handle, Kept, Place, Replica, View, call::call, handle::Command, lag::Progress,
+    Answered, Behind, Handle, Kept, Place, Replica, View, call::call, handle::Command, lag::Progress,
     view::Replicated,
 };
 use crate::{
@@ -300,6 +300,15 @@ impl Driver {
         self.progress.all_have(positions.min().unwrap_or(Position::ZERO));
         let before = self.view.borrow().clone();
         let place = place(&seen, before.place.as_ref(), &self.avoided);
+        let behind = match &seen.lead {
+            Some(_) => behind(&seen, place.as_ref(), &self.progress),
+            None => {
+                let forgot = |name: &SourceName| {
+                    seen.sources.iter().any(|source| source.name == *name && source.went_back)
+                };
+                before.behind.iter().filter(|behind| !forgot(&behind.name)).cloned().collect()
+            }
+        };
         let Seen { lead, has_duties, sources, waiting, sent } = seen;
         let failure_of = |seen: &SeenSource| {
             let refuses = |since: &Instant| now.saturating_duration_since(*since) >= TOLD_AFTER;
@@ -317,6 +326,7 @@ impl Driver {
             primary: lead.map(|lead| (lead.primary, lead.term)),
             has_duties,
             place,
+            behind,
             sources: sources.into_iter().map(replicated).collect(),
             waiting,
             sent,
@@ -363,8 +373,8 @@ fn want_primary<T>(peer: &mut Peer<T>, wish: PrimaryWish) {
     peer.avoid_primaries(wish.avoided);
 }
 
-/// What may be read. What a majority holds stays readable, whatever becomes of the primary; at lower levels only what the
-/// primary of the newest term holds is.
+/// What may be read, and who holds all of it. What a majority holds stays readable, whatever becomes of the primary; at lower
+/// levels the primary of the newest term may hold more than anybody else.
 fn place(seen: &Seen, before: Option<&Place>, avoided: &BTreeSet<SourceName>) -> Option<Place> {
     let Some(lead) = &seen.lead else { return before.cloned() };
     let config = &lead.config.config;
@@ -396,6 +406,18 @@ fn place(seen: &Seen, before: Option<&Place>, avoided: &BTreeSet<SourceName>) ->
     }
     let spared = avoided.clone();
     Some(Place { head, cap, is_lossy, holders, spared, term: lead.term })
+}
+
+/// Those that may be read where nobody answers who holds all that may be shown.
+fn behind(seen: &Seen, place: Option<&Place>, progress: &Progress) -> Vec<Behind> {
+    let is_holder = |name: &SourceName| place.is_some_and(|place| place.holders.contains(name));
+    let others = seen.sources.iter().filter(|source| !is_holder(&source.name));
+    let behind = |source: &SeenSource| {
+        let settled = source.settled?;
+        let since = progress.behind_since(settled.cap.position);
+        Some(Behind { name: source.name.clone(), settled, since })
+    };
+    others.filter_map(behind).collect()
 }
 
 /// Whether the log has this configuration for good, whatever its version and who is in sync.

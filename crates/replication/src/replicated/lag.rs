@@ -46,9 +46,14 @@ impl Progress {
 
     /// How long a source that ends here is behind.
     pub(super) fn behind(&self, position: Position, now: Instant) -> Duration {
-        let missing = self.0.partition_point(|(end, _)| *end <= position);
-        let since = self.0.get(missing).map(|(_, since)| *since);
+        let since = self.behind_since(position);
         since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Since when; `None` = it lacks nothing that is known of.
+    pub(super) fn behind_since(&self, position: Position) -> Option<Instant> {
+        let missing = self.0.partition_point(|(end, _)| *end <= position);
+        self.0.get(missing).map(|(_, since)| *since)
     }
 
     /// Forgets what every source has: all stand at this position or beyond.

@@ -23,7 +23,7 @@ pub(crate) use duties::share_duties;
 pub(crate) use handle::{Handle, Kept};
 pub(crate) use quarantined::{SetAside, count_quarantined};
 pub(crate) use replay::replay;
-pub(crate) use view::{Place, Replicated, View};
+pub(crate) use view::{Behind, Place, Replicated, View};
 
 /// One of the sources of a log.
 #[derive(Clone)]

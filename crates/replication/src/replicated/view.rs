@@ -1,8 +1,15 @@
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use polylog_log::{Acks, Failure, Head, Member, Point, Position, SourceName, Term};
 
-use crate::{Sent, quorum::SeenSource};
+use crate::{
+    Sent,
+    quorum::{SeenSource, Settled},
+};
 
 /// What a process knows of its log: replaced as a whole whenever something changes.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +22,8 @@ pub(crate) struct View {
     pub(crate) has_duties: bool,
     /// What reads see of the log; `None` = not known yet.
     pub(crate) place: Option<Place>,
+    /// Those that are not known to hold all of that, and may be read as far as they hold it.
+    pub(crate) behind: Vec<Behind>,
     /// Every source, with how long it is behind.
     pub(crate) sources: Vec<Replicated>,
     /// Commits and bytes that wait to be sent.
@@ -31,7 +40,7 @@ pub(crate) struct Place {
     pub(crate) head: Head,
     /// Nothing beyond this is shown.
     pub(crate) cap: Point,
-    /// Whether what is shown may be lost when the primary is: then only the primary of the term is read.
+    /// Whether what is shown may be lost when the primary is: then it alone holds all of it.
     pub(crate) is_lossy: bool,
     /// Those that hold everything up to the cap, the primary first.
     pub(crate) holders: Vec<SourceName>,
@@ -39,6 +48,15 @@ pub(crate) struct Place {
     pub(crate) spared: BTreeSet<SourceName>,
     /// The term under which it was counted.
     pub(crate) term: Term,
+}
+
+/// A source that may lack some of what may be shown.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Behind {
+    pub(crate) name: SourceName,
+    pub(crate) settled: Settled,
+    /// Since when the log is known to go on beyond that; `None` = it is not.
+    pub(crate) since: Option<Instant>,
 }
 
 /// A source, as last seen.
@@ -59,6 +77,12 @@ impl Place {
     }
 }
 
+impl Behind {
+    pub(crate) fn lag(&self, now: Instant) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+}
+
 impl View {
     pub(crate) fn empty() -> Arc<Self> {
         Arc::new(Self {
@@ -66,6 +90,7 @@ impl View {
             primary: None,
             has_duties: false,
             place: None,
+            behind: Vec::new(),
             sources: Vec::new(),
             waiting: (0, 0),
             sent: Sent::default(),
@@ -76,6 +101,14 @@ impl View {
     /// The end of what is shown.
     pub(crate) fn cap(&self) -> Position {
         self.place.as_ref().map_or(Position::ZERO, |place| place.cap.position)
+    }
+
+    /// How long what is shown of a source is behind; `None` = not known.
+    pub(crate) fn lag_of(&self, name: &SourceName, now: Instant) -> Option<Duration> {
+        match self.behind.iter().find(|behind| behind.name == *name) {
+            Some(behind) => Some(behind.lag(now)),
+            None => self.sources.iter().find(|source| source.seen.name == *name)?.lag,
+        }
     }
 
     /// Whether a majority of the log's voters answers, as far as is known.

@@ -19,12 +19,13 @@ use std::{
 };
 
 use polylog_log::{
-    Acks, Commit, Divergence, Expected, Failover, Failure, LogPage, NewEvent, Position, QuarantinePlace,
-    ReadLog, Source, StreamAppend,
+    Acks, Category, Commit, Divergence, Expected, Failover, Failure, LogPage, NewEvent, Position,
+    QuarantinePlace, ReadLog, Source, StreamAppend,
 };
 use polylog_replication::{
-    AppendError, Consistency, DesiredConfig, Duties, ForceRefused, LogQuery, OpenError, PrimaryWish,
-    ReadError, ReadOptions, Replica, Role, SourceState, Stalled, Store, StoreOptions, StreamQuery, Unopened,
+    AppendError, Consistency, DesiredConfig, Duties, FollowError, FollowOptions, FollowStep, ForceRefused,
+    LogQuery, OpenError, PageLimits, PrimaryWish, ReadError, ReadOptions, Replica, Role, SourceState,
+    Stalled, Start, Store, StoreOptions, StreamQuery, TokenPoint, Unopened,
 };
 use support::*;
 

@@ -105,7 +105,7 @@ impl<T> Peer<T> {
             && head.term == lead.evidence.term()
             && head.tail == held
         {
-            lead.evidence.holds(to, held);
+            lead.evidence.holds(to, held, head.cuts());
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use polylog_log::{ConfigPoint, Head, Identity, Point, Position, SourceName, Term};
 
 use super::Peer;
-use crate::{Sent, Stalled};
+use crate::{Sent, Stalled, quorum::Settled};
 
 /// What is known of the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +45,8 @@ pub(crate) struct SeenSource {
     pub(crate) head: Option<Head>,
     /// How far it is known to hold the primary's log.
     pub(crate) held: Option<Point>,
+    /// What may be read of it whether or not the primary answers; of the primary nothing.
+    pub(crate) settled: Option<Settled>,
     /// Since when every read failed.
     pub(crate) failing_since: Option<Instant>,
     /// Since when everything failed that was written to it.
@@ -79,6 +81,7 @@ impl<T> Peer<T> {
                 identity: known.identity,
                 head: known.head.clone(),
                 held: evidence.and_then(|evidence| evidence.place_of(name)),
+                settled: evidence.and_then(|evidence| evidence.settled(name)),
                 failing_since: known.failing_since,
                 refuses_since: self.polled_at.and_then(|now| known.refuses_since(now)),
                 stalled: copying.and_then(|copying| copying.stalled().cloned()),

@@ -96,6 +96,7 @@ impl World {
     pub(super) fn kill(&mut self, peer: usize) {
         self.lives[peer] += 1;
         self.peers[peer] = self.fresh_peer(peer);
+        self.views[peer].clear();
         for client in 0..self.plan.clients {
             if self.clients.pending[client].as_ref().is_some_and(|pending| pending.peer == peer) {
                 self.after(Duration::from_millis(50), Happening::Client(client));

@@ -7,6 +7,7 @@ mod faults;
 mod network;
 mod plan;
 mod promises;
+mod readers;
 mod routed;
 mod rules;
 mod runs;

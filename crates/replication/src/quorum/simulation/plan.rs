@@ -145,6 +145,11 @@ impl Plan {
         Self { name: "one ack", acks: Acks::Count(1), ..Self::fierce() }
     }
 
+    /// What two of five hold may be lost, though another than the primary holds it.
+    pub(super) fn lossy_five() -> Self {
+        Self { name: "one ack of five", acks: Acks::Count(1), ..Self::five() }
+    }
+
     pub(super) fn minority() -> Self {
         Self { name: "best effort", acks: Acks::Count(1), opens_minority: true, ..Self::majority() }
     }
@@ -202,6 +207,7 @@ impl Plan {
             Self::switches(),
             Self::restored(),
             Self::routed(),
+            Self::lossy_five(),
         ]
     }
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use polylog_log::{
-    Acks, Chain, CommitId, CommitReceipt, ConfigPoint, Entry, Head, Position, SourceName, StreamName, Term,
+    Acks, Chain, CommitId, CommitReceipt, ConfigPoint, Entry, Head, Point, Position, SourceName, StreamName,
+    Term,
 };
 
 use super::{plan::Plan, routed, source::SimSource};
@@ -28,6 +29,8 @@ pub(super) struct Promises {
     kept_under: BTreeMap<Term, (Position, Chain)>,
     /// Commits that were lost and may be.
     lost: usize,
+    /// Ends of what was shown of others than the primary.
+    shown: BTreeMap<Position, Chain>,
 }
 
 /// A source before an operation.
@@ -173,6 +176,21 @@ impl Promises {
         Ok(())
     }
 
+    /// A reader was shown another source than the primary up to this point.
+    pub(super) fn shown(&mut self, plan: &Plan, name: &SourceName, cap: Point, source: &SimSource) -> Kept {
+        let held = source.entry_at(cap.position).map(|entry| entry.chain);
+        if held != Some(cap.chain) {
+            return Err(format!("{name}: another history was shown than was counted up to {}", cap.position));
+        }
+        let other = self.shown.insert(cap.position, cap.chain).filter(|chain| *chain != cap.chain);
+        match other {
+            Some(_) if !plan.opens_minority => {
+                Err(format!("{name}: two histories were shown at {}", cap.position))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A client was told of each of its tries that nothing was written.
     pub(super) fn refused(&mut self, commit: CommitId) {
         self.refused.insert(commit);
@@ -183,6 +201,15 @@ impl Promises {
         let in_use = || sources.iter().filter(|(name, _)| members.contains(*name));
         let best = in_use().map(|(_, source)| source).max_by_key(|source| source.head.tail.position);
         let best = best.ok_or("no sources")?;
+        // whoever opens a log without a majority loses what a majority had
+        let may_go = plan.opens_minority;
+        let is_there = |position: Position, chain: Chain| {
+            best.entry_at(position).is_some_and(|entry| entry.chain == chain)
+        };
+        let shown = self.shown.iter().map(|(position, chain)| (*position, *chain));
+        if let Some((position, _)) = shown.filter(|_| !may_go).find(|(at, chain)| !is_there(*at, *chain)) {
+            return Err(format!("what was shown up to {position} is not in the log"));
+        }
         let known: HashSet<Chain> = sources
             .values()
             .flat_map(|source| source.entries.iter().chain(&source.removed))

@@ -12,6 +12,7 @@ use super::{
     clients::Clients,
     plan::{Fault, Plan},
     promises::{Kept, Promises},
+    readers::View,
     routed::is_stripped,
     source::SimSource,
 };
@@ -88,6 +89,8 @@ pub(super) struct World {
     pub(super) outside: BTreeSet<SourceName>,
     pub(super) peers: Vec<Peer<u64>>,
     pub(super) lives: Vec<u64>,
+    /// What each process would read where the primary is away.
+    pub(super) views: Vec<View>,
     pub(super) clients: Clients,
     pub(super) promises: Promises,
     /// What the operator wants.
@@ -151,6 +154,7 @@ impl World {
             outside: BTreeSet::new(),
             peers: Vec::new(),
             lives: vec![0; plan.peers],
+            views: vec![View::new(); plan.peers],
             clients: Clients::new(plan.clients),
             promises: Promises::default(),
             wanted: (plan.spare > 0).then_some(config),
@@ -245,6 +249,7 @@ impl World {
                 }
             }
             Happening::Wake(peer) => {
+                self.read_behind(peer)?;
                 self.work(peer)?;
                 let wakes_at = self.peers[peer].wakes_at(self.now);
                 let delay = wakes_at.saturating_duration_since(self.now);

@@ -40,6 +40,8 @@ fn each_rule_of_processes_is_missed() {
         (&[], Some(Rule::LearnersLast), Plan::learners()),
         (&[], Some(Rule::KeeperHolds), Plan::routed()),
         (&[], Some(Rule::DroppedIfKept), Plan::routed()),
+        (&[], Some(Rule::SettledBehind), Plan::lossy_five()),
+        (&[], Some(Rule::ReadUncut), Plan::minority()),
     ]);
 }
 
