@@ -2,6 +2,8 @@
 //! go, and a gateway that is away.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "mounted_several/restored.rs"]
+mod restored;
 mod support;
 
 use std::{

@@ -136,7 +136,8 @@ impl Shared {
             let stalled = seen.stalled.as_ref().filter(|_| seen.failing_since.is_none());
             let state = match (failure, stalled) {
                 _ if seen.went_back => {
-                    let told = "it went back: a backup was put back, or writes were lost; it does not count any more";
+                    let told = "it went back: it shows less than was seen of it, since a backup was put back or writes were lost; \
+                         it does not count any more";
                     SourceState::Failing(Failure::WrongStore(told.into()))
                 }
                 (_, Some(stalled)) => SourceState::Stalled(stalled.clone()),

@@ -199,6 +199,9 @@ log_events! {
     "source_stalled", Warn, ["store", "source", "position", "reason"], "0.1.0",
         "A source cannot store the commit at `position`, and nothing after it is copied there; it is tried again once a second",
         "Do what `reason` asks for in that database: raise a limit, drop a constraint";
+    "source_went_back", Error, ["store", "source"], "0.1.0",
+        "A source of a log with several shows less than was seen of it: a backup was put back, or writes were lost. It does not vote or acknowledge any more, and nothing is written to it",
+        "Put the newer database back, or have it replaced: the page on several databases says how";
     "sources_changed", Info, ["store", "sources", "voters"], "0.1.0",
         "Other sources are mounted for a store than before; the log's members follow one by one", "Nothing";
     "status_unwritten", Warn, ["error"], "0.1.0",

@@ -69,6 +69,8 @@ pub(crate) struct Attempt {
     is_begun: bool,
     grants: BTreeMap<SourceName, Head>,
     refused: BTreeSet<SourceName>,
+    /// Those of which somebody saw more than they showed: their promises do not count, as long as that is so.
+    doubted: BTreeSet<SourceName>,
     under_way: BTreeSet<SourceName>,
     phase: Phase,
     chosen: Option<Chosen>,
@@ -107,6 +109,7 @@ impl Attempt {
             is_begun,
             grants: BTreeMap::new(),
             refused: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             under_way: BTreeSet::new(),
             phase: Phase::Promising,
             chosen: None,
@@ -165,14 +168,13 @@ impl Attempt {
             (term, position) if by_term => (term, position),
             (term, position) => (position, term),
         };
-        let best = self.grants.iter().max_by_key(|(_, head)| rank(head));
+        let best = self.granted().max_by_key(|(_, head)| rank(head));
         let Some((best, head)) = best else { return };
         let config = match self.rules.on(Rule::ConfigOfBest) {
             true => &head.config.config,
             false => self
-                .grants
-                .values()
-                .map(|head| &head.config.config)
+                .granted()
+                .map(|(_, head)| &head.config.config)
                 .min_by_key(|config| config.version)
                 .unwrap_or(&head.config.config),
         };
@@ -191,11 +193,10 @@ impl Attempt {
             Mode::Majority if !self.rules.on(Rule::MajorityPromises) => grants > 0,
             Mode::Majority | Mode::Replace { .. } => grants >= Acks::Majority.required(voters.len()),
             Mode::Switch { from, .. } => {
-                grants >= Acks::Majority.required(voters.len()) && self.grants.contains_key(from)
+                grants >= Acks::Majority.required(voters.len()) && self.has_promised(from)
             }
             Mode::Forced { absent } => {
-                grants > 0
-                    && voters.iter().all(|name| absent.contains(*name) || self.grants.contains_key(*name))
+                grants > 0 && voters.iter().all(|name| absent.contains(*name) || self.has_promised(name))
             }
             Mode::First => grants == voters.len(),
         };
@@ -246,9 +247,32 @@ impl Attempt {
             .is_none_or(|chosen| is_ready(&chosen.primary) && (!is_levelling || is_ready(&chosen.best)))
     }
 
+    /// The promises that count.
+    fn granted(&self) -> impl Iterator<Item = (&SourceName, &Head)> {
+        self.grants.iter().filter(|(name, _)| !self.doubted.contains(*name))
+    }
+
+    fn has_promised(&self, name: &SourceName) -> bool {
+        self.grants.contains_key(name) && !self.doubted.contains(name)
+    }
+
+    /// Takes of whom somebody saw more than they showed.
+    pub(crate) fn doubt(&mut self, doubted: BTreeSet<SourceName>) {
+        self.doubted = doubted;
+    }
+
+    /// Takes that a source forgot something: its promise is worth nothing, nor what was chosen by it.
+    pub(crate) fn distrust(&mut self, source: &SourceName) {
+        let had_promised = self.grants.remove(source).is_some();
+        self.refused.insert(source.clone());
+        if had_promised && self.chosen.is_some() && self.outcome().is_none() {
+            self.phase = Phase::Over(Outcome::Lost);
+        }
+    }
+
     /// Whether the promise is that of the very database that the configuration counts.
     fn is_granted(&self, config: &Config, name: &SourceName) -> bool {
-        let Some(head) = self.grants.get(name) else { return false };
+        let Some(head) = self.grants.get(name).filter(|_| self.has_promised(name)) else { return false };
         let (database, incarnation) = (head.identity.database, head.identity.incarnation);
         config.voters.iter().any(|voter| {
             voter.name == *name && voter.database == database && voter.incarnation == incarnation

@@ -5,8 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polylog_log::{Head, Identity, Member, SourceName, Term};
+use polylog_log::{Head, Identity, Lease, Member, SourceName, Term};
 
+use super::memory::Memory;
 use crate::backoff::Backoff;
 
 /// A source that was read meanwhile is no more said to refuse writes when the last one that failed is older than this:
@@ -44,6 +45,21 @@ pub(crate) struct Known {
     write_backoff: Backoff,
     /// Nothing is written to it before this moment.
     writes_rest_until: Option<Instant>,
+    /// What it keeps of the others.
+    pub(crate) keeps: Keeps,
+}
+
+/// What is known of that which a source keeps of the others.
+#[derive(Debug, Default)]
+pub(crate) struct Keeps {
+    /// Whether it said what it keeps.
+    is_told: bool,
+    /// Whether it said so after the last source came back that was away: others may have seen more of that one.
+    is_fresh: bool,
+    /// As it stands there.
+    pub(crate) lease: Option<Lease>,
+    /// When it was last brought up to date.
+    pub(crate) written_at: Option<Instant>,
 }
 
 impl Known {
@@ -60,6 +76,7 @@ impl Known {
             refusing: None,
             write_backoff: Backoff::default(),
             writes_rest_until: None,
+            keeps: Keeps::default(),
         }
     }
 
@@ -82,12 +99,14 @@ pub(crate) struct Sources {
     known: BTreeMap<SourceName, Known>,
     /// Grows whenever a head is seen to change.
     moves: u64,
+    /// What others keep of each.
+    memory: Memory,
 }
 
 impl Sources {
     pub(crate) fn new(sources: impl IntoIterator<Item = (SourceName, Identity)>) -> Self {
         let known = sources.into_iter().map(|(name, identity)| (name, Known::new(identity))).collect();
-        Self { known, moves: 0 }
+        Self { known, moves: 0, memory: Memory::default() }
     }
 
     /// Takes a source that the manifest names now, or the identity that it has now; `true` where that is news.
@@ -125,10 +144,60 @@ impl Sources {
         self.heads().map(|(_, head)| head.term).max().unwrap_or(Term::ZERO)
     }
 
-    /// The revision that was seen so far: what is asked from now on cannot find less.
+    /// The revision that was seen so far, by whomever: what is asked from now on cannot find less.
     pub(crate) fn floor(&self, name: &SourceName) -> u64 {
-        let head = self.known.get(name).and_then(|known| known.head.as_ref());
-        head.map_or(0, |head| head.revision)
+        let Some(known) = self.known.get(name) else { return 0 };
+        let seen = known.head.as_ref().map_or(0, |head| head.revision);
+        seen.max(self.memory.of(&known.identity))
+    }
+
+    /// Whether nobody is known to have seen more of it than it shows.
+    pub(crate) fn is_vouched(&self, name: &SourceName) -> bool {
+        let Some(known) = self.known.get(name) else { return false };
+        known.head.as_ref().is_none_or(|head| head.revision >= self.memory.of(&known.identity))
+    }
+
+    /// Those whose word is worth nothing, or not before they are looked at again.
+    pub(crate) fn doubted(&self) -> impl Iterator<Item = &SourceName> {
+        self.known
+            .iter()
+            .filter(|(name, known)| known.went_back || !self.is_vouched(name))
+            .map(|(name, _)| name)
+    }
+
+    /// Whether it said what it keeps of the others; `lately`: since the last of them came back.
+    pub(crate) fn is_told(&self, name: &SourceName, lately: bool) -> bool {
+        self.known.get(name).is_some_and(|known| known.keeps.is_told && (known.keeps.is_fresh || !lately))
+    }
+
+    /// Takes what a source keeps. `learns`: whether it counts. Returns those of which it saw more than they showed.
+    pub(crate) fn told(&mut self, name: &SourceName, lease: Option<Lease>, learns: bool) -> Vec<SourceName> {
+        let Some(known) = self.known.get_mut(name) else { return Vec::new() };
+        (known.keeps.is_told, known.keeps.is_fresh) = (true, true);
+        if let Some(lease) = lease.as_ref().filter(|_| learns) {
+            self.memory.learn(&Memory::kept_in(lease));
+        }
+        known.keeps.lease = lease;
+        self.names().filter(|name| !self.is_vouched(name)).cloned().collect()
+    }
+
+    /// What is to be kept of all of them, by each of them.
+    pub(crate) fn memory(&mut self, members: &[Member]) -> &Memory {
+        for known in self.known.values() {
+            if let Some(head) = &known.head {
+                self.memory.saw(known.identity.incarnation, head.revision);
+            }
+        }
+        let is_known = |of| self.known.values().any(|known| known.identity.incarnation == of);
+        self.memory.keep(|of| is_known(of) || members.iter().any(|member| member.incarnation == of));
+        &self.memory
+    }
+
+    /// Takes that a source is brought up to date on the others.
+    pub(crate) fn tells(&mut self, name: &SourceName, now: Instant) {
+        if let Some(known) = self.known.get_mut(name) {
+            known.keeps.written_at = Some(now);
+        }
     }
 
     /// Takes a head that answers a request of this moment; `floor` is the revision that had been seen then.
@@ -156,7 +225,8 @@ impl Sources {
             return;
         }
         known.seen_at = known.seen_at.max(Some(sent_at));
-        if known.failing_since.take().is_some() {
+        let is_back = known.failing_since.take().is_some();
+        if is_back {
             // what failed meanwhile failed because it was away
             known.may_take_writes();
         }
@@ -168,6 +238,14 @@ impl Sources {
             known.may_take_writes();
             self.moves += 1;
         }
+        if is_back {
+            self.known.values_mut().for_each(|known| known.keeps.is_fresh = false);
+        }
+    }
+
+    /// Takes that a source took a write that does not show in its head.
+    pub(crate) fn took_write(&mut self, name: &SourceName) {
+        self.known.get_mut(name).into_iter().for_each(Known::may_take_writes);
     }
 
     /// Takes that a write failed which was sent at this moment. It is tried again a little later each time, however well
@@ -192,10 +270,16 @@ impl Sources {
         self.known.get(name).is_some_and(|known| known.rests_until.is_none_or(|until| now >= until))
     }
 
-    /// Whether something may be written to it now.
-    pub(crate) fn is_ready_to_write(&self, name: &SourceName, now: Instant) -> bool {
+    /// Whether it is time to try whether it takes writes.
+    pub(crate) fn is_ready_to_try(&self, name: &SourceName, now: Instant) -> bool {
         let rests_until = self.known.get(name).and_then(|known| known.writes_rest_until);
         self.is_ready(name, now) && rests_until.is_none_or(|until| now >= until)
+    }
+
+    /// Whether something may be written to it now. Not before it said what it keeps of the others, and not while somebody
+    /// else saw more of it: each write would hide what it forgot.
+    pub(crate) fn is_ready_to_write(&self, name: &SourceName, now: Instant) -> bool {
+        self.is_ready_to_try(name, now) && self.is_told(name, false) && self.is_vouched(name)
     }
 
     /// Whether it answers, and has refused all that was written to it for as long as this.

@@ -8,6 +8,7 @@ mod copying;
 mod election;
 mod evidence;
 mod known;
+mod memory;
 pub(crate) mod peer;
 mod request;
 mod rules;

@@ -4,6 +4,7 @@ mod answers;
 mod copies;
 mod electing;
 mod leading;
+mod memory;
 mod orders;
 mod reads;
 mod requests;
@@ -83,6 +84,10 @@ enum Purpose {
     Ahead(SourceName),
     /// Dropping data that another source keeps.
     Strip(SourceName),
+    /// What it keeps of the others.
+    Ask,
+    /// Telling it what it is to keep of the others.
+    Remind,
     Elect,
 }
 
@@ -168,6 +173,8 @@ pub(crate) struct Peer<T> {
     appended_at: Option<Instant>,
     /// More commits are about to come for the next batch: it is sent at this moment.
     gathers_until: Option<Instant>,
+    /// Whether enough is known of what the sources keep of each other: nobody is obeyed before that.
+    is_enough: bool,
     /// When [`Self::poll`] was called last, if ever.
     polled_at: Option<Instant>,
 }
@@ -199,6 +206,7 @@ impl<T> Peer<T> {
             stranded: None,
             appended_at: None,
             gathers_until: None,
+            is_enough: false,
             polled_at: None,
         }
     }
@@ -244,6 +252,7 @@ impl<T> Peer<T> {
         let mut requests = Vec::new();
         self.polled_at = Some(now);
         self.expire(now);
+        self.step_memory(now, &mut requests);
         self.step_election(now, random, &mut requests);
         self.step_appends(now, &mut requests);
         self.step_config(now, &mut requests);

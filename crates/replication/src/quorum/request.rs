@@ -1,6 +1,6 @@
 use polylog_log::{
-    Append, Appended, Apply, Failure, Head, Identity, LogPage, Nonce, Open, OperationError, ReadLog,
-    SourceName, Strip, Term, Truncate,
+    Append, Appended, Apply, Failure, Head, Identity, LeaseAnswer, LeaseSwap, LogPage, Nonce, Open,
+    OperationError, ReadLog, SourceName, Strip, Term, Truncate,
 };
 
 /// One operation for one source.
@@ -23,6 +23,7 @@ pub(crate) enum Operation {
     Truncate(Truncate),
     Strip(Strip),
     ReadLog(ReadLog),
+    Lease(LeaseSwap),
 }
 
 impl Operation {
@@ -35,7 +36,8 @@ impl Operation {
             | Operation::Append(_)
             | Operation::Apply(_)
             | Operation::Truncate(_)
-            | Operation::Strip(_) => true,
+            | Operation::Strip(_)
+            | Operation::Lease(_) => true,
         }
     }
 }
@@ -51,6 +53,8 @@ pub(crate) enum Answer {
     Appended(Result<Appended, OperationError>),
     /// To [`Operation::ReadLog`].
     Page(Result<LogPage, Failure>),
+    /// To [`Operation::Lease`].
+    Leased(Result<LeaseAnswer, OperationError>),
 }
 
 impl Answer {
@@ -61,11 +65,13 @@ impl Answer {
             Answer::Appended(Ok(appended)) => Some(&appended.head),
             Answer::Page(Ok(page)) => Some(&page.head),
             Answer::Changed(Err(OperationError::Refused { head, .. }))
-            | Answer::Appended(Err(OperationError::Refused { head, .. })) => Some(head),
+            | Answer::Appended(Err(OperationError::Refused { head, .. }))
+            | Answer::Leased(Err(OperationError::Refused { head, .. })) => Some(head),
             Answer::Head(Err(_))
             | Answer::Changed(Err(_))
             | Answer::Appended(Err(_))
-            | Answer::Page(Err(_)) => None,
+            | Answer::Page(Err(_))
+            | Answer::Leased(_) => None,
         }
     }
 
@@ -75,10 +81,15 @@ impl Answer {
             Answer::Head(Err(failure))
             | Answer::Page(Err(failure))
             | Answer::Changed(Err(OperationError::Failed(failure) | OperationError::Unknown(failure)))
-            | Answer::Appended(Err(OperationError::Failed(failure) | OperationError::Unknown(failure))) => {
+            | Answer::Appended(Err(OperationError::Failed(failure) | OperationError::Unknown(failure)))
+            | Answer::Leased(Err(OperationError::Failed(failure) | OperationError::Unknown(failure))) => {
                 Some(failure)
             }
-            Answer::Head(Ok(_)) | Answer::Page(Ok(_)) | Answer::Changed(_) | Answer::Appended(_) => None,
+            Answer::Head(Ok(_))
+            | Answer::Page(Ok(_))
+            | Answer::Changed(_)
+            | Answer::Appended(_)
+            | Answer::Leased(_) => None,
         }
     }
 }

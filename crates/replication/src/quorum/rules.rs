@@ -33,6 +33,8 @@ pub(crate) enum Rule {
     ConfigUnderTerm,
     /// A source that shows less than it showed before does not count any more.
     WentBack,
+    /// What the others keep of a source counts, too: also for a process that never saw it before.
+    Remembered,
     /// Nobody deposes a primary that others reach.
     SignsOfLife,
     /// Learners get nothing that may still vanish.

@@ -51,6 +51,7 @@ async fn carry_out(source: Arc<dyn Source>, request: Request) -> Answer {
         Operation::Append(append) => Answer::Appended(change(CHANGE, source.append(&of, append)).await),
         Operation::Apply(apply) => Answer::Changed(change(COPY, source.apply(&of, apply)).await),
         Operation::Strip(strip) => Answer::Changed(change(COPY, source.strip(&of, strip)).await),
+        Operation::Lease(swap) => Answer::Leased(change(CHANGE, source.lease(&of, swap)).await),
         Operation::Truncate(truncate) => Answer::Changed(change(COPY, source.truncate(&of, truncate)).await),
     }
 }

@@ -195,8 +195,9 @@ impl Driver {
                 head.identity.database, head.identity.incarnation
             ))),
             Some(_) => None,
-            // what is not dropped now is dropped later
-            None if matches!(request.operation, Operation::Strip(_)) => None,
+            // what is not dropped or kept now is later
+            None if matches!(&request.operation, Operation::Strip(_)) => None,
+            None if matches!(&request.operation, Operation::Lease(swap) if swap.set.is_some()) => None,
             None => answer.failure().cloned(),
         };
         match (answer.head(), failure) {
@@ -336,11 +337,26 @@ impl Driver {
             return;
         }
         self.tell_stalled(&before, &view);
+        self.tell_went_back(&before, &view);
         let view = View { number: before.number + 1, ..view };
         if let Some(place) = view.place.as_ref().filter(|place| before.place.as_ref() != Some(*place)) {
             self.heads.feed(place.shown(view.number));
         }
         self.view.send_replace(Arc::new(view));
+    }
+
+    fn tell_went_back(&self, before: &View, after: &View) {
+        let went_back = |view: &View, name: &SourceName| {
+            view.sources.iter().any(|source| source.seen.name == *name && source.seen.went_back)
+        };
+        for Replicated { seen: source, .. } in &after.sources {
+            if went_back(after, &source.name) && !went_back(before, &source.name) {
+                tracing::error!(
+                    event = "source_went_back", store = %self.name, source = %source.name,
+                    "a source shows less than was seen of it: it does not count any more"
+                );
+            }
+        }
     }
 
     fn tell_stalled(&self, before: &View, after: &View) {

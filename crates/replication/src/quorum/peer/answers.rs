@@ -24,14 +24,15 @@ impl<T> Peer<T> {
                 if went_back && self.options.rules.on(Rule::WentBack) {
                     self.distrust(&source);
                     answer = lost_like(&answer);
-                } else {
+                } else if self.is_enough && self.sources.is_vouched(&source) {
                     self.saw(&source, &head, now);
                     self.prove(&source, id, &head);
                     self.wrote(&source, &mut answer);
                 }
             }
-            // what is not dropped now is dropped later: it says nothing of the source
-            None if matches!(purpose, Purpose::Strip(_)) => {}
+            None if matches!(answer, Answer::Leased(Ok(_))) => {}
+            // what is not dropped or kept now is later: it says nothing of the source
+            None if matches!(purpose, Purpose::Strip(_) | Purpose::Remind) => {}
             None if writes => {
                 self.sources.refused_write(&source, sent_at, now, random);
                 // whether it answers at all is seen at once
@@ -56,6 +57,11 @@ impl<T> Peer<T> {
             }
             Purpose::Strip(of) => self.stripped(&of, now, answer),
             Purpose::Elect => self.elected(&source, answer),
+            Purpose::Ask | Purpose::Remind => {
+                if let Answer::Leased(result) = answer {
+                    self.told(&source, result, now);
+                }
+            }
         }
         self.release(now);
     }
@@ -84,7 +90,7 @@ impl<T> Peer<T> {
             Answer::Head(result) => attempt.head(source, result.as_ref().ok()),
             Answer::Changed(result) => attempt.changed(source, &result),
             Answer::Page(result) => attempt.page(source, result.ok()),
-            Answer::Appended(_) => {}
+            Answer::Appended(_) | Answer::Leased(_) => {}
         }
     }
 
@@ -97,13 +103,14 @@ impl<T> Peer<T> {
             Answer::Page(Ok(page)) if source == to => copying.destination_page(page),
             Answer::Page(Ok(page)) => copying.origin_page(page),
             Answer::Head(Err(_)) | Answer::Page(Err(_)) => copying.failed(),
-            Answer::Appended(_) => {}
+            Answer::Appended(_) | Answer::Leased(_) => {}
         }
         let held = copying.common();
         let head = self.sources.get(to).and_then(|known| known.head.as_ref());
         if let (Some(held), Some(head)) = (held, head)
             && head.term == lead.evidence.term()
             && head.tail == held
+            && self.sources.is_vouched(to)
         {
             lead.evidence.holds(to, held, head.cuts());
         }
@@ -165,6 +172,10 @@ impl<T> Peer<T> {
             self.outcomes.push((caller.handle, outcome));
         }
         let Some(lead) = &self.lead else { return };
+        if !self.sources.is_vouched(lead.evidence.primary()) {
+            // somebody saw more of it: it is looked at again at once
+            return;
+        }
         let mut over = Vec::new();
         if !self.unacked.is_empty() {
             let evidence = &lead.evidence;
@@ -241,6 +252,7 @@ fn lost_like(answer: &Answer) -> Answer {
         Answer::Page(_) => Answer::Page(Err(failure)),
         Answer::Appended(_) => Answer::Appended(Err(OperationError::Unknown(failure))),
         Answer::Changed(_) => Answer::Changed(Err(OperationError::Unknown(failure))),
+        Answer::Leased(_) => Answer::Leased(Err(OperationError::Unknown(failure))),
     }
 }
 
@@ -252,6 +264,7 @@ pub(crate) fn lost(operation: &crate::quorum::Operation) -> Answer {
         Operation::Head => Answer::Head(Err(failure)),
         Operation::ReadLog(_) => Answer::Page(Err(failure)),
         Operation::Append(_) => Answer::Appended(Err(OperationError::Unknown(failure))),
+        Operation::Lease(_) => Answer::Leased(Err(OperationError::Unknown(failure))),
         Operation::Promise(..)
         | Operation::Open(_)
         | Operation::Apply(_)

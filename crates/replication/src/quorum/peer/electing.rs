@@ -50,6 +50,7 @@ impl<T> Peer<T> {
         }
         let ready = self.ready(now);
         let Some(attempt) = &mut self.attempt else { return };
+        attempt.doubt(self.sources.doubted().cloned().collect());
         for (source, operation) in attempt.next(now, &ready) {
             requests.extend(self.request(source, Purpose::Elect, operation));
         }
@@ -58,6 +59,7 @@ impl<T> Peer<T> {
     fn ready(&self, now: Instant) -> Vec<(SourceName, Identity)> {
         let names = self.sources.names().filter(|name| self.sources.is_ready_to_write(name, now));
         let trusted = names
+            .filter(|name| self.sources.is_told(name, true))
             .filter_map(|name| Some((name, self.sources.get(name)?)))
             .filter(|(_, known)| !known.went_back);
         trusted.map(|(name, known)| (name.clone(), known.identity)).collect()
@@ -90,7 +92,10 @@ impl<T> Peer<T> {
         let is_out = primary.is_none_or(|primary| self.sources.is_out(primary, now, long));
         let is_lost = primary.is_none_or(|primary| self.sources.is_silent(primary, now, long));
         // promising to too few would only strand them under a term that nobody opens
-        if !self.reaches_majority(&config, |name| self.sources.answers(name)) {
+        let takes_part = |name: &SourceName| {
+            self.sources.answers(name) && self.sources.is_told(name, true) && self.sources.is_vouched(name)
+        };
+        if !self.reaches_majority(&config, takes_part) {
             let may_open =
                 self.orders.opens_minority && config.is_lossy() && config.failover == Failover::Automatic;
             let opens = may_open && is_lost && still_for >= after * 2;
@@ -139,7 +144,7 @@ impl<T> Peer<T> {
     }
 
     /// The configuration of the best log that is known. An empty one says nothing: whoever is not there may hold the log.
-    fn newest_config(&self) -> Option<Arc<Config>> {
+    pub(super) fn newest_config(&self) -> Option<Arc<Config>> {
         let heads = self.sources.heads().filter(|(_, head)| !head.tail.position.is_zero());
         let newest = match self.options.rules.on(Rule::ConfigOfBest) {
             true => heads.max_by_key(|(_, head)| (head.tail.term, head.tail.position)),

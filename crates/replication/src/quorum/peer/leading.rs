@@ -41,6 +41,9 @@ impl<T> Peer<T> {
 
     /// Takes that a source shows less than it showed before: what it said is worth nothing.
     pub(super) fn distrust(&mut self, source: &SourceName) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.distrust(source);
+        }
         if let Some(lead) = &mut self.lead {
             lead.copies.remove(source);
             lead.strips.remove(source);

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use polylog_log::{Append, Failover, Failure, OperationError, SourceName};
+use polylog_log::{Append, Failure, OperationError, SourceName};
 
 use super::{LOOK_CLOSELY, LOOK_EVERY, Lead, PUBLISH_AFTER, Peer, Purpose};
 use crate::{
@@ -64,11 +64,14 @@ impl<T> Peer<T> {
         let long = self.options.failover_after;
         let reaches = |name: &SourceName| {
             let known = self.sources.get(name).is_some_and(|known| known.head.is_some());
-            known && !self.sources.is_silent(name, now, long)
+            known && self.sources.is_told(name, false) && !self.sources.is_silent(name, now, long)
         };
-        let alone =
-            config.is_lossy() && (config.failover != Failover::Automatic || self.orders.opens_minority);
-        alone || self.reaches_majority(config, reaches) || !self.options.rules.on(Rule::MajorityBeforeWrite)
+        if !self.is_enough || !self.sources.is_vouched(lead.evidence.primary()) {
+            return false;
+        }
+        self.goes_on_alone(config)
+            || self.reaches_majority(config, reaches)
+            || !self.options.rules.on(Rule::MajorityBeforeWrite)
     }
 
     pub(super) fn step_watermarks(&mut self, now: Instant, requests: &mut Vec<Request>) {

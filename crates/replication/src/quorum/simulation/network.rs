@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use polylog_log::{Failure, OperationError, SourceName};
+use polylog_log::{Failure, LeaseAnswer, OperationError, SourceName};
 use rand::Rng;
 
 use super::{
@@ -118,6 +118,10 @@ fn brief(operation: &Operation) -> String {
         }
         Operation::Strip(strip) => format!("strip {} events", strip.events.len()),
         Operation::ReadLog(read) => format!("read {} to {}", read.from, read.to),
+        Operation::Lease(swap) => match &swap.set {
+            Some(lease) => format!("keep {}", lease.holder),
+            None => "what it keeps".into(),
+        },
     }
 }
 
@@ -127,7 +131,11 @@ fn outcome_of(answer: &Answer) -> String {
         Answer::Page(Ok(page)) => format!("tells {} entries", page.entries.len()),
         Answer::Changed(Ok(_)) => "done".into(),
         Answer::Appended(Ok(appended)) => format!("{} verdicts", appended.verdicts.len()),
-        Answer::Changed(Err(error)) | Answer::Appended(Err(error)) => format!("refused ({error})"),
+        Answer::Leased(Ok(LeaseAnswer { lease: Some(lease), .. })) => format!("keeps {}", lease.holder),
+        Answer::Leased(Ok(_)) => "keeps nothing".into(),
+        Answer::Changed(Err(error)) | Answer::Appended(Err(error)) | Answer::Leased(Err(error)) => {
+            format!("refused ({error})")
+        }
         Answer::Page(Err(failure)) => failure.to_string(),
     }
 }

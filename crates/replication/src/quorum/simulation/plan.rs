@@ -178,10 +178,19 @@ impl Plan {
         Self { name: "routed", is_routed: true, page: 3, ..Self::fierce() }
     }
 
-    /// Without deaths of processes: who never saw a source cannot know that it forgot.
+    /// Whoever never saw a source knows that it forgot by what the others keep of it.
     pub(super) fn restored() -> Self {
-        let faults =
-            vec![(Down, 4), (ReadOnly, 1), (Up, 6), (Cut, 2), (Mend, 4), (Slow, 1), (Restore, 6), (Wipe, 3)];
+        let faults = vec![
+            (Down, 4),
+            (ReadOnly, 1),
+            (Up, 6),
+            (Cut, 2),
+            (Mend, 4),
+            (Kill, 2),
+            (Slow, 1),
+            (Restore, 6),
+            (Wipe, 3),
+        ];
         Self {
             name: "restored",
             faults,

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use polylog_log::{
     Appended, Applying, CommitId, CommitReceipt, Config, ConfigPoint, Effect, Entry, Event, EventId, Facts,
-    Failure, Head, Identity, Incarnation, LogPage, Opening, Operation as Contract, OperationError, Point,
-    Position, RecordedCommit, Refusal, RefusedReason, Rules, StreamHead, StreamName, Timestamp, Truncating,
-    Wanted,
+    Failure, Head, Identity, Incarnation, Lease, LeaseAnswer, LogPage, Opening, Operation as Contract,
+    OperationError, Point, Position, RecordedCommit, Refusal, RefusedReason, Rules, StreamHead, StreamName,
+    Timestamp, Truncating, Wanted,
 };
 
-use crate::quorum::{Answer, Operation, Request};
+use crate::quorum::{
+    Answer, Operation, Request,
+    memory::{LEASE, Memory},
+};
 
 #[derive(Clone)]
 pub(super) struct SimSource {
@@ -25,6 +28,8 @@ pub(super) struct SimSource {
     ids: HashMap<EventId, (StreamName, Position)>,
     pub(super) clock: i64,
     rules: Rules,
+    /// By name.
+    pub(super) leases: HashMap<String, Lease>,
 }
 
 impl SimSource {
@@ -41,6 +46,7 @@ impl SimSource {
             ids: HashMap::new(),
             clock: 0,
             rules,
+            leases: HashMap::new(),
         }
     }
 
@@ -63,6 +69,23 @@ impl SimSource {
                     entries.push(entry.clone());
                 }
                 Answer::Page(Ok(LogPage { entries, head: self.head.clone() }))
+            }
+            Operation::Lease(swap) => {
+                if self.head.identity != *of {
+                    let head = Box::new(self.head.clone());
+                    return Answer::Leased(Err(OperationError::Refused {
+                        reason: Refusal::WrongStore,
+                        head,
+                    }));
+                }
+                let swapped = self.leases.get(&swap.name) == swap.expect.as_ref();
+                match &swap.set {
+                    Some(lease) if swapped => drop(self.leases.insert(swap.name.clone(), lease.clone())),
+                    None if swapped => drop(self.leases.remove(&swap.name)),
+                    Some(_) | None => {}
+                }
+                let lease = self.leases.get(&swap.name).cloned();
+                Answer::Leased(Ok(LeaseAnswer { swapped, lease }))
             }
             Operation::Promise(term, nonce) => {
                 self.change(of, Contract::Promise { term: *term, nonce: *nonce })
@@ -234,6 +257,11 @@ impl SimSource {
         self.head.identity.incarnation = incarnation;
         self.head.grant = None;
         self.head.revision += 1;
+    }
+
+    /// The revision that it keeps of another one.
+    pub(super) fn keeps_of(&self, other: &Identity) -> u64 {
+        self.leases.get(LEASE).map_or(0, |lease| Memory::kept_in(lease).of(other))
     }
 
     /// What a source says that is down.

@@ -35,7 +35,6 @@ fn each_rule_of_processes_is_missed() {
         (&[], Some(Rule::MajorityPromises), Plan::fierce()),
         (&[], Some(Rule::DuplicatesWait), Plan::fierce()),
         (&[], Some(Rule::FreshProof), Plan::fierce()),
-        (&[], Some(Rule::FreshNonce), Plan::fierce()),
         (&[], Some(Rule::WentBack), Plan::restored()),
         (&[], Some(Rule::LearnersLast), Plan::learners()),
         (&[], Some(Rule::KeeperHolds), Plan::routed()),

@@ -3,12 +3,12 @@
 use polylog_log::{Acks, Config, Expected, Failover, Position, StreamName};
 
 use crate::quorum::{
-    Operation, Rule, SeenSource,
+    Operation, Peer, Rule, SeenSource,
     simulation::{
         clients::says_nothing_was_written,
         plan::Plan,
         stage::{Played, Stage, Stop, copies, three},
-        world::name,
+        world::{World, name},
     },
 };
 
@@ -140,6 +140,42 @@ fn nobody_is_opened_without_a_majority() {
     });
 }
 
+/// Two processes promise one term to overlapping majorities, as if they were one that sent its promises again.
+#[test]
+fn each_attempt_is_told_apart() {
+    needs(Rule::FreshNonce, |stage| {
+        stage.open()?;
+        stage.pass(|_, _, _| true);
+        stage.wait(500)?;
+        // both begin before either promises anything
+        stage.pass(|peer, source, operation| {
+            peer != 2 && source != 0 && !matches!(operation, Operation::Promise(..))
+        });
+        stage.wait(1_000)?;
+        stage.pass(|peer, source, operation| {
+            peer == 0 && source != 0 && !matches!(operation, Operation::Open(_))
+        });
+        stage.until("two promised a term", |world| world.term_of(1) == 2 && world.term_of(2) == 2)?;
+        stage.lines(&[(1, 0), (1, 2)]);
+        stage.until("the first source is opened", |world| world.leads(0, 2))?;
+        // meanwhile the first is not silent to the other process
+        stage.pass(|peer, source, operation| match (peer, source) {
+            (0, 1) => true,
+            (0, 2) | (1, 0) => matches!(operation, Operation::Head),
+            _ => false,
+        });
+        stage.until("and the second, in the same term", |world| world.leads(1, 2))?;
+        let before = stage.world.tail_of(1);
+        (0..4).try_for_each(|client| stage.append(0, client))?;
+        stage.until("commits are in the second source", move |world| world.tail_of(1) > before + 3)?;
+        stage.lines(&[(1, 0), (1, 2)]);
+        stage.append(1, 5)?;
+        stage.until("a commit is acknowledged", |world| world.is_told(5))?;
+        stage.lines(&[(1, 1), (1, 2)]);
+        stage.until("another is opened", |world| world.leads(1, 3))
+    });
+}
+
 /// Every voter that promised a term would take appends of that term: two histories in one term.
 #[test]
 fn only_a_source_that_was_opened_takes_appends() {
@@ -185,6 +221,41 @@ fn a_source_that_forgot_is_noticed() {
         })
     };
     assert_eq!(script(&mut stage), Ok(()), "{:#?}", stage.world.said);
+}
+
+/// A voter forgets, while no process runs, that it holds a commit; who held it with that one is away when processes begin.
+#[test]
+fn a_source_that_forgot_while_nobody_ran_is_noticed() {
+    needs(Rule::Remembered, |stage| {
+        stage.open()?;
+        let backup = stage.world.sources[&name(1)].clone();
+        let (of, revision) = (backup.head.identity, backup.head.revision);
+        stage.pass(|_, _, _| true);
+        stage.append(0, 0)?;
+        stage.until("the third source keeps more of the second than its backup shows", move |world| {
+            world.is_told(0) && world.sources[&name(2)].keeps_of(&of) > revision
+        })?;
+        stage.lines(&[(0, 0), (0, 1)]);
+        stage.append(0, 1)?;
+        stage.until("a commit is acknowledged", |world| world.is_told(1))?;
+        stage.world.sources.insert(name(1), backup);
+        (0..3).for_each(|peer| stage.world.kill(peer));
+        stage.pass(|_, source, _| source != 0);
+        stage.wait(3_000)?;
+        let all_know = |world: &World| {
+            let knows = |peer: &Peer<u64>| {
+                let gone = |seen: &SeenSource| seen.name == name(1) && seen.went_back;
+                peer.seen().sources.iter().any(gone)
+            };
+            world.peers.iter().all(knows)
+        };
+        stage.until("all know", all_know)?;
+        // with the first source the log goes on, and the second counts no more
+        stage.pass(|_, _, _| true);
+        stage.append(0, 2)?;
+        stage.until("a commit is acknowledged", |world| world.is_told(2))?;
+        broken_if(stage.world.tail_of(1) > stage.world.tail_of(0), "the one that forgot is written to")
+    });
 }
 
 /// A log that lost is just as long as the one before what is pushed.

@@ -1,0 +1,103 @@
+//! What the sources keep of each other, for a process that never saw them before: nothing is written, and nobody obeyed, until
+//! a majority said how far they saw the others.
+
+use std::time::{Duration, Instant};
+
+use polylog_log::{Config, Failover, LeaseAnswer, OperationError, SourceName};
+
+use super::{Peer, Purpose};
+use crate::quorum::{
+    memory,
+    request::{Operation, Request},
+    rules::Rule,
+};
+
+/// Longest time between two moments at which the sources are told how far the others were seen.
+const LONGEST_LAPSE: Duration = Duration::from_secs(2);
+
+impl<T> Peer<T> {
+    /// Asks those that answer what they keep, and has it kept up to date.
+    pub(super) fn step_memory(&mut self, now: Instant, requests: &mut Vec<Request>) {
+        self.learn_enough(now);
+        let lapse = self.options.failover_after.min(LONGEST_LAPSE);
+        let names: Vec<SourceName> = self.sources.names().cloned().collect();
+        for name in names {
+            let is_one = |purpose: &Purpose| matches!(purpose, Purpose::Ask | Purpose::Remind);
+            let is_busy = self.is_under_way(|one| one.source == name && is_one(&one.purpose));
+            if is_busy || !self.sources.answers(&name) || !self.sources.is_ready_to_try(&name, now) {
+                continue;
+            }
+            if !self.sources.is_told(&name, true) {
+                requests.extend(self.request(name, Purpose::Ask, Operation::Lease(memory::ask())));
+            } else if self.options.has_duties && self.is_enough {
+                requests.extend(self.remind(name, lapse, now));
+            }
+        }
+    }
+
+    fn remind(&mut self, name: SourceName, lapse: Duration, now: Instant) -> Option<Request> {
+        let keeps = &self.sources.get(&name)?.keeps;
+        let is_early = keeps.written_at.is_some_and(|at| now.saturating_duration_since(at) < lapse);
+        if is_early || !self.sources.is_ready_to_write(&name, now) {
+            return None;
+        }
+        let lease = keeps.lease.clone();
+        let config = self.newest_config();
+        let members = config.iter().flat_map(|config| config.voters.iter().chain(&config.learners));
+        let members: Vec<_> = members.cloned().collect();
+        let swap = self.sources.memory(&members).swap(lease.as_ref())?;
+        self.sources.tells(&name, now);
+        self.request(name, Purpose::Remind, Operation::Lease(swap))
+    }
+
+    /// Takes what a source keeps. Whoever shows less than was seen of it is looked at again before its word counts.
+    pub(super) fn told(
+        &mut self,
+        source: &SourceName,
+        result: Result<LeaseAnswer, OperationError>,
+        now: Instant,
+    ) {
+        let Ok(LeaseAnswer { lease, .. }) = result else { return };
+        self.sources.took_write(source);
+        let learns = self.options.rules.on(Rule::Remembered);
+        for doubted in self.sources.told(source, lease, learns) {
+            self.looked_at.remove(&doubted);
+            if let Some(lead) = self.lead.as_mut().filter(|lead| *lead.evidence.primary() != doubted) {
+                lead.evidence.forget(&doubted);
+            }
+        }
+        self.learn_enough(now);
+    }
+
+    /// Whether a majority said what it keeps, so that whoever went back is known to have done so: from then on.
+    fn learn_enough(&mut self, now: Instant) {
+        if self.is_enough {
+            return;
+        }
+        let Some(config) = self.newest_config() else { return };
+        // whoever takes no writes cannot say it, and takes part in nothing either
+        let is_told = |name: &SourceName| {
+            let takes_writes = self.sources.get(name).is_some_and(|known| known.refuses_since(now).is_none());
+            self.sources.is_told(name, false) || !takes_writes
+        };
+        let is_asked = |name: &SourceName| {
+            is_told(name) || self.sources.get(name).is_some_and(|known| known.failing_since.is_some())
+        };
+        let counts =
+            |name: &SourceName| self.sources.answers(name) && is_told(name) && self.sources.is_vouched(name);
+        let is_enough = self.reaches_majority(&config, counts)
+            || self.goes_on_alone(&config) && self.sources.names().all(is_asked);
+        if !is_enough {
+            return;
+        }
+        self.is_enough = true;
+        let seen = self.sources.heads().filter(|(name, _)| self.sources.is_vouched(name));
+        let seen: Vec<_> = seen.map(|(name, head)| (name.clone(), head.clone())).collect();
+        seen.iter().for_each(|(name, head)| self.saw(name, head, now));
+    }
+
+    /// Whether appends are acknowledged by a primary that reaches nobody else.
+    pub(super) fn goes_on_alone(&self, config: &Config) -> bool {
+        config.is_lossy() && (config.failover != Failover::Automatic || self.orders.opens_minority)
+    }
+}
