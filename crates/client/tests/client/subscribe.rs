@@ -166,5 +166,6 @@ async fn a_server_that_stays_away_is_given_up() {
     while let Some(next) = subscription.next().await {
         last = Some(next);
     }
-    assert!(matches!(last, Some(Err(ClientError::Cut(_)))), "{last:?}");
+    // the last try has only the time that is left
+    assert!(matches!(last, Some(Err(ClientError::Cut(_) | ClientError::Timeout(_)))), "{last:?}");
 }
