@@ -76,7 +76,10 @@ fn at_the_worst_moments(cluster: &Cluster, lock: &dyn Lock, rounds: usize) -> Re
                 true => caught += 1,
                 false => missed += 1,
             }
-            ensure!(missed <= 2 + rounds / 10, "the moment was missed {missed} times, and met {caught} times");
+            ensure!(
+                missed <= 2 + rounds / 10,
+                "the moment was missed {missed} times, and met {caught} times"
+            );
         }
         let held = if is_locked { rounds } else { 0 };
         ensure!(measured.held == held, "{} of {rounds} stops held the lock", measured.held);
