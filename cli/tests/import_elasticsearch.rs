@@ -55,6 +55,7 @@ fn all(product: Product) {
     damaged_streams_are_told_and_nothing_is_written(&server);
     a_wrong_mapping_or_index_is_told(&server);
     an_index_of_another_shape(&server);
+    documents_that_cannot_be_told_apart_by_their_order(&server);
 }
 
 #[test]
@@ -166,4 +167,25 @@ fn an_index_of_another_shape(server: &ElasticsearchServer) {
         (&event["data"], &event["metadata"]["$imported"]),
         (&json!({"n": 2_499.0}), &json!({"_id": "e2499"}))
     );
+}
+
+fn documents_that_cannot_be_told_apart_by_their_order(server: &ElasticsearchServer) {
+    let documents: String = (0..1_600)
+        .map(|n| {
+            let account = n / 800;
+            format!(
+                "{{\"create\":{{\"_index\":\"alike\",\"_id\":\"e{n}\"}}}}\n{{\"stream\":\"a{account}\",\"version\":1,\
+                 \"type\":\"T\",\"data\":{n},\"time\":\"2024-01-01\"}}\n"
+            )
+        })
+        .collect();
+    server.request("POST", "/_bulk", &documents);
+    let dev = Dev::start();
+    let import = import(&dev, url(server.port()), "alike");
+    import.refused(&[], "stream a0 has version 1 twice");
+    assert_eq!(import.succeeds(&["--renumber"]).0, complete(1_600, 1_600));
+    let mut data: Vec<u64> =
+        dev.events(&[]).iter().map(|event| event["data"].as_u64().expect("a number")).collect();
+    data.sort_unstable();
+    assert!(data.into_iter().eq(0..1_600));
 }
