@@ -12,6 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http_body_util::BodyExt;
+use polylog_test_bed::PostgresServer;
+use serde_json::Value;
 use support::{
     Client,
     process::Dev,
@@ -100,6 +103,100 @@ async fn servers_that_are_killed_or_stopped_lose_nothing_and_catch_up() {
     until_level(&dev.client).await;
     assert_eq!(numbers(&dev.client).await, (1..=next).collect::<Vec<_>>());
     dev.stop();
+    bed.same_events();
+}
+
+/// How many events of `Payment-1` an answer holds, and by whom.
+fn counted(answer: &Value) -> (usize, &str) {
+    (answer["events"].as_array().unwrap().len(), answer["served"]["source"].as_str().unwrap())
+}
+
+/// Every kind of read that may be behind, until each is answered by another source than the primary; the longest that one
+/// took.
+async fn reads_without_the_primary(client: &Client, events: usize) -> Duration {
+    let mut longest = Duration::ZERO;
+    for consistency in ["eventual", "bounded&maxLag=5", "bounded&maxLag=1h", "session"] {
+        for path in [
+            "/v1/streams/Payment-1?limit=1000",
+            "/v1/streams/Payment-1?limit=1000&direction=backward",
+            "/v1/events?limit=1000",
+            "/v1/events?limit=1000&direction=backward",
+            "/v1/events?categories=Payment&limit=1000",
+        ] {
+            let began = Instant::now();
+            let answer = client.get(&format!("{path}&consistency={consistency}")).await.ok();
+            longest = longest.max(began.elapsed());
+            let (read, source) = (answer.json(), answer.header("polylog-source").unwrap().to_owned());
+            assert_ne!(source, "ledger", "{path} {consistency}");
+            assert_eq!(counted(&read), (events, &*source), "{path} {consistency}: {read}");
+        }
+    }
+    let id = "00000000-0000-7000-8000-000000000001";
+    let found = client.get(&format!("/v1/events/{id}?consistency=eventual")).await.ok();
+    assert_ne!(found.header("polylog-source"), Some("ledger"));
+    let counts = client.get("/v1/statistics?groupBy=type&consistency=eventual").await.ok().json();
+    assert_eq!(counts["total"], events, "{counts}");
+    longest
+}
+
+/// A subscriber that begins now gets everything.
+async fn follows_without_the_primary(client: &Client, events: usize) {
+    let request = client.request(http::Method::GET, "/v1/subscribe?from=beginning", &[], "");
+    let mut body = client.open(request).await.into_body();
+    let mut text = String::new();
+    while text.matches("event: event\n").count() < events {
+        let frame = tokio::time::timeout(Duration::from_secs(20), body.frame()).await.expect("goes on");
+        let chunk = frame.expect("is not closed").unwrap().into_data().unwrap();
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn with_one_ack_the_other_servers_are_read_while_the_primary_is_killed_or_stopped() {
+    let bed = ThreeEngines::new("{type: Priority, acks: '1', failover: {mode: Manual, after: 500ms}}", "");
+    let writer = bed.dev();
+    for number in 1..=19 {
+        append(&writer.client, number).await.ok();
+    }
+    let (client, events) = (&writer.client, 20);
+    // this process is told by all three that they hold it
+    client
+        .post(
+            "/v1/streams/Payment-1?acks=all",
+            r#"{"expectedVersion":"any","events":[{"id":"00000000-0000-7000-8000-000000000020","type":"Paid","data":{"number":20}}]}"#,
+        )
+        .await
+        .ok();
+    assert_eq!(until_level(&writer.client).await["primary"], "ledger");
+    let token =
+        client.get("/v1/streams/Payment-1?limit=1000").await.ok().header("polylog-token").unwrap().to_owned();
+
+    let away = |status: &Value| source(status, "ledger")["state"] == "Unreachable";
+    for (harm, back) in [
+        (PostgresServer::crash as fn(&PostgresServer), PostgresServer::start_again as fn(&PostgresServer)),
+        (PostgresServer::pause, PostgresServer::resume),
+    ] {
+        harm(&bed.postgres);
+        // the first read finds out by itself
+        let first = client.get("/v1/streams/Payment-1?limit=1000&consistency=eventual").await.ok();
+        assert_eq!(counted(&first.json()).0, events);
+        assert_ne!(first.header("polylog-source"), Some("ledger"));
+        until(client, "it is told", away).await;
+        // a strong one waits for a proof that does not come
+        let strong = client.get("/v1/streams/Payment-1?consistency=strong");
+        let (longest, strong) = tokio::join!(reads_without_the_primary(client, events), strong);
+        strong.problem("no_primary");
+        assert!(longest < Duration::from_secs(10), "{longest:?}");
+        let with_token =
+            client.get(&format!("/v1/streams/Payment-1?limit=1000&token={token}")).await.ok().json();
+        assert_eq!(counted(&with_token).0, events);
+        follows_without_the_primary(client, events).await;
+        back(&bed.postgres);
+        until_level(client).await;
+    }
+    append_until_acknowledged(client, 21).await;
+    until_level(client).await;
+    writer.stop();
     bed.same_events();
 }
 
