@@ -59,7 +59,7 @@ pub(crate) struct Keeps {
     /// As it stands there.
     pub(crate) lease: Option<Lease>,
     /// When it was last brought up to date.
-    pub(crate) written_at: Option<Instant>,
+    written_at: Option<Instant>,
 }
 
 impl Known {
@@ -181,16 +181,22 @@ impl Sources {
         self.names().filter(|name| !self.is_vouched(name)).cloned().collect()
     }
 
-    /// What is to be kept of all of them, by each of them.
-    pub(crate) fn memory(&mut self, members: &[Member]) -> &Memory {
+    /// What is to be kept of the voters, by every source. What only follows is filled again, whatever it forgot.
+    pub(crate) fn memory(&mut self, voters: &[Member]) -> &Memory {
+        let votes = |of| voters.iter().any(|voter| voter.incarnation == of);
         for known in self.known.values() {
             if let Some(head) = &known.head {
                 self.memory.saw(known.identity.incarnation, head.revision);
             }
         }
-        let is_known = |of| self.known.values().any(|known| known.identity.incarnation == of);
-        self.memory.keep(|of| is_known(of) || members.iter().any(|member| member.incarnation == of));
+        self.memory.keep(votes);
         &self.memory
+    }
+
+    /// Whether it was not brought up to date on the others for as long as this.
+    pub(crate) fn is_old(&self, name: &SourceName, now: Instant, long: Duration) -> bool {
+        let written_at = self.known.get(name).and_then(|known| known.keeps.written_at);
+        written_at.is_none_or(|at| now.saturating_duration_since(at) >= long)
     }
 
     /// Takes that a source is brought up to date on the others.

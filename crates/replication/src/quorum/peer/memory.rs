@@ -20,32 +20,32 @@ impl<T> Peer<T> {
     pub(super) fn step_memory(&mut self, now: Instant, requests: &mut Vec<Request>) {
         self.learn_enough(now);
         let lapse = self.options.failover_after.min(LONGEST_LAPSE);
-        let names: Vec<SourceName> = self.sources.names().cloned().collect();
-        for name in names {
+        let is_due = |name: &SourceName| {
+            let reminds =
+                || self.options.has_duties && self.is_enough && self.sources.is_old(name, now, lapse);
             let is_one = |purpose: &Purpose| matches!(purpose, Purpose::Ask | Purpose::Remind);
-            let is_busy = self.is_under_way(|one| one.source == name && is_one(&one.purpose));
-            if is_busy || !self.sources.answers(&name) || !self.sources.is_ready_to_try(&name, now) {
-                continue;
-            }
-            if !self.sources.is_told(&name, true) {
-                requests.extend(self.request(name, Purpose::Ask, Operation::Lease(memory::ask())));
-            } else if self.options.has_duties && self.is_enough {
-                requests.extend(self.remind(name, lapse, now));
-            }
+            let is_busy = || self.is_under_way(|one| one.source == *name && is_one(&one.purpose));
+            (!self.sources.is_told(name, true) || reminds())
+                && self.sources.answers(name)
+                && self.sources.is_ready_to_try(name, now)
+                && !is_busy()
+        };
+        let due: Vec<SourceName> = self.sources.names().filter(|name| is_due(name)).cloned().collect();
+        for name in due {
+            requests.extend(match self.sources.is_told(&name, true) {
+                true => self.remind(name, now),
+                false => self.request(name, Purpose::Ask, Operation::Lease(memory::ask())),
+            });
         }
     }
 
-    fn remind(&mut self, name: SourceName, lapse: Duration, now: Instant) -> Option<Request> {
-        let keeps = &self.sources.get(&name)?.keeps;
-        let is_early = keeps.written_at.is_some_and(|at| now.saturating_duration_since(at) < lapse);
-        if is_early || !self.sources.is_ready_to_write(&name, now) {
+    fn remind(&mut self, name: SourceName, now: Instant) -> Option<Request> {
+        if !self.sources.is_ready_to_write(&name, now) {
             return None;
         }
-        let lease = keeps.lease.clone();
-        let config = self.newest_config();
-        let members = config.iter().flat_map(|config| config.voters.iter().chain(&config.learners));
-        let members: Vec<_> = members.cloned().collect();
-        let swap = self.sources.memory(&members).swap(lease.as_ref())?;
+        let lease = self.sources.get(&name)?.keeps.lease.clone();
+        let config = self.newest_config()?;
+        let swap = self.sources.memory(&config.voters).swap(lease.as_ref())?;
         self.sources.tells(&name, now);
         self.request(name, Purpose::Remind, Operation::Lease(swap))
     }
