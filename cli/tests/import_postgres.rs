@@ -99,7 +99,9 @@ fn a_killed_import_does_not_read_again_what_it_has_read() {
     // a row that an import that goes on passes by is noticed
     let dev = Dev::start();
     let import = Import { dev: &dev, ..import };
-    import.killed_at(&gate, 450_000, import.command(&[]));
+    let interrupted = import.signalled_at(&gate, 450_000, import.command(&[]), "-INT");
+    let said = String::from_utf8_lossy(&interrupted.stderr);
+    assert!(interrupted.status.code() == Some(130) && said.contains("the same command goes on"), "{said}");
     let early = Event {
         id: "00000000-0000-0000-0000-000000000001".into(),
         aggregate: 99,
@@ -268,8 +270,8 @@ fn tables_of_other_shapes() {
         (&json!({"a": 1.5}), &json!({"id": "it's \\one"}))
     );
     // a view has no key: it is read as a whole
-    SERVER.execute(&database, "CREATE VIEW told AS SELECT * FROM texts");
-    assert_eq!(run("told", &["--map", "dataForm=parsed", "--map", "stream==U"]), complete(1, 1));
+    SERVER.execute(&database, "CREATE VIEW \"Told\" AS SELECT * FROM texts");
+    assert_eq!(run("\"Told\"", &["--map", "dataForm=parsed", "--map", "stream==U"]), complete(1, 1));
 }
 
 #[test]

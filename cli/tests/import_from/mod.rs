@@ -6,7 +6,7 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -38,7 +38,8 @@ pub fn events(count: usize, aggregates: usize) -> Vec<Event> {
         aggregate: index % aggregates,
         version: index / aggregates + 1,
         data: format!(r#"{{"n":{index},"amount":"{index}.00","text":"it's \"é\" {}"}}"#, "x".repeat(100)),
-        metadata: format!(r#"{{"userId":"u{}"}}"#, index % 7),
+        // as PHP writes an empty map
+        metadata: if index % 11 == 0 { "[]".into() } else { format!(r#"{{"userId":"u{}"}}"#, index % 7) },
         time: format!(
             "2024-01-{:02}T{:02}:{:02}:00.{:03}Z",
             1 + index / 1440,
@@ -101,7 +102,13 @@ impl Import<'_> {
     }
 
     /// Starts an import, and kills it once a gate holds what comes to it.
-    pub fn killed_at(&self, gate: &Gate, after: usize, mut command: Command) {
+    pub fn killed_at(&self, gate: &Gate, after: usize, command: Command) {
+        let output = self.signalled_at(gate, after, command, "-KILL");
+        assert_eq!(output.status.code(), None, "{output:?}");
+    }
+
+    /// Starts an import, and sends it a signal once a gate holds what comes to it; what it said.
+    pub fn signalled_at(&self, gate: &Gate, after: usize, mut command: Command, signal: &str) -> Output {
         gate.hold_after(after);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
         let deadline = Instant::now() + PATIENCE;
@@ -112,9 +119,11 @@ impl Import<'_> {
             assert!(Instant::now() < deadline, "nothing came that could be held");
             thread::sleep(Duration::from_millis(5));
         }
-        child.kill().expect("it runs");
-        child.wait().expect("it ends");
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("it starts");
+        assert!(sent.success());
+        let output = child.wait_with_output().expect("it ends");
         gate.open();
+        output
     }
 }
 

@@ -180,6 +180,8 @@ impl Mapper {
     ) -> Result<Option<Box<RawValue>>, String> {
         let given = match self.at(members, Part::Metadata) {
             None => None,
+            // PHP writes an empty map so
+            Some(value) if is_empty_list(value) => None,
             // an object that was written as a text
             Some(value) if value.get().starts_with('"') => {
                 let text = text(value).filter(|text| !text.trim().is_empty());
@@ -242,6 +244,11 @@ impl Mapper {
             content_type: Some(content_type),
         })
     }
+}
+
+fn is_empty_list(value: &RawValue) -> bool {
+    let inner = value.get().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inner.is_some_and(|inner| inner.trim().is_empty())
 }
 
 /// A text, or what document databases keep bytes as.
@@ -439,6 +446,8 @@ mod tests {
         let more = [("tenant", "\"t1\""), ("nothing", "null"), ("number", "1e400")];
         let event = found(&with(&more), &[]).expect("an event");
         assert_eq!(metadata_of(&event), r#"{"$imported":{"tenant":"t1","number":1e400}}"#);
+        let empty = found(&with(&[("metadata", "[ ]"), ("tenant", "1")]), &[]).expect("an event");
+        assert_eq!(metadata_of(&empty), r#"{"$imported":{"tenant":1}}"#);
         let own = [("metadata", r#"{"$by":"x","a":1}"#), ("tenant", "2")];
         let own = found(&with(&own), &[]).expect("an event");
         assert_eq!(metadata_of(&own), r#"{"a":1,"$imported":{"$by":"x","$imported":{"tenant":2}}}"#);
