@@ -162,7 +162,8 @@ impl World {
             (nobody_runs || self.peers.iter().all(|peer| peer.notices_below(&source) > late))
                 && others.all(|(_, other)| other.keeps_of(&backup.head.identity) > late)
         });
-        if !is_noticed || !self.is_whole() && !(nobody_runs && self.is_counted()) {
+        let may_be_restored = self.is_whole() || nobody_runs && self.is_counted();
+        if !is_noticed || !may_be_restored {
             // one that is made often is too new to be missed
             if !self.backups.is_empty() && self.chance(0.7) {
                 return;
