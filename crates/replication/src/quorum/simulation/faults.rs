@@ -96,7 +96,6 @@ impl World {
     pub(super) fn kill(&mut self, peer: usize) {
         self.lives[peer] += 1;
         self.peers[peer] = self.fresh_peer(peer);
-        self.views[peer].clear();
         for client in 0..self.plan.clients {
             if self.clients.pending[client].as_ref().is_some_and(|pending| pending.peer == peer) {
                 self.after(Duration::from_millis(50), Happening::Client(client));
@@ -163,7 +162,8 @@ impl World {
             (nobody_runs || self.peers.iter().all(|peer| peer.notices_below(&source) > late))
                 && others.all(|(_, other)| other.keeps_of(&backup.head.identity) > late)
         });
-        if !is_noticed || !(self.is_whole() || nobody_runs && self.is_counted()) {
+        let may_be_restored = self.is_whole() || nobody_runs && self.is_counted();
+        if !is_noticed || !may_be_restored {
             // one that is made often is too new to be missed
             if !self.backups.is_empty() && self.chance(0.7) {
                 return;
