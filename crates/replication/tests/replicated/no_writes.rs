@@ -31,13 +31,23 @@ async fn acks_of_all_go_on_without_a_source_that_takes_no_writes() {
 
 #[tokio::test]
 async fn a_primary_that_takes_no_writes_is_replaced() {
+    is_replaced(|primary| primary.read_only(true)).await;
+}
+
+/// What is kept of the others in leases is written there all the time, and says nothing of events.
+#[tokio::test]
+async fn a_primary_that_has_room_for_leases_alone_is_replaced() {
+    is_replaced(Remote::without_room).await;
+}
+
+async fn is_replaced(stops: impl Fn(&Remote)) {
     let three = Three::new();
     // longer than between two looks, which it answers
     let options = StoreOptions { failover_after: Duration::from_secs(1), ..three.options(Acks::Majority) };
     let store = Store::open(options).await.expect("opens");
     append(&store, 0).await;
     three.level().await;
-    three.remotes[0].read_only(true);
+    stops(&three.remotes[0]);
     let began = Instant::now();
     until("another takes over", || async {
         store.append(commit(1, "account-1", 1), None, within(500)).await.is_ok()

@@ -68,6 +68,7 @@ pub struct Remote {
     held_answers: watch::Sender<bool>,
     is_cut: AtomicBool,
     is_read_only: AtomicBool,
+    has_room_for_leases: AtomicBool,
     withholds_repair: AtomicBool,
     has_slow_looks: AtomicBool,
     panics: AtomicUsize,
@@ -110,6 +111,7 @@ impl Remote {
             held_answers: watch::Sender::new(false),
             is_cut: AtomicBool::new(false),
             is_read_only: AtomicBool::new(false),
+            has_room_for_leases: AtomicBool::new(false),
             withholds_repair: AtomicBool::new(false),
             has_slow_looks: AtomicBool::new(false),
             panics: AtomicUsize::new(0),
@@ -163,6 +165,12 @@ impl Remote {
     /// It answers, and takes no writes.
     pub fn read_only(&self, is_read_only: bool) {
         self.is_read_only.store(is_read_only, Ordering::SeqCst);
+    }
+
+    /// Of all writes it takes leases alone: there is no room for rows.
+    pub fn without_room(&self) {
+        self.has_room_for_leases.store(true, Ordering::SeqCst);
+        self.read_only(true);
     }
 
     /// Entries with larger events are not taken from the primary.
@@ -288,7 +296,10 @@ impl Source for Remote {
         connection.wait(after, at_most).await;
     }
     async fn lease(&self, of: &Identity, swap: LeaseSwap) -> Result<LeaseAnswer, OperationError> {
-        self.operate()?.lease(of, swap).await
+        match self.has_room_for_leases.load(Ordering::SeqCst) {
+            true => self.reach().map_err(OperationError::Failed)?.lease(of, swap).await,
+            false => self.operate()?.lease(of, swap).await,
+        }
     }
     fn limits(&self) -> Limits {
         self.database.lock().connect().limits()

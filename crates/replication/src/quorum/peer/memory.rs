@@ -19,7 +19,7 @@ impl<T> Peer<T> {
     /// Asks those that answer what they keep, and has it kept up to date.
     pub(super) fn step_memory(&mut self, now: Instant, requests: &mut Vec<Request>) {
         self.learn_enough(now);
-        let lapse = self.options.failover_after.min(LONGEST_LAPSE);
+        let lapse = self.lapse();
         let is_due = |name: &SourceName| {
             let reminds =
                 || self.options.has_duties && self.is_enough && self.sources.is_old(name, now, lapse);
@@ -37,6 +37,11 @@ impl<T> Peer<T> {
                 false => self.request(name, Purpose::Ask, Operation::Lease(memory::ask())),
             });
         }
+    }
+
+    /// A source that does not answer for as long as this is not waited for, and one that does is brought up to date.
+    fn lapse(&self) -> Duration {
+        self.options.failover_after.min(LONGEST_LAPSE)
     }
 
     fn remind(&mut self, name: SourceName, now: Instant) -> Option<Request> {
@@ -58,7 +63,11 @@ impl<T> Peer<T> {
         now: Instant,
     ) {
         let Ok(LeaseAnswer { lease, .. }) = result else { return };
-        self.sources.took_write(source);
+        // nothing was written to it before: what it refused until now were these questions. Later, one that has room for
+        // leases alone takes them, and no events
+        if !self.sources.is_told(source, false) {
+            self.sources.took_write(source);
+        }
         let learns = self.options.rules.on(Rule::Remembered);
         for doubted in self.sources.told(source, lease, learns) {
             self.looked_at.remove(&doubted);
@@ -75,14 +84,13 @@ impl<T> Peer<T> {
             return;
         }
         let Some(config) = self.newest_config() else { return };
+        let lapse = self.lapse();
         // whoever takes no writes cannot say it, and takes part in nothing either
         let is_told = |name: &SourceName| {
-            let takes_writes = self.sources.get(name).is_some_and(|known| known.refuses_since(now).is_none());
-            self.sources.is_told(name, false) || !takes_writes
+            self.sources.is_told(name, false) || self.sources.refuses_writes(name, now, lapse)
         };
-        let is_asked = |name: &SourceName| {
-            is_told(name) || self.sources.get(name).is_some_and(|known| known.failing_since.is_some())
-        };
+        // one that is just not up yet may know more
+        let is_asked = |name: &SourceName| is_told(name) || self.sources.is_silent(name, now, lapse);
         let counts =
             |name: &SourceName| self.sources.answers(name) && is_told(name) && self.sources.is_vouched(name);
         let is_enough = self.reaches_majority(&config, counts)
