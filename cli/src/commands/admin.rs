@@ -64,28 +64,81 @@ pub(crate) async fn verify(client: &Client, args: VerifyArgs, format: Format) ->
     let mut untold_since = Instant::now();
     let status = loop {
         let status = status(client).await?;
-        // one that does not answer is read once it does
-        let answering = || status.sources.iter().filter(|source| source.state != "Unreachable");
-        if answering().all(|source| verified(source).is_some_and(|verified| verified.answered >= request)) {
-            break status;
-        }
-        if answering().all(|source| verified(source).is_some()) {
-            untold_since = Instant::now();
-        } else if untold_since.elapsed() >= TOLD {
-            return Err(anyhow::anyhow!("another process verifies the store by now: ask again").into());
+        let look = look(&status.sources, request);
+        match look {
+            Look::Done => break status,
+            Look::Reading => untold_since = Instant::now(),
+            Look::Untold | Look::Nobody if untold_since.elapsed() < TOLD => {}
+            Look::Untold => {
+                return Err(anyhow::anyhow!("another process verifies the store by now: ask again").into());
+            }
+            Look::Nobody => {
+                let unread = status.sources.iter().map(unread).collect::<Vec<_>>().join("; ");
+                return Err(Failure::NoAnswer(format!("no source can be read: {unread}")));
+            }
         }
         tokio::time::sleep(LOOK).await;
     };
+    for source in status.sources.iter().filter(|source| !is_read(source)) {
+        eprintln!("not waited for: {}", unread(source));
+    }
     match format {
         Format::Table => out.text(&found(&status))?,
         Format::Json | Format::Ndjson => out.document(&status, format)?,
     }
     out.flush()?;
-    let is_wrong = |one: &polylog_api::VerifiedStatus| one.missing + one.differing + one.extra > 0;
-    match status.sources.iter().filter_map(verified).any(is_wrong) {
+    match status.sources.iter().any(is_wrong) {
         true => Err(Failure::Told(1)),
         false => Ok(()),
     }
+}
+
+/// How far verification is.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    /// Every source that can be read was read.
+    Done,
+    Reading,
+    /// Nothing is told of a source that can be read.
+    Untold,
+    /// No source can be read.
+    Nobody,
+}
+
+fn look(sources: &[SourceStatus], request: u64) -> Look {
+    let read: Vec<_> = sources.iter().filter(|source| is_read(source)).map(verified).collect();
+    if read.is_empty() {
+        Look::Nobody
+    } else if read.iter().all(|verified| verified.is_some_and(|verified| verified.answered >= request)) {
+        Look::Done
+    } else if read.iter().all(Option::is_some) {
+        Look::Reading
+    } else {
+        Look::Untold
+    }
+}
+
+/// Whether verification reads it now. One that does not answer, or takes no writes, is read once it does again.
+fn is_read(source: &SourceStatus) -> bool {
+    match source.state.as_str() {
+        "Unreachable" | "Unprovisioned" | "Divergent" | "Stalled" => false,
+        // what else it is shows in its message alone
+        "Maintenance" => source.message.is_empty(),
+        _ => true,
+    }
+}
+
+fn unread(source: &SourceStatus) -> String {
+    match source.message.is_empty() {
+        true => format!("{} is {}", source.name, source.state),
+        false => format!("{} is {}: {}", source.name, source.state, source.message),
+    }
+}
+
+/// Whether something is wrong with it, and stays.
+fn is_wrong(source: &SourceStatus) -> bool {
+    source.state == "Divergent"
+        || verified(source).is_some_and(|one| one.missing + one.differing + one.extra > 0)
 }
 
 fn verified(source: &SourceStatus) -> Option<&polylog_api::VerifiedStatus> {
@@ -174,4 +227,48 @@ fn shown(entries: &[Box<RawValue>]) -> String {
         }
     }
     rendered(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(state: &str, message: &str, answered: Option<u64>) -> SourceStatus {
+        let verified = answered.map(|answered| {
+            json!({
+                "through": 9, "end": 9, "since": "2024-01-01T00:00:00Z", "missing": 0, "differing": 0, "extra": 0,
+                "repaired": 0, "answered": answered
+            })
+        });
+        let source = json!({
+            "name": "ledger", "engine": "sqlite", "role": "Voter", "state": state, "message": message, "verified": verified
+        });
+        serde_json::from_value(source).expect("a source")
+    }
+
+    #[test]
+    fn sources_that_nobody_reads_are_not_waited_for() {
+        for (state, message) in [
+            ("Unreachable", "refused"),
+            ("Unprovisioned", "approve it"),
+            ("Divergent", "it went back"),
+            ("Stalled", "it cannot store position 5"),
+            ("Maintenance", "refused"),
+        ] {
+            for answered in [None, Some(1)] {
+                let other = || source(state, message, answered);
+                assert_eq!(look(&[source("InSync", "", Some(2)), other()], 2), Look::Done, "{state}");
+                assert_eq!(look(&[source("Lagging", "", Some(1)), other()], 2), Look::Reading, "{state}");
+                assert_eq!(look(&[other()], 2), Look::Nobody, "{state}");
+            }
+            assert_eq!(is_wrong(&source(state, message, None)), state == "Divergent", "{state}");
+        }
+        let read = source("InSync", "a setting may lose what was acknowledged", Some(1));
+        for state in ["InSync", "Lagging", "Syncing", "Maintenance"] {
+            assert_eq!(look(&[source(state, "", Some(2))], 2), Look::Done, "{state}");
+            assert_eq!(look(&[source(state, "", None), read.clone()], 2), Look::Untold, "{state}");
+        }
+        assert_eq!(look(&[read], 2), Look::Reading);
+        assert_eq!(look(&[], 2), Look::Nobody);
+    }
 }

@@ -216,8 +216,9 @@ impl Reader for ElasticsearchReader {
         let mut size = self.size.get().max(2);
         let hits = loop {
             let (answer, bytes) = self.search(size).await?;
-            self.size.had(bytes);
             let mut hits = answer.hits.hits;
+            let lengths = hits.iter().filter_map(|hit| Some(hit.source.as_ref()?.get().len()));
+            self.size.had(bytes, lengths.max().unwrap_or(0));
             let is_last = hits.len() < size;
             if is_last {
                 break hits;

@@ -126,12 +126,7 @@ async fn prepare(mut work: Work, engine: Engine, name: &str, args: &ImportArgs) 
     }
     eprintln!("{} events read; checking and sorting them", work.count()?);
     let sorting = tokio::task::spawn_blocking(move || {
-        let sorted = sort::write_lines(&work, begun.mapping.first_version, begun.renumber);
-        if sorted.is_err() {
-            // they may be corrected, or mapped otherwise
-            work.clear()?;
-        }
-        sorted.map(|()| work)
+        sort::write_or_forget(&work, begun.mapping.first_version, begun.renumber).map(|()| work)
     });
     sorting.await.map_err(|error| Failure::Failed(error.into()))?
 }

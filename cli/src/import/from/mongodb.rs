@@ -12,7 +12,7 @@ use super::{
     access::Access,
     document::Document,
     mapping::Mapping,
-    reader::{Fields, Page, PageSize, Reader},
+    reader::{Fields, Page, Reader, is_full},
 };
 use crate::exit::Failure;
 
@@ -20,7 +20,6 @@ use crate::exit::Failure;
 pub(crate) struct MongodbReader {
     collection: Collection<BsonDocument>,
     cursor: Option<Cursor<BsonDocument>>,
-    size: PageSize,
 }
 
 /// How long a server is looked for.
@@ -46,7 +45,7 @@ impl MongodbReader {
         };
         let client = address.client(CONNECT).await.map_err(|error| usage(&error))?;
         let collection = client.database(&database).collection(collection);
-        Ok(Self { collection, cursor: None, size: PageSize::new() })
+        Ok(Self { collection, cursor: None })
     }
 }
 
@@ -88,7 +87,7 @@ impl Reader for MongodbReader {
         let mut page = Page::empty();
         let Some(cursor) = &mut self.cursor else { return Ok(page) };
         let mut bytes = 0;
-        while page.documents.len() < self.size.get() && cursor.advance().await.map_err(failed)? {
+        while !is_full(page.documents.len(), bytes) && cursor.advance().await.map_err(failed)? {
             let document = cursor.deserialize_current().map_err(failed)?;
             let id = document.get("_id").cloned().unwrap_or(Bson::Null);
             let mut json = String::new();
@@ -98,7 +97,6 @@ impl Reader for MongodbReader {
             page.documents.push(Document { name: format!("document {id}"), id: None, fields });
             page.cursor = Some(serde_json::to_string(&id).map_err(anyhow::Error::new)?);
         }
-        self.size.had(bytes);
         Ok(page)
     }
 

@@ -96,11 +96,12 @@ impl Reader for PostgresReader {
         // its text differs by the size only
         let rows = sqlx::query(AssertSqlSafe(fetch)).fetch_all(&mut self.connection).await.map_err(failed)?;
         let mut page = Page::empty();
-        let mut bytes = 0;
+        let (mut bytes, mut largest) = (0, 0);
         for row in rows {
             let (fields, key): (String, Vec<String>) =
                 (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
             bytes += fields.len();
+            largest = largest.max(fields.len());
             let name = match key.is_empty() {
                 true => format!("a row of {}", self.table),
                 false => format!("row ({})", key.join(", ")),
@@ -111,7 +112,7 @@ impl Reader for PostgresReader {
                 page.cursor = Some(serde_json::to_string(&key).map_err(anyhow::Error::new)?);
             }
         }
-        self.size.had(bytes);
+        self.size.had(bytes, largest);
         Ok(page)
     }
 

@@ -12,11 +12,21 @@ use super::{
 };
 use crate::exit::Failure;
 
+/// As [`write_lines`]; forgets events that cannot be imported as they are.
+pub(crate) fn write_or_forget(work: &Work, first: Option<u64>, renumber: bool) -> Result<(), Failure> {
+    let written = write_lines(work, first, renumber);
+    // they may be corrected, or mapped otherwise; after anything else, like a full disk, what was read is still good
+    if matches!(written, Err(Failure::Usage(_))) {
+        work.clear()?;
+    }
+    written
+}
+
 /// Checks ids and versions of all events that were read, and writes their lines in an order in which every stream's
 /// versions rise; by position, where the source has one, and otherwise by time.
 ///
 /// `first` is the version of a stream's first event, if that was said. With `renumber` versions only give the order.
-pub(crate) fn write_lines(work: &Work, first: Option<u64>, renumber: bool) -> Result<(), Failure> {
+fn write_lines(work: &Work, first: Option<u64>, renumber: bool) -> Result<(), Failure> {
     let database = &work.database;
     let mut faults = Faults::new();
     let mut order = || -> rusqlite::Result<()> {
@@ -261,6 +271,23 @@ mod tests {
         work.add(&[found(0, ("b", Some(1), None, 0))], None).expect("written");
         let Err(Failure::Usage(told)) = write_lines(&work, None, false) else { panic!("refused") };
         assert!(told.contains("2 events have the id 00000000-0000-0000-0000-000000000000"), "{told}");
+    }
+
+    #[test]
+    fn what_was_read_is_forgotten_only_for_faults_of_its_own() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let mut work = work(&folder, &[("a", Some(1), None, 0)]);
+        work.now_read().expect("it is told");
+        let draft = work.lines().with_extension("draft");
+        std::fs::create_dir(&draft).expect("a folder in the way");
+        let Err(Failure::Failed(_)) = write_or_forget(&work, None, false) else { panic!("not written") };
+        assert_eq!((work.count().expect("a number"), work.is_read().expect("known")), (1, true));
+        std::fs::remove_dir(&draft).expect("it is out of the way");
+        write_or_forget(&work, None, false).expect("the same goes on from there");
+
+        work.add(&[found(1, ("a", Some(3), None, 0))], None).expect("written");
+        let Err(Failure::Usage(_)) = write_or_forget(&work, None, false) else { panic!("a gap") };
+        assert_eq!((work.count().expect("a number"), work.is_read().expect("known")), (0, false));
     }
 
     #[test]
