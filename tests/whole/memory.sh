@@ -9,7 +9,7 @@ set -euo pipefail
 . tests/lib/tools.sh
 need_postgres
 case $1 in
-  release) binaries=$target/release more=4 ;;
+  release) binaries=$target/release more=6 ;;
   shipped) need_shipped_binaries; binaries=$shipped more=0 ;;
 esac
 figures=${2:+--figures=$2}
