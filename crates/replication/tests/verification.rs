@@ -20,6 +20,10 @@ struct Bed {
 impl Bed {
     /// A log over so many sources, each with a commit of two events again and again.
     async fn new(sources: usize, commits: u64) -> Self {
+        Self::verified_by(FAST, sources, commits).await
+    }
+
+    async fn verified_by(options: VerificationOptions, sources: usize, commits: u64) -> Self {
         let remotes: Vec<_> = (0..sources as u128).map(Remote::one_of_several).collect();
         let replica = |number: usize| Replica {
             name: source_name(number as u128),
@@ -34,7 +38,7 @@ impl Bed {
         };
         let first = StoreOptions::new("payments", source_name(0), remotes[0].clone(), identity_of(0));
         let others = (1..sources).map(replica).collect();
-        let store = Store::open(StoreOptions { config, others, verification: Some(FAST), ..first }).await;
+        let store = Store::open(StoreOptions { config, others, verification: Some(options), ..first }).await;
         let bed = Self { remotes, store: store.expect("opens") };
         bed.append(0, commits).await;
         bed.all_verified().await;
@@ -200,4 +204,23 @@ async fn what_may_not_be_written_back_is_told_and_written_back_once_it_may() {
     bed.remotes[1].withhold_repair(false);
     let verified = bed.verify().await;
     assert_eq!((wrong(&verified[1]), verified[1].repaired), ((0, 0, 0), 1));
+}
+
+/// Faster than it is read: a page of every source has become longer before it is its turn again.
+#[tokio::test]
+async fn what_is_asked_for_is_done_while_the_log_grows_all_the_time() {
+    for sources in [1, 3] {
+        let slow = VerificationOptions { reads_per_second: 50, ..FAST };
+        let bed = Bed::verified_by(slow, sources, 20).await;
+        let grows = async {
+            for number in 20.. {
+                bed.append(number, 1).await;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::select! {
+            verified = bed.verify() => assert!(verified.iter().all(|one| !one.is_inconsistent())),
+            () = grows => {}
+        }
+    }
 }

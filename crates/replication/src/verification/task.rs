@@ -61,8 +61,12 @@ struct Post {
 /// A way through the whole log that is spread over a cycle.
 struct Pass {
     walk: Walk,
+    /// Where its reading ends.
+    goal: Goal,
     /// Segments are compared up to here.
     compared: Position,
+    /// Where its comparing ends.
+    compared_goal: Goal,
     began: Instant,
     since: SystemTime,
     compared_since: Instant,
@@ -76,7 +80,23 @@ impl Pass {
         let (began, since) = (Instant::now(), SystemTime::now());
         let compared = Position::ZERO;
         let (walk, compared_since, looked_behind) = (Walk::begin(log), began, false);
-        Self { walk, compared, began, since, compared_since, hurried, looked_behind }
+        let (goal, compared_goal) = (Goal::default(), Goal::default());
+        Self { walk, goal, compared, compared_goal, began, since, compared_since, hurried, looked_behind }
+    }
+}
+
+/// Where a pass ends: as far as the log went when the pass was to come to its end. What was appended later is new; a pass
+/// that ran after it would never end while the log grows.
+#[derive(Debug, Default)]
+struct Goal(Option<Position>);
+
+impl Goal {
+    /// The position to go to while the log ends at `end`.
+    fn within(&mut self, end: Position, is_last: bool) -> Position {
+        if is_last {
+            self.0.get_or_insert(end);
+        }
+        self.0.map_or(end, |goal| goal.min(end))
     }
 }
 
@@ -226,7 +246,9 @@ impl Verifier {
 
     /// The next segment's digests, if it is time.
     async fn compares(&mut self, index: usize, primary: usize, end: Position) -> Result<bool, Away> {
-        let pass = &self.posts[index].again;
+        let pass = &mut self.posts[index].again;
+        let is_last = pass.hurried.is_some() || pass.compared_since.elapsed() >= self.options.cycle / LIGHT;
+        let end = pass.compared_goal.within(end, is_last);
         let spread = due(self.options.cycle / LIGHT, pass.compared, end);
         if pass.hurried.is_none() && pass.compared_since.elapsed() < spread {
             return Ok(false);
@@ -248,13 +270,16 @@ impl Verifier {
         if pass.hurried.is_none() && pass.compared_since.elapsed() >= self.options.cycle / LIGHT {
             (pass.compared, pass.compared_since, pass.looked_behind) =
                 (Position::ZERO, Instant::now(), false);
+            pass.compared_goal = Goal::default();
         }
         Ok(false)
     }
 
     /// The next page of what was read before, if it is time.
     async fn reads_again(&mut self, index: usize, end: Position) -> Result<bool, Away> {
-        let pass = &self.posts[index].again;
+        let pass = &mut self.posts[index].again;
+        let is_last = pass.hurried.is_some() || pass.began.elapsed() >= self.options.cycle;
+        let end = pass.goal.within(end, is_last);
         let is_due = pass.hurried.is_some()
             || pass.began.elapsed() >= due(self.options.cycle, pass.walk.at.position, end)
                 // what was just read for the first time is not read again at once
@@ -265,7 +290,12 @@ impl Verifier {
         if pass.walk.at.position < end {
             let mut walk = pass.walk.clone();
             let result = self.advance(index, &mut walk, end).await;
-            self.posts[index].again.walk = walk;
+            let pass = &mut self.posts[index].again;
+            pass.walk = walk;
+            if result.is_err() {
+                // the log may have been cut since, and be another one there
+                pass.goal = Goal::default();
+            }
             return result.map(|()| true);
         }
         if pass.hurried.is_none() && pass.began.elapsed() < self.options.cycle {
