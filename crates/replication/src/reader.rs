@@ -2,6 +2,7 @@
 
 mod capped;
 mod choice;
+mod from;
 mod joined;
 mod who;
 

@@ -25,13 +25,14 @@ use tokio::time::timeout;
 
 use super::{
     choice::{Choice, Pages, Question},
+    from::{From, shown},
     joined::{self, Data},
     who::Who,
 };
 use crate::{
     TokenPoint,
     caught::caught,
-    quorum::{Rules, Settled},
+    quorum::Settled,
     replicated::{Handle, Place, Replica, View},
 };
 
@@ -52,75 +53,11 @@ pub(crate) struct Capped {
     prefers_primary: AtomicBool,
 }
 
-/// What a read is answered from: a source, and how far it may be shown.
-struct From {
-    source: Arc<dyn Source>,
-    identity: Identity,
-    place: Place,
-    cap: Point,
-    /// Why it may be read although it may be behind.
-    settled: Option<Settled>,
-    /// Of the view.
-    number: u64,
-}
-
 /// Who may be asked, and how far it may be shown.
 struct Candidate {
     name: SourceName,
     cap: Point,
     settled: Option<Settled>,
-}
-
-impl From {
-    /// Whether the snapshot that a page was read from holds what may be shown, and is this log's.
-    fn check(&self, head: &Head) -> Result<(), Failure> {
-        if head.identity != self.identity {
-            return Err(Failure::WrongStore(format!("log {}", head.identity.log)));
-        }
-        if let Some(settled) = &self.settled {
-            return match settled.is_in(head, Rules::default()) {
-                true => Ok(()),
-                false => {
-                    Err(Failure::Unreachable("the source gave back some of its log since it was seen".into()))
-                }
-            };
-        }
-        let is_level = head.tail.position >= self.cap.position;
-        // what less than a majority holds is only known of the term under which it was counted
-        let is_counted = head.term == self.place.term || !self.place.is_lossy;
-        match is_level && is_counted {
-            true => Ok(()),
-            false => Err(Failure::Unreachable("the primary changed while the log was read".into())),
-        }
-    }
-
-    /// Whether everything up to a position may be shown from here. A search began with what some source may show: another
-    /// one that is behind is not asked.
-    fn check_reach(&self, to: Position) -> Result<(), Failure> {
-        match to <= self.cap.position {
-            true => Ok(()),
-            false => Err(Failure::Unreachable(format!(
-                "nothing beyond {} may be shown from here",
-                self.cap.position
-            ))),
-        }
-    }
-
-    /// Whether it has something to say on what it did not find: it may stand in what it lacks.
-    fn check_absent(&self) -> Result<(), Failure> {
-        match self.settled.is_some() && self.cap.position < self.place.cap.position {
-            false => Ok(()),
-            true => Err(Failure::Unreachable(format!(
-                "it is not among what is shown from here, up to {}",
-                self.cap.position
-            ))),
-        }
-    }
-
-    /// The head as it is shown: the source's name, and the cap for its end.
-    fn shown(&self) -> Head {
-        shown(&self.place, self.number, self.identity, self.cap)
-    }
 }
 
 impl Capped {
@@ -507,11 +444,6 @@ impl Capped {
 /// Whether a source is failing, behind, and to be spared, and how far it may be shown if it is behind.
 type Rank = (bool, bool, bool, Reverse<Position>);
 const FIRST: Rank = (false, false, false, Reverse(Position::ZERO));
-
-fn shown(place: &Place, number: u64, identity: Identity, cap: Point) -> Head {
-    let shown = place.shown(number);
-    Head { identity, tail: cap, watermarks: shown.watermarks.capped(cap.position), ..shown }
-}
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()

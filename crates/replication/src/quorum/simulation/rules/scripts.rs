@@ -1,5 +1,9 @@
 //! Scripts: what happens in which order, so that one rule alone stands between the log and its loss. Each is played twice.
 
+mod configurations;
+mod restored;
+mod routes;
+
 use polylog_log::{Acks, Config, Expected, Failover, Position, StreamName};
 
 use crate::quorum::{
@@ -201,63 +205,6 @@ fn only_a_source_that_was_opened_takes_appends() {
     });
 }
 
-/// A source that forgot takes part no more, until it is adopted again.
-#[test]
-fn a_source_that_forgot_is_noticed() {
-    let mut stage = Stage::new(three(None));
-    let script = |stage: &mut Stage| {
-        stage.open()?;
-        let backup = stage.world.sources[&name(2)].clone();
-        stage.pass(|_, _, _| true);
-        stage.append(0, 0)?;
-        stage.until("all hold a commit, and know it", |world| {
-            world.is_told(0) && (0..3).all(|index| world.is_settled(index) && world.tail_of(index) > 1)
-        })?;
-        stage.wait(500)?;
-        stage.world.sources.insert(name(2), backup);
-        stage.until("all know", |world| {
-            let gone = |seen: &SeenSource| seen.name == name(2) && seen.went_back;
-            world.peers.iter().all(|peer| peer.seen().sources.iter().any(gone))
-        })
-    };
-    assert_eq!(script(&mut stage), Ok(()), "{:#?}", stage.world.said);
-}
-
-/// A voter forgets, while no process runs, that it holds a commit; who held it with that one is away when processes begin.
-#[test]
-fn a_source_that_forgot_while_nobody_ran_is_noticed() {
-    needs(Rule::Remembered, |stage| {
-        stage.open()?;
-        let backup = stage.world.sources[&name(1)].clone();
-        let (of, revision) = (backup.head.identity, backup.head.revision);
-        stage.pass(|_, _, _| true);
-        stage.append(0, 0)?;
-        stage.until("the third source keeps more of the second than its backup shows", move |world| {
-            world.is_told(0) && world.sources[&name(2)].keeps_of(&of) > revision
-        })?;
-        stage.lines(&[(0, 0), (0, 1)]);
-        stage.append(0, 1)?;
-        stage.until("a commit is acknowledged", |world| world.is_told(1))?;
-        stage.world.sources.insert(name(1), backup);
-        (0..3).for_each(|peer| stage.world.kill(peer));
-        stage.pass(|_, source, _| source != 0);
-        stage.wait(3_000)?;
-        let all_know = |world: &World| {
-            let knows = |peer: &Peer<u64>| {
-                let gone = |seen: &SeenSource| seen.name == name(1) && seen.went_back;
-                peer.seen().sources.iter().any(gone)
-            };
-            world.peers.iter().all(knows)
-        };
-        stage.until("all know", all_know)?;
-        // with the first source the log goes on, and the second counts no more
-        stage.pass(|_, _, _| true);
-        stage.append(0, 2)?;
-        stage.until("a commit is acknowledged", |world| world.is_told(2))?;
-        broken_if(stage.world.tail_of(1) > stage.world.tail_of(0), "the one that forgot is written to")
-    });
-}
-
 /// A log that lost is just as long as the one before what is pushed.
 #[test]
 fn what_is_pushed_continues_the_log_that_it_is_pushed_to() {
@@ -397,96 +344,6 @@ fn a_strong_read_rests_on_fresh_answers() {
     });
 }
 
-/// Two of three is a majority only where nobody knows of more voters.
-#[test]
-fn an_election_counts_by_the_configuration_of_the_best_log() {
-    let plan = Plan { spare: 2, ..three(None) };
-    needs_in(Rule::ConfigOfBest, plan, |stage| {
-        stage.open()?;
-        stage.pass(|_, source, operation| !copies(operation) || source != 1);
-        stage.want(&[0, 1, 2, 3]);
-        stage.until("three of four count four", |world| {
-            [0, 2, 3].iter().all(|index| world.voters_at(*index) == 4) && world.is_settled(0)
-        })?;
-        stage.want(&[0, 1, 2, 3, 4]);
-        stage.until("a fifth learns", |world| {
-            world.learners_at(0) == 1 && world.tail_of(4) == world.tail_of(0) && world.learners_at(2) == 1
-        })?;
-        stage.lines(&[(0, 0), (0, 3), (0, 4)]);
-        stage.until("three of five count five", |world| {
-            [0, 3, 4].iter().all(|index| world.voters_at(*index) == 5) && world.is_settled(0)
-        })?;
-        stage.lines(&[(0, 0), (0, 3), (0, 4)]);
-        stage.append(0, 0)?;
-        stage.until("a commit is acknowledged", |world| world.is_told(0))?;
-        // a process that knows only the other two, of which one counts three and the other four
-        stage.lines(&[(1, 1), (1, 2)]);
-        stage.world.kill(1);
-        stage.until("another is opened", |world| world.leads(1, 2) || world.leads(2, 2))
-    });
-}
-
-/// Two majorities that share nobody.
-#[test]
-fn one_voter_comes_or_goes_at_a_time() {
-    let plan = Plan { spare: 2, ..three(None) };
-    needs_in(Rule::OneVoter, plan, |stage| {
-        stage.open()?;
-        stage.lines(&[(0, 0), (0, 3), (0, 4)]);
-        stage.want(&[0, 3, 4]);
-        stage.until("the log counts others", |world| world.voters_at(0) == 3 && world.has_voter(0, 4))?;
-        stage.append(0, 0)?;
-        stage.until("a commit is acknowledged", |world| world.is_told(0))?;
-        stage.lines(&[(1, 1), (1, 2)]);
-        stage.until("another is opened", |world| world.leads(1, 2) || world.leads(2, 2))
-    });
-}
-
-/// Two changes in a row, neither of them committed, are two voters at once.
-#[test]
-fn a_configuration_follows_only_one_that_is_committed() {
-    let plan = Plan { spare: 2, ..three(None) };
-    needs_in(Rule::ConfigCommitted, plan, |stage| {
-        stage.open()?;
-        stage.lines(&[(0, 0), (0, 1), (0, 2), (0, 3), (0, 4)]);
-        stage.want(&[0, 1, 2, 3, 4]);
-        stage.until("both learn", |world| {
-            world.learners_at(0) == 2
-                && (0..5).all(|index| world.tail_of(index) == world.tail_of(0))
-                && world.is_settled(0)
-        })?;
-        stage.lines(&[(0, 0), (0, 3), (0, 4)]);
-        stage.until("the log counts five", |world| world.voters_at(0) == 5)?;
-        stage.append(0, 0)?;
-        stage.until("a commit is acknowledged", |world| world.is_told(0))?;
-        stage.lines(&[(1, 1), (1, 2)]);
-        stage.until("another is opened", |world| world.leads(1, 2) || world.leads(2, 2))
-    });
-}
-
-/// A configuration of a term that is not committed, and one of a term that never saw it.
-#[test]
-fn a_configuration_is_written_only_once_its_term_is_committed() {
-    let plan = Plan { voters: 4, spare: 1, ..three(None) };
-    needs_in(Rule::ConfigUnderTerm, plan, |stage| {
-        stage.open()?;
-        // under the first term one voter goes, and nobody is told
-        stage.lines(&[(0, 0)]);
-        stage.want_of(0, &[0, 1, 2]);
-        stage.until("the first source counts three", |world| world.voters_at(0) == 3)?;
-        // under the second another goes, before its opening is committed
-        stage.pass(|peer, source, operation| peer == 1 && source != 0 && !copies(operation));
-        stage.want_of(1, &[0, 1, 3]);
-        stage.until("the second source is opened", |world| world.leads(1, 2))?;
-        stage.until("the second source counts three", |world| world.voters_at(1) == 3)?;
-        stage.lines(&[(1, 1), (1, 3)]);
-        stage.append(1, 1)?;
-        stage.until("a commit is acknowledged", |world| world.is_told(1))?;
-        stage.lines(&[(0, 0), (0, 2)]);
-        stage.until("another is opened", |world| world.leads(0, 3) || world.leads(2, 3))
-    });
-}
-
 /// One process is cut off from the primary, the other is not.
 #[test]
 fn a_primary_that_others_reach_is_left_in_place() {
@@ -542,62 +399,6 @@ fn a_learner_gets_only_what_is_settled() {
     });
 }
 
-/// A majority acknowledges what the one that keeps the data has not got.
-#[test]
-fn what_one_source_keeps_is_acknowledged_once_that_one_holds_it() {
-    let plan = Plan { is_routed: true, ..three(None) };
-    needs_in(Rule::KeeperHolds, plan, |stage| {
-        stage.open()?;
-        stage.lines(&[(0, 0), (0, 1)]);
-        stage.append(0, 0)?;
-        stage.until("the commit is acknowledged", |world| world.is_told(0))
-    });
-}
-
-/// The one that keeps the data is behind, and the others drop it.
-#[test]
-fn data_is_dropped_once_the_source_that_keeps_it_holds_it() {
-    let plan = Plan { is_routed: true, ..three(None) };
-    needs_in(Rule::DroppedIfKept, plan, |stage| {
-        stage.open()?;
-        stage.lines(&[(0, 0), (0, 1)]);
-        let before = stage.world.tail_of(0);
-        stage.append(0, 0)?;
-        stage.until("a majority holds the commit", move |world| {
-            world.tail_of(0) > before && world.is_settled(0)
-        })?;
-        stage.wait(2_500)
-    });
-}
-
-/// The one that keeps the data is brought to another history, and back to this one by a source that dropped it.
-#[test]
-fn only_of_what_is_committed_data_is_dropped() {
-    let plan = Plan { voters: 5, is_routed: true, ..three(None) };
-    needs_in(Rule::DroppedIfCommitted, plan, |stage| {
-        stage.open()?;
-        stage.lines(&[(0, 0), (0, 4)]);
-        let at = stage.world.tail_of(0) + 1;
-        stage.append(0, 0)?;
-        stage.until("the first source dropped what the fifth keeps", move |world| {
-            let event = world.sources[&name(0)].event_at(Position::new(at));
-            event.is_some_and(|event| event.data.is_none())
-        })?;
-        stage.pass(|peer, source, operation| peer == 1 && [1, 2, 3].contains(&source) && !copies(operation));
-        stage.until("the second source is opened", |world| world.leads(1, 2))?;
-        stage.lines(&[(1, 1), (1, 4)]);
-        stage.until("the fifth follows it", |world| {
-            world.sources[&name(4)].head.tail == world.sources[&name(1)].head.tail
-        })?;
-        stage.lines(&[(0, 0), (0, 2), (0, 3)]);
-        stage.until("the first source is opened again", |world| world.leads(0, 3))?;
-        stage.lines(&[(0, 0), (0, 2), (0, 3), (0, 4)]);
-        stage.until("the fifth follows again", |world| {
-            world.sources[&name(4)].head.tail == world.sources[&name(0)].head.tail
-        })
-    });
-}
-
 /// What scripts of other strategies show once: nothing is lost by a switch, and a forced opening waits for its word.
 #[test]
 fn a_switch_loses_nothing_even_where_one_source_acknowledges() {
@@ -639,18 +440,4 @@ fn a_log_is_opened_without_those_that_are_gone_only_on_the_operators_word() {
         })
     };
     assert_eq!(script(&mut stage), Ok(()), "{:#?}", stage.world.said);
-}
-
-impl Stage {
-    /// All processes are told which sources shall be voters.
-    fn want(&mut self, voters: &[usize]) {
-        (0..self.world.peers.len()).for_each(|peer| self.want_of(peer, voters));
-    }
-
-    fn want_of(&mut self, peer: usize, voters: &[usize]) {
-        let members = voters.iter().map(|index| self.world.member_of(*index));
-        let config: Config = (*self.world.sources[&name(0)].head.config.config).clone();
-        let config = Config { voters: members.collect(), learners: Vec::new(), ..config };
-        self.world.peers[peer].want_config(Some(config));
-    }
 }
