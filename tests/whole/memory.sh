@@ -9,11 +9,11 @@ set -euo pipefail
 . tests/lib/tools.sh
 need_postgres
 case $1 in
-  release) binaries=$target/release more=6 ;;
+  release) binaries=$target/release more=4 ;;
   shipped) need_shipped_binaries; binaries=$shipped more=0 ;;
 esac
 figures=${2:+--figures=$2}
-for role in "--idle=$((24 + more))" "--role=sidecar --idle=$((27 + more))" "--role=gateway --idle=$((27 + more))"; do
+for role in "--idle=$((26 + more))" "--role=sidecar --idle=$((27 + more))" "--role=gateway --idle=$((27 + more))"; do
   echo "$role"
   polylog-whole-tests memory --binary "$binaries/polylog" --role-binary "$binaries/polylog-sidecar" $role $figures
 done
