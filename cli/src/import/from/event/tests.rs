@@ -50,9 +50,9 @@ fn metadata_of(found: &Found) -> String {
 fn a_document_of_an_index_of_events_becomes_a_line() {
     let source = format!(
         r#"{{"eventId":"{ID}","aggregateId":"p1","aggregateType":"Payment","eventType":"PaymentProcessed",
-            "eventData":{{"amount": 100.00,
-            "big":9007199254740993}},"version":3,"timestamp":"2024-12-19T10:00:00+01:00",
-            "correlationId":"c","causationId":null,"metadata":{{"userId":"u"}}}}"#
+                "eventData":{{"amount": 100.00,
+                "big":9007199254740993}},"version":3,"timestamp":"2024-12-19T10:00:00+01:00",
+                "correlationId":"c","causationId":null,"metadata":{{"userId":"u"}}}}"#
     );
     let document =
         Document { id: Some(RawValue::from_string(format!("\"{ID}\"")).expect("JSON")), ..document(&source) };
