@@ -1,4 +1,4 @@
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, thread::JoinHandle, time::Duration};
 
 use async_trait::async_trait;
 use polylog_log::{
@@ -40,14 +40,14 @@ impl SqliteSource {
     }
 
     /// Ends the source: what was handed to it is done first, what comes later is refused. May be called again.
+    ///
+    /// The writer's connection is the last to go: connections that close at the same time each see the other, and none
+    /// of them writes the write-ahead log into the file.
     pub async fn close(&self) {
         let mut threads = self.readers.close();
-        threads.extend(self.writer.close());
         threads.extend(self.watcher.close());
-        for thread in threads {
-            // a thread that panicked has ended too; whoever waited for its answer knows
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
+        join(threads).await;
+        join(self.writer.close()).await;
     }
 
     /// Runs an operation on the writer's thread.
@@ -58,6 +58,13 @@ impl SqliteSource {
     {
         let tail: Arc<watch::Sender<Position>> = self.watcher.sender();
         self.writer.run(move |slot| work(slot, &tail)).await
+    }
+}
+
+async fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    for thread in threads {
+        // a thread that panicked has ended too; whoever waited for its answer knows
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }
 }
 

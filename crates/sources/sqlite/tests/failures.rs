@@ -83,6 +83,23 @@ async fn a_closed_source_refuses_and_what_it_took_is_done() {
     assert_eq!(check_log(&store.open().await).await.len(), 21, "dropped or not, each was done");
 }
 
+#[tokio::test]
+async fn a_closed_source_leaves_everything_in_the_file_itself() {
+    let store = Store::new();
+    store.primary().await.close().await;
+    for round in 1..=50 {
+        let source = store.open().await;
+        write(&source, &store.identity, commit(store.identity.log, "s", Expected::Any)).await;
+        // several connections that read, and the one that looks for other processes' commits
+        let (one, two) = tokio::join!(check_log(&source), check_log(&source));
+        assert_eq!((one.len(), two.len()), (round + 1, round + 1));
+        source.wait(Position::new(u64::MAX), Duration::from_millis(1)).await;
+        source.close().await;
+        let left = store.folder.path().join("log.db-wal");
+        assert!(!left.exists(), "round {round}: {left:?} is still there");
+    }
+}
+
 /// Polls once; tells whether it was ready.
 async fn futures_poll<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
     std::future::poll_fn(|context| {
