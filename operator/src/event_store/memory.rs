@@ -16,6 +16,8 @@ use super::{gateway::Seen, joining::Newcomers, status::Judged};
 pub(crate) const EVERY: Duration = Duration::from_secs(30);
 /// How often a status is written at most, unless a condition changes.
 pub(crate) const STATUS_EVERY: Duration = Duration::from_secs(30);
+/// How often a gateway is asked at least that does not answer.
+const SILENT: Duration = Duration::from_secs(120);
 /// The first wait after something stood in the way; it doubles each time.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest wait.
@@ -72,11 +74,13 @@ impl Remembered {
 }
 
 impl Remembered {
-    /// When the gateway is asked again: soon while it does not serve, as after an EventStore was applied.
+    /// When the gateway is asked again: soon while it does not serve, as after an EventStore was applied. One that does not
+    /// answer at all is asked more and more seldom, since that it is ready is seen by its Deployment.
     pub(crate) fn gateway_wait(&self) -> Duration {
         match &self.gateway {
             Some((_, Seen::Answered { is_open: true, .. })) => EVERY,
-            _ => back_off(self.unopened.max(1), 0.5).min(EVERY),
+            Some((_, Seen::Answered { .. })) => back_off(self.unopened.max(1), 0.5).min(EVERY),
+            _ => back_off(self.unopened.max(1), 0.5).min(SILENT),
         }
     }
 
@@ -86,10 +90,16 @@ impl Remembered {
             || self.gateway.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= self.gateway_wait() / 2)
     }
 
-    /// Notes what the gateway said.
+    /// Notes what the gateway said. Why it does not answer may be another reason each time: a new one counts after the
+    /// second, the fourth, the eighth time, so that it does not have the status written each time.
     pub(crate) fn gateway_said(&mut self, asked: Instant, seen: Seen) {
         let is_open = matches!(seen, Seen::Answered { is_open: true, .. });
         self.unopened = if is_open { 0 } else { self.unopened.saturating_add(1) };
+        let is_old_news = !self.unopened.is_power_of_two();
+        let seen = match (self.gateway.take(), seen) {
+            (Some((_, before @ Seen::Nothing(_))), Seen::Nothing(_)) if is_old_news => before,
+            (_, seen) => seen,
+        };
         self.gateway = Some((asked, seen));
         self.should_ask = false;
     }
@@ -127,17 +137,23 @@ pub(crate) struct Memory {
     stores: Mutex<HashMap<ObjectKey, Remembered>>,
     /// Apart, since a reconcile that is under way writes back what it read.
     wishes: Mutex<HashMap<ObjectKey, Wish>>,
+    /// What gateways said and no reconcile has taken up; apart for the same reason.
+    answers: Mutex<HashMap<ObjectKey, (Instant, Seen)>>,
 }
 
 impl Memory {
-    /// What is remembered, with what was wished since.
+    /// What is remembered, with what was wished and answered since.
     pub(crate) fn get(&self, key: &ObjectKey) -> Remembered {
         let wish = self.wishes.lock().remove(key).unwrap_or_default();
+        let answer = self.answers.lock().remove(key);
         let mut stores = self.stores.lock();
-        if wish == Wish::default() {
+        if wish == Wish::default() && answer.is_none() {
             return stores.get(key).cloned().unwrap_or_default();
         }
         let remembered = stores.entry(key.clone()).or_default();
+        if let Some((asked, seen)) = answer {
+            remembered.gateway_said(asked, seen);
+        }
         if wish.look {
             remembered.next = None;
         }
@@ -160,6 +176,11 @@ impl Memory {
         wished.ask |= wish.ask;
     }
 
+    /// What a gateway said, for the next reconcile.
+    pub(crate) fn answer(&self, key: ObjectKey, asked: Instant, seen: Seen) {
+        self.answers.lock().insert(key, (asked, seen));
+    }
+
     /// Everything is looked at again when it is reconciled next.
     pub(crate) fn look_again(&self) {
         let known: Vec<ObjectKey> = self.stores.lock().keys().cloned().collect();
@@ -171,6 +192,7 @@ impl Memory {
     pub(crate) fn forget(&self, key: &ObjectKey) {
         self.stores.lock().remove(key);
         self.wishes.lock().remove(key);
+        self.answers.lock().remove(key);
     }
 }
 
@@ -193,6 +215,38 @@ mod tests {
         assert_eq!(first, [0, 150, 600]);
         let later = [0.0, 0.5, 1.0].map(|share| drift_wait(every, false, share).as_secs());
         assert_eq!(later, [540, 600, 660]);
+    }
+
+    #[test]
+    fn a_reason_that_changes_each_time_is_told_more_and_more_seldom() {
+        let mut remembered = Remembered::default();
+        let told: Vec<String> = (1..=9)
+            .map(|number| {
+                remembered.gateway_said(Instant::now(), Seen::Nothing(number.to_string()));
+                match &remembered.gateway {
+                    Some((_, Seen::Nothing(reason))) => reason.clone(),
+                    other => panic!("{other:?}"),
+                }
+            })
+            .collect();
+        assert_eq!(told, ["1", "2", "2", "4", "4", "4", "4", "8", "8"]);
+        assert_eq!(remembered.gateway_wait(), SILENT);
+    }
+
+    #[test]
+    fn an_answer_waits_for_the_next_reconcile_also_for_one_that_is_under_way() {
+        let memory = Memory::default();
+        let key = ObjectKey {
+            namespace: "shop".parse().expect("a name"),
+            name: "payments".parse().expect("a name"),
+        };
+        let under_way = memory.get(&key);
+        memory.answer(key.clone(), Instant::now(), Seen::Nothing("gone".into()));
+        memory.put(key.clone(), under_way);
+        let next = memory.get(&key);
+        assert!(matches!(&next.gateway, Some((_, Seen::Nothing(reason))) if reason == "gone"), "{next:?}");
+        assert_eq!(next.unopened, 1);
+        assert_eq!(memory.get(&key).unopened, 1, "it is taken once");
     }
 
     #[test]

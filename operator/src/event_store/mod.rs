@@ -1,5 +1,6 @@
 //! EventStores: dereference, validate, provision and build, apply, status. One file each; the middle is without I/O.
 
+mod asking;
 mod budget;
 pub(crate) mod build;
 mod conditions;
@@ -49,8 +50,8 @@ use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    asking::Asking,
     build::Kind,
-    gateway::Gateways,
     made::Made,
     memory::{Memory, Wish},
 };
@@ -68,8 +69,8 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 pub(crate) struct EventStores {
     pub(crate) context: Arc<Context>,
     pub(crate) stores: Store<Guarded>,
-    memory: Memory,
-    gateways: Gateways,
+    memory: Arc<Memory>,
+    asking: Asking,
 }
 
 /// The EventStores of a scope, and what reconciles them until `stop` is cancelled.
@@ -83,12 +84,10 @@ pub(crate) fn control(
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE));
     let stores = controller.store();
     context.stores.write().push(stores.clone());
-    let event_stores = Arc::new(EventStores {
-        context: context.clone(),
-        stores: stores.clone(),
-        memory: Memory::default(),
-        gateways: Gateways::new(),
-    });
+    let memory = Arc::new(Memory::default());
+    let asking = Asking::new(memory.clone());
+    let event_stores =
+        Arc::new(EventStores { context: context.clone(), stores: stores.clone(), memory, asking });
     let users = event_stores.clone();
     let controller = in_labelled(controller, &context).watches(
         scope.api::<PartialObjectMeta<ReplicationStrategy>>(client),

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     EventStores, Guarded,
+    asking::SOON,
     dereference::DereferenceError,
     finalizer,
     gateway::Seen,
@@ -87,8 +88,13 @@ pub(super) async fn reconcile(
     }
     if let Some(Judged::Looked(..) | Judged::Blind(_)) = &remembered.judged {
         if remembered.should_ask_gateway() {
-            let seen = stores.gateways.ask(&key).await;
-            remembered.gateway_said(Instant::now(), seen);
+            remembered.should_ask = false;
+            stores.asking.ask(&key);
+        }
+        if remembered.gateway.is_none() {
+            // what it says is a part of the status: its first one is not written without
+            stores.memory.put(key, remembered);
+            return Ok(Action::requeue(SOON));
         }
     } else if remembered.gateway.is_none() {
         remembered.gateway = Some((now, Seen::Nothing("there is no gateway yet".to_owned())));

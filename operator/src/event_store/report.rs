@@ -23,6 +23,7 @@ use crate::{kinds::now, pods::PodCounts};
 
 use super::{
     EventStores, Guarded,
+    asking::SOON,
     gateway::Seen,
     look::approved_by,
     memory::{EVERY, Remembered, STATUS_EVERY, spread},
@@ -112,6 +113,9 @@ impl EventStores {
         }
         if let Some(next) = remembered.next {
             wait = wait.min(next.saturating_duration_since(Instant::now()));
+        }
+        if self.asking.is_under_way(key) {
+            wait = wait.min(SOON);
         }
         self.memory.put(key.clone(), remembered);
         Ok(Action::requeue(wait.max(Duration::from_millis(100))))

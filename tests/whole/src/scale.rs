@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     fs::File,
     path::PathBuf,
     process::{Child, Command},
@@ -68,13 +69,15 @@ pub fn run(args: &Args) -> Result<()> {
     // what was begun comes to rest: statuses are written every 30 s at most
     pause(Duration::from_secs(60));
     let (before, processor, since) = (bed.calls()?, operator.processor()?, Instant::now());
+    let kinds = bed.kinds_of_calls()?;
     pause(Duration::from_secs(args.idle));
     let seconds = since.elapsed().as_secs_f64();
     let rate = (bed.calls()? - before) as f64 / seconds;
     let busy = (operator.processor()? - processor) / seconds * 100.0;
     println!("idle: {rate:.2} calls a second, {busy:.1} % of a processor; {}", operator.memory()?);
-    for line in bed.kinds_of_calls()? {
-        println!("  {line}");
+    println!("everybody's calls meanwhile:");
+    for (count, kind) in more(&kinds, &bed.kinds_of_calls()?).into_iter().take(12) {
+        println!("  {count} {kind}");
     }
     ensure!(rate <= args.calls, "more than {} calls a second", args.calls);
     let most = operator.peak()?;
@@ -232,28 +235,32 @@ impl Bed<'_> {
         Ok(calls as u64)
     }
 
-    /// What kinds of calls there were, of everybody, the most first: says where to look when they are too many.
-    fn kinds_of_calls(&self) -> Result<Vec<String>> {
+    /// How many calls of each kind there were, of everybody: says where to look when they are too many.
+    fn kinds_of_calls(&self) -> Result<BTreeMap<String, u64>> {
         let metrics = self.metrics()?;
         let label = |line: &str, name: &str| -> Option<String> {
             let (_, rest) = line.split_once(&format!("{name}=\""))?;
             Some(rest.split_once('"')?.0.to_owned())
         };
-        let mut kinds: Vec<(u64, String)> = metrics
-            .lines()
-            .filter(|line| line.starts_with("apiserver_request_total{"))
-            .filter_map(|line| {
-                let count = line.rsplit(' ').next()?.parse::<f64>().ok()? as u64;
-                Some((count, format!("{} {}", label(line, "verb")?, label(line, "resource")?)))
-            })
-            .collect();
-        kinds.sort_unstable_by(|one, other| other.cmp(one));
-        Ok(kinds
-            .into_iter()
-            .take(12)
-            .map(|(count, kind)| format!("{count} {kind} (everybody, since the start)"))
-            .collect())
+        let mut kinds = BTreeMap::new();
+        for line in metrics.lines().filter(|line| line.starts_with("apiserver_request_total{")) {
+            let count = line.rsplit(' ').next().and_then(|count| count.parse::<f64>().ok());
+            let parts = ["verb", "resource", "subresource"].map(|name| label(line, name).unwrap_or_default());
+            *kinds.entry(parts.join(" ").trim_end().to_owned()).or_default() += count.unwrap_or(0.0) as u64;
+        }
+        Ok(kinds)
     }
+}
+
+/// What was added, the most first.
+fn more(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> Vec<(u64, String)> {
+    let added = |(kind, count): (&String, &u64)| {
+        let added = count.saturating_sub(before.get(kind).copied().unwrap_or(0));
+        (added > 0).then(|| (added, kind.clone()))
+    };
+    let mut kinds: Vec<_> = after.iter().filter_map(added).collect();
+    kinds.sort_unstable_by(|one, other| other.cmp(one));
+    kinds
 }
 
 struct Operator(Child);
