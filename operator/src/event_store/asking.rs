@@ -27,7 +27,12 @@ pub(super) struct Asking {
 
 impl Asking {
     pub(super) fn new(memory: Arc<Memory>) -> Self {
-        Self { gateways: Gateways::new(), memory, room: Arc::new(Semaphore::new(MOST)), under_way: Arc::default() }
+        Self {
+            gateways: Gateways::new(),
+            memory,
+            room: Arc::new(Semaphore::new(MOST)),
+            under_way: Arc::default(),
+        }
     }
 
     /// Asks, unless somebody does so already. The answer is in the memory when the store is reconciled next.

@@ -255,11 +255,11 @@ mod tests {
         let mut remembered = Remembered::default();
         assert!(remembered.should_ask_gateway());
         let mut waits = Vec::new();
-        for _ in 0..7 {
+        for _ in 0..9 {
             remembered.gateway_said(now, Seen::Nothing("it is not there".into()));
             waits.push(remembered.gateway_wait().as_secs());
         }
-        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 120, 120]);
         let closed = Seen::Answered {
             is_open: false,
             position: None,

@@ -1,9 +1,12 @@
 //! What the manifests mean is said by the log: `$config` and `$policy`. The gateway brings it there.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use polylog_crds::resolve::ResolvedStore;
 use polylog_replication::{AppendError, DesiredConfig, OpenError, Store};
 
+use super::hindrance::{LONGEST, LONGEST_REFUSED};
 use crate::{config::policy_document, configuration::Reason, operations::errors};
 
 /// Others may write between a look and a write.
@@ -24,13 +27,14 @@ impl Meaning {
     }
 
     /// Brings the log from what was mounted to what is mounted now, if it still says what was mounted; what somebody
-    /// else put there meanwhile stays, since this mount may be the older one. What is in the way, and whether it is done.
+    /// else put there meanwhile stays, since this mount may be the older one. What is in the way, and how seldom it may be
+    /// tried again, if it is to be: another gateway may have been on its way to what is mounted here too.
     pub(super) async fn follow(
         &mut self,
         log: &Store,
         new_config: DesiredConfig,
         new_policy: Bytes,
-    ) -> (Option<Reason>, bool) {
+    ) -> (Option<Reason>, Option<Duration>) {
         let says = |is_known: bool| is_known.then_some(Ok(Brought::Says));
         let config = match says(self.configs == [new_config.clone()]) {
             Some(says) => says,
@@ -41,11 +45,12 @@ impl Meaning {
             None => self.policy(log, &new_policy).await,
         };
         let mut reason = None;
-        let mut is_done = true;
+        let mut again = None;
         for (what, brought) in [("$policy", &policy), ("$config", &config)] {
             match brought {
                 Ok(Brought::Says) => {}
                 Ok(Brought::SaysOther) => {
+                    again = again.or(Some(LONGEST_REFUSED));
                     reason = Some(Reason {
                         code: "log_differs",
                         message: format!(
@@ -55,7 +60,9 @@ impl Meaning {
                     });
                 }
                 Err(Failed { code, message, may_pass }) => {
-                    is_done &= !may_pass;
+                    if *may_pass {
+                        again = Some(LONGEST);
+                    }
                     reason = Some(Reason { code, message: format!("{what} was not written: {message}") });
                 }
             }
@@ -66,7 +73,7 @@ impl Meaning {
         if matches!(policy, Ok(Brought::Says)) {
             self.policies = vec![new_policy];
         }
-        (reason, is_done)
+        (reason, again)
     }
 
     async fn config(&mut self, log: &Store, new: &DesiredConfig) -> Result<Brought, Failed> {
@@ -185,7 +192,11 @@ mod tests {
         declared.stores.into_iter().next().expect("it has a store")
     }
 
-    async fn follow(meaning: &mut Meaning, log: &Store, store: &ResolvedStore) -> (Option<Reason>, bool) {
+    async fn follow(
+        meaning: &mut Meaning,
+        log: &Store,
+        store: &ResolvedStore,
+    ) -> (Option<Reason>, Option<Duration>) {
         meaning.follow(log, desired_config(store), policy_of(store)).await
     }
 
@@ -213,11 +224,11 @@ mod tests {
         let mut store = declared();
         let log = open(root.path(), &store).await;
         let mut meaning = Meaning::of(desired_config(&store), policy_of(&store));
-        assert_eq!(follow(&mut meaning, &log, &store).await, (None, true));
+        assert_eq!(follow(&mut meaning, &log, &store).await, (None, None));
 
         store.policy.limits.commit_events = 7;
         store.strategy.divergence = Divergence::ReplayIfClean;
-        assert_eq!(follow(&mut meaning, &log, &store).await, (None, true));
+        assert_eq!(follow(&mut meaning, &log, &store).await, (None, None));
         assert_eq!(log.read_policy().await.expect("a policy").1, Some(policy_of(&store)));
         assert_eq!(log.status().await.config.divergence, polylog_log::Divergence::ReplayIfClean);
 
@@ -226,13 +237,16 @@ mod tests {
         other.policy.limits.commit_events = 8;
         log.set_policy(policy_of(&other)).await.expect("written");
         store.policy.limits.commit_events = 9;
-        let (reason, is_done) = follow(&mut meaning, &log, &store).await;
-        assert_eq!((reason.map(|reason| reason.code), is_done), (Some("log_differs"), true));
+        let (reason, again) = follow(&mut meaning, &log, &store).await;
+        assert_eq!((reason.map(|reason| reason.code), again), (Some("log_differs"), Some(LONGEST_REFUSED)));
         assert_eq!(log.read_policy().await.expect("a policy").1, Some(policy_of(&other)));
 
-        // until the mount says the same
-        assert_eq!(follow(&mut meaning, &log, &other).await, (None, true));
-        assert_eq!(follow(&mut meaning, &log, &store).await, (None, true));
+        // until it was on its way to the same, or the mount says what it wrote
+        log.set_policy(policy_of(&store)).await.expect("written");
+        assert_eq!(follow(&mut meaning, &log, &store).await, (None, None));
+        log.set_policy(policy_of(&other)).await.expect("written");
+        assert_eq!(follow(&mut meaning, &log, &other).await, (None, None));
+        assert_eq!(follow(&mut meaning, &log, &store).await, (None, None));
         assert_eq!(log.read_policy().await.expect("a policy").1, Some(policy_of(&store)));
     }
 }

@@ -125,8 +125,9 @@ impl Task {
         }
         let follows = self.follow(wanted).await;
         match (outcome, follows) {
-            (Ok(false), true) => Ok(()),
-            (Ok(_), _) => Err(LONGEST),
+            (Ok(false), None) => Ok(()),
+            (Ok(false), Some(again)) => Err(again),
+            (Ok(true), _) => Err(LONGEST),
             (Err(hindrance), _) => Err(hindrance.longest),
         }
     }
@@ -290,9 +291,9 @@ impl Task {
         }
     }
 
-    /// Takes over what needs no new connection. False: to be tried again.
-    async fn follow(&mut self, wanted: &Arc<Desired>) -> bool {
-        let Some(open) = &mut self.open else { return true };
+    /// Takes over what needs no new connection. How seldom it may be tried again, if it is to be.
+    async fn follow(&mut self, wanted: &Arc<Desired>) -> Option<Duration> {
+        let Some(open) = &mut self.open else { return None };
         let store = &wanted.mounted.store;
         if open.shown.mounted.store != *store {
             open.store.set_ack_timeout(store.strategy.ack_timeout.as_std());
@@ -311,22 +312,22 @@ impl Task {
                         reason = hindrance.problem.detail,
                         "the log's policy cannot be read"
                     );
-                    return false;
+                    return Some(LONGEST);
                 }
             }
         }
         if !self.shared.role.may_open() {
-            return true;
+            return None;
         }
         let config = config_for(store, open.members.names().len() - open.learners.len());
         if let Err(message) = check_routes(&config.routes) {
             let code = Code::InvalidConfiguration.text();
             self.shared.note(&self.name, Obstacle::Log, Some(Reason { code, message }));
-            return true;
+            return None;
         }
-        let (reason, is_done) = open.meaning.follow(&open.store, config, policy_of(store)).await;
+        let (reason, again) = open.meaning.follow(&open.store, config, policy_of(store)).await;
         self.shared.note(&self.name, Obstacle::Log, reason);
-        is_done
+        again
     }
 
     /// Has what keeps the store from being open answered.
