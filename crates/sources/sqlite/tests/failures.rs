@@ -87,7 +87,7 @@ async fn a_closed_source_refuses_and_what_it_took_is_done() {
 async fn a_closed_source_leaves_everything_in_the_file_itself() {
     let store = Store::new();
     store.primary().await.close().await;
-    for round in 1..=50 {
+    for round in 1..=400 {
         let source = store.open().await;
         write(&source, &store.identity, commit(store.identity.log, "s", Expected::Any)).await;
         // several connections that read, and the one that looks for other processes' commits
