@@ -92,6 +92,9 @@ async fn a_declared_connection_is_used_when_asked_for() {
     drop(running);
     refused(folder(&store).path(), "ledger=declared", 2, &["no Secret worker with the key username"]);
     let encrypted = store.replace("auth:", "tls: {mode: Require}, auth:");
+    let named = encrypted.replace("Require", "Prefer, serverName: ledger.example");
+    let named = folder(&format!("{named}{secrets}"));
+    refused(named.path(), "ledger=declared", 2, &["tls.serverName", "tls.mode is Require"]);
     let encrypted = folder(&format!("{encrypted}{secrets}"));
     let data = encrypted.path();
     refused(data, "ledger=declared", 1, &["source_refused", "tls"]);

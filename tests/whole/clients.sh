@@ -24,8 +24,7 @@ client() { # <name> <command>…
 }
 "$client_python/bin/python" -m grpc_tools.protoc -I crates/api/proto \
   --python_out="$work" --grpc_python_out="$work" crates/api/proto/polylog/v1/*.proto
-# starts three programs for each event: that is done once
-[ "$1" != sqlite ] || client curl "$clients/curl/payments.sh"
+client curl "$clients/curl/payments.sh"
 client python-http "$client_python/bin/python" "$clients/python/payments.py"
 PYTHONPATH=$work client python-grpc "$client_python/bin/python" "$clients/python/payments_grpc.py"
 client node-http node "$clients/node/payments.mjs"

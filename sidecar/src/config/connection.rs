@@ -41,6 +41,7 @@ pub struct DatabaseConnection {
     ca: Option<Vec<u8>>,
     client_certificate: Option<(Vec<u8>, String)>,
     tls: Option<TlsMode>,
+    server_name: Option<String>,
     pool: Option<u32>,
     connect_timeout: Option<Duration>,
     request_timeout: Option<Duration>,
@@ -62,6 +63,7 @@ impl DatabaseConnection {
             ca: None,
             client_certificate: None,
             tls: None,
+            server_name: None,
             pool: None,
             connect_timeout: None,
             request_timeout: None,
@@ -100,6 +102,7 @@ impl DatabaseConnection {
         let certificate = self.client_certificate.clone();
         address.client_certificate = certificate.map(|(certificate, key)| (certificate, Secret::new(key)));
         address.tls = self.tls.map(tls_use);
+        address.server_name = self.server_name.clone();
         let mut config = PostgresConfig::new(address, schema);
         config.readers = self.readers().unwrap_or(config.readers);
         config.connect_timeout = self.connect_timeout.unwrap_or(config.connect_timeout);
@@ -124,6 +127,7 @@ impl DatabaseConnection {
         let certificate = self.client_certificate.clone();
         address.client_certificate = certificate.map(|(certificate, key)| (certificate, Secret::new(key)));
         address.tls = self.tls.map(tls_use);
+        address.server_name = self.server_name.clone();
         let mut config = MariadbConfig::new(address, tables);
         config.readers = self.readers().unwrap_or(config.readers);
         config.connect_timeout = self.connect_timeout.unwrap_or(config.connect_timeout);
@@ -141,6 +145,7 @@ impl DatabaseConnection {
     /// The address is none of MongoDB's, or the names are not.
     pub fn mongodb(&self, database: &str, prefix: &str) -> Result<MongodbConfig, ConfigError> {
         self.check_no_api_key()?;
+        self.check_no_server_name()?;
         let mut address = mongodb::Address::parse(&self.url).map_err(refused)?;
         address.username = self.username.clone();
         address.password = self.password.clone().map(Secret::new);
@@ -163,6 +168,7 @@ impl DatabaseConnection {
     /// # Errors
     /// The address is none of Elasticsearch's, or the name is none of indices.
     pub fn elasticsearch(&self, prefix: &str) -> Result<ElasticsearchConfig, ConfigError> {
+        self.check_no_server_name()?;
         let mut address = elasticsearch::Address::parse(&self.url).map_err(refused)?;
         if let Some(key) = &self.api_key {
             address.credentials = Some(elasticsearch::Credentials::ApiKey(Secret::new(key.trim())));
@@ -184,6 +190,16 @@ impl DatabaseConnection {
     fn check_no_api_key(&self) -> Result<(), ConfigError> {
         match self.api_key {
             Some(_) => Err(refused("auth.apiKeyKey: this engine has no API keys; use a name and a password")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_no_server_name(&self) -> Result<(), ConfigError> {
+        match self.server_name {
+            Some(_) => Err(refused(
+                "tls.serverName: this engine's driver checks certificates for the host of the address; use an address \
+                 whose host the server's certificate names",
+            )),
             None => Ok(()),
         }
     }
@@ -266,12 +282,11 @@ impl References<'_> {
     }
 
     fn tls(&self, tls: &Tls, found: &mut DatabaseConnection) -> Result<(), String> {
-        if tls.server_name.as_ref().is_some_and(|name| !name.is_empty()) {
-            return Err("tls.serverName is not in this version: use an address whose host the server's \
-                        certificate names"
-                .into());
-        }
+        found.server_name = tls.server_name.clone().filter(|name| !name.is_empty());
         found.tls = Some(tls.mode.unwrap_or(TlsMode::Require));
+        if found.server_name.is_some() && found.tls != Some(TlsMode::Require) {
+            return Err("tls.serverName: no name is checked unless tls.mode is Require".into());
+        }
         found.ca = tls.ca_ref.as_ref().map(|reference| self.authority(reference)).transpose()?;
         if let Some(reference) = &tls.client_cert_ref {
             let certificate = self.text(&reference.name, None, "tls.crt")?;

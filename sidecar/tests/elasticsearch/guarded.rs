@@ -160,6 +160,8 @@ async fn credentials_and_certificates_are_shown_and_checked() {
     refused(folder(&wrong).path(), "ledger=declared", 1, &words);
     let plain = right.replace("https://", "http://");
     refused(folder(&plain).path(), "ledger=declared", 2, &["https://", "tls.mode"]);
+    let named = right.replace("tls: {", "tls: {serverName: ledger.example, ");
+    refused(folder(&named).path(), "ledger=declared", 2, &["tls.serverName", "for the host of the address"]);
     let stranger = Guard::of(server.port(), "").await;
     let untrusted =
         right.replace(&format!("127.0.0.1:{}", guard.port), &format!("127.0.0.1:{}", stranger.port));

@@ -83,6 +83,8 @@ async fn a_declared_connection_is_used_when_asked_for() {
     }
     let preferred = declared("").replace("{url:", "{tls: {mode: Prefer}, url:");
     refused(folder(&preferred).path(), "ledger=declared", 2, &["Require or Disable"]);
+    let named = declared("").replace("{url:", "{tls: {serverName: ledger.example}, url:");
+    refused(folder(&named).path(), "ledger=declared", 2, &["tls.serverName", "for the host of the address"]);
 }
 
 /// Writers go on while the server is killed five times: nothing that was answered is lost, nothing is twice, and

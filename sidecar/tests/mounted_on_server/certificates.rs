@@ -18,7 +18,7 @@ pub async fn authority_and_client_certificate_are_rotated_under_load<S: LogServe
     server.let_use(&place, "carrier");
     let (old, new) = (Authority::new(), Authority::new());
     let serve = |certificate: &Authority, trusted: &str| {
-        let (public, key) = certificate.sign(&["127.0.0.1"], "server");
+        let (public, key) = certificate.sign(&["ledger.example"], "server");
         server.serve_tls(&public, &key, trusted);
     };
     serve(&old, &old.pem);
@@ -26,7 +26,8 @@ pub async fn authority_and_client_certificate_are_rotated_under_load<S: LogServe
 
     let manifest = store(&server, &place).replace(
         "secretRef: {name: ledger-db}",
-        "secretRef: {name: ledger-db}, tls: {mode: Require, caRef: {name: db-ca}, clientCertRef: {name: db-client}}",
+        "secretRef: {name: ledger-db}, tls: {mode: Require, caRef: {name: db-ca}, clientCertRef: {name: db-client}, \
+         serverName: ledger.example}",
     );
     let url = server.address(Some("carrier"), &place);
     let (certificate, key) = old.sign(&[], "carrier");

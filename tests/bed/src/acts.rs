@@ -73,6 +73,15 @@ pub async fn write(source: &dyn Source, identity: &Identity, commit: Commit) -> 
     }
 }
 
+/// Appends one event of so many bytes, and finds the log whole and one entry longer.
+pub async fn carry(source: &dyn Source, identity: &Identity, bytes: usize) {
+    let data = format!("\"{}\"", "x".repeat(bytes - 2));
+    let streams = vec![StreamAppend::new(stream("Payment-1"), Expected::Any, vec![event(data)])];
+    let before = check_log(source).await.len();
+    write(source, identity, Commit::new(identity.log, streams)).await;
+    assert_eq!(check_log(source).await.len(), before + 1);
+}
+
 /// The whole log.
 pub async fn entries(source: &dyn Source) -> Vec<Entry> {
     let read = ReadLog {

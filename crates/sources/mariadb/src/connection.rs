@@ -4,8 +4,12 @@ use std::{
 };
 
 use polylog_log::Failure;
-use polylog_source_servers::{faults::Faults, standing::Standing};
-use sqlx::{ConnectOptions, Connection, MySql, MySqlConnection, mysql::MySqlArguments, query::Query};
+use polylog_source_servers::{faults::Faults, relay, standing::Standing};
+use sqlx::{
+    ConnectOptions, Connection, MySql, MySqlConnection,
+    mysql::{MySqlArguments, MySqlConnectOptions},
+    query::Query,
+};
 
 use crate::{
     MariadbConfig,
@@ -193,11 +197,21 @@ pub(crate) async fn connect_to_any(
     // the database is entered by a statement of ours: that it is missing and that we may not are told apart there
     let options = options.database("").disable_statement_logging();
     let connecting = async {
-        let mut connection = options.connect().await?;
+        let mut connection = open(options, config.address.server_name.as_deref()).await?;
         let settings = prepare(&mut connection, times(config, statement_timeout)).await?;
         Ok((connection, settings))
     };
     in_time(config, connecting).await
+}
+
+/// A connection to the host of the options, whose certificate must carry this name instead, if there is one.
+async fn open(options: MySqlConnectOptions, server_name: Option<&str>) -> sqlx::Result<MySqlConnection> {
+    let Some(name) = server_name else { return options.connect().await };
+    let (host, port, options) = (options.get_host().to_owned(), options.get_port(), options.host(name));
+    if options.get_socket().is_some() {
+        return options.connect().await;
+    }
+    relay::connect(&host, port, "", async |socket| options.socket(socket).connect().await).await
 }
 
 async fn in_time<T>(

@@ -3,7 +3,7 @@
 mod support;
 
 use polylog_log::{Failure, RefusedReason, Source};
-use polylog_source_mariadb::{MariadbConfig, MariadbSource, Secret};
+use polylog_source_mariadb::{MariadbConfig, MariadbSource, Secret, TlsUse};
 use polylog_test_bed::{Authority, MariadbServer};
 use support::{Store, identity, refusal};
 
@@ -38,7 +38,7 @@ async fn a_server_must_prove_its_name_and_a_client_may_have_a_certificate() {
     let refused = refusal(with(&store.url, &authority)).await;
     assert!(is_tls(&refused), "{refused:?}");
 
-    serve(&server, &authority, &["127.0.0.1"]);
+    serve(&server, &authority, &["127.0.0.1", "ledger.example"]);
     let source = MariadbSource::open(with(&store.url, &authority)).await.expect("an open source");
     support::lead(&source, &store.identity, 1).await;
     // a server that takes nothing else
@@ -54,6 +54,25 @@ async fn a_server_must_prove_its_name_and_a_client_may_have_a_certificate() {
     let by_other_name = store.url.replace("127.0.0.1", "localhost");
     let refused = refusal(with(&by_other_name, &authority)).await;
     assert!(is_tls(&refused), "{refused:?}");
+
+    // a name of its own for the certificate
+    let named = |url: &str, name: &str| {
+        let mut config = with(url, &authority);
+        config.address.tls = Some(TlsUse::Require);
+        config.address.server_name = Some(name.into());
+        config
+    };
+    let refused = refusal(named(&store.url, "other.example")).await;
+    assert!(is_tls(&refused), "{refused:?}");
+    let source = MariadbSource::open(named(&by_other_name, "ledger.example")).await.expect("an open source");
+    support::carry(&source, &store.identity, 300_000).await;
+    server.stop();
+    let elsewhere = named(&store.url, "ledger.example");
+    let down = refusal(elsewhere.clone()).await;
+    assert!(matches!(&down, Failure::Unreachable(words) if words.contains("refused")), "{down:?}");
+    server.start_again();
+    assert_eq!(source.head().await.expect("a head").identity, store.identity);
+    MariadbSource::open(elsewhere).await.expect("an open source");
 
     // a certificate instead of a password
     server.execute("mysql", "CREATE USER carrier@'%' REQUIRE SUBJECT '/CN=carrier'");

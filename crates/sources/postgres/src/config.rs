@@ -64,6 +64,8 @@ pub struct Address {
     pub client_certificate: Option<(Vec<u8>, Secret)>,
     /// Instead of the `sslmode` in the address.
     pub tls: Option<TlsUse>,
+    /// The name that the server's certificate must carry, instead of the host in the address.
+    pub server_name: Option<String>,
 }
 
 /// Without user and password.
@@ -105,6 +107,7 @@ impl Address {
             ca: None,
             client_certificate: None,
             tls: None,
+            server_name: None,
         };
         address.options()?;
         Ok(address)

@@ -1,8 +1,8 @@
 use std::time::{Duration, Instant};
 
 use polylog_log::Failure;
-use polylog_source_servers::standing::Standing;
-use sqlx::{ConnectOptions, PgConnection, Row};
+use polylog_source_servers::{relay, standing::Standing};
+use sqlx::{ConnectOptions, PgConnection, Row, postgres::PgConnectOptions};
 
 use crate::{
     PostgresConfig, checks,
@@ -170,7 +170,7 @@ pub(crate) async fn connect_to_any(
     let options = config.address.options().map_err(|error| Failure::Unreachable(error.to_string()))?;
     let options = options.disable_statement_logging();
     let connecting = async {
-        let mut connection = options.connect().await?;
+        let mut connection = open(options, config.address.server_name.as_deref()).await?;
         let settings = prepare(&mut connection, config, statement_timeout).await?;
         Ok((connection, settings))
     };
@@ -181,6 +181,17 @@ pub(crate) async fn connect_to_any(
             Err(Failure::Unreachable(format!("no connection within {patience:?}")).into())
         }
     }
+}
+
+/// A connection to the host of the options, whose certificate must carry this name instead, if there is one.
+async fn open(options: PgConnectOptions, server_name: Option<&str>) -> sqlx::Result<PgConnection> {
+    let Some(name) = server_name else { return options.connect().await };
+    let (host, port, options) = (options.get_host().to_owned(), options.get_port(), options.host(name));
+    if options.get_socket().is_some() {
+        return options.connect().await;
+    }
+    let suffix = format!("/.s.PGSQL.{port}");
+    relay::connect(&host, port, &suffix, async |socket| options.socket(socket).connect().await).await
 }
 
 async fn prepare(

@@ -11,7 +11,7 @@ use polylog_source_postgres::{
 };
 use polylog_test_bed::PostgresServer;
 pub(crate) use polylog_test_bed::acts::{
-    append, check_log, child, commit, desired, event, identity, lead, stream, task, write,
+    append, carry, check_log, child, commit, desired, event, identity, lead, stream, task, write,
 };
 
 /// One server for the tests of a binary; those that stop it or change its settings start their own.
