@@ -28,6 +28,11 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: u32 = 25;
 
+/// Who wrote last knows the head and needs two requests for the next operation; everybody else needs seven, and would always
+/// come late. So who wrote beside others gives way for so many times as long as that took, and no longer than this.
+const GIVES_WAY: u32 = 2;
+const LONGEST_WAY: Duration = Duration::from_secs(1);
+
 /// An operation on the head.
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
@@ -55,6 +60,8 @@ pub(crate) struct Writer {
     pub(crate) handle: Arc<Handle>,
     tail: Arc<watch::Sender<Position>>,
     remembered: Option<Known>,
+    /// Until when others go first.
+    gives_way: Option<Instant>,
     pub(crate) memory: Memory,
 }
 
@@ -68,7 +75,10 @@ struct Known {
 
 /// How one attempt of an operation ended.
 enum Tried {
-    Done(Box<Effect>),
+    Done {
+        effect: Box<Effect>,
+        is_contended: bool,
+    },
     Refused(Refusal, Box<HeadDocument>),
     /// Another came first, or a guess was wrong.
     Late,
@@ -89,7 +99,7 @@ impl From<EngineError> for Stopped {
 
 impl Writer {
     pub(crate) fn new(handle: Arc<Handle>, tail: Arc<watch::Sender<Position>>) -> Self {
-        Self { handle, tail, remembered: None, memory: Memory::default() }
+        Self { handle, tail, remembered: None, gives_way: None, memory: Memory::default() }
     }
 
     /// Carries an operation out, again and again while others come first.
@@ -100,13 +110,24 @@ impl Writer {
     ) -> Result<Effect, OperationError> {
         let deadline = Instant::now() + self.handle.config.operation_timeout;
         let (mut is_unresolved, mut attempts) = (false, 0_u32);
+        // whoever is elected waits for nobody
+        if let Some(until) = self.gives_way.take_if(|_| request.may_guess()) {
+            tokio::time::sleep_until(until.into()).await;
+        }
         let failed = |is_unresolved, failure| match is_unresolved {
             true => OperationError::Unknown(failure),
             false => OperationError::Failed(failure),
         };
         loop {
+            let begin = Instant::now();
             match self.attempt(of, request).await {
-                Ok(Tried::Done(effect)) => return Ok(*effect),
+                Ok(Tried::Done { effect, is_contended }) => {
+                    if is_contended || attempts > 0 {
+                        let way = begin.elapsed() * GIVES_WAY;
+                        self.gives_way = Some(Instant::now() + way.min(LONGEST_WAY));
+                    }
+                    return Ok(*effect);
+                }
                 Ok(Tried::Late) => {}
                 Ok(Tried::Unresolved) => is_unresolved = true,
                 Ok(Tried::Refused(reason, document)) if !is_unresolved => {
@@ -150,15 +171,15 @@ impl Writer {
             return Ok(Tried::Late);
         }
         let next = if request.writes_entries() { head.after_writing(&effect) } else { head.after(&effect) };
-        let token = match self.handle.swap(&known.head, &next).await {
-            Ok(Swap::Landed(token)) => token,
+        let (token, is_contended) = match self.handle.swap(&known.head, &next).await {
+            Ok(Swap::Landed { token, is_contended }) => (token, is_contended),
             Ok(Swap::Late) => return Ok(Tried::Late),
             Ok(Swap::Unresolved) => return Ok(Tried::Unresolved),
             Err(SwapError::Refused(error)) => return Err(Stopped::Before(error)),
             Err(SwapError::Unknown(error)) => return Err(Stopped::Unknown(error)),
         };
         self.landed(head, next, token, &effect).await;
-        Ok(Tried::Done(Box::new(effect)))
+        Ok(Tried::Done { effect: Box::new(effect), is_contended })
     }
 
     async fn known(&mut self, request: &Request) -> Result<Known, EngineError> {

@@ -19,7 +19,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Swap {
     /// It took place; the next one names this, if nobody came after.
-    Landed(Option<Token>),
+    Landed {
+        token: Option<Token>,
+        /// Somebody else wrote meanwhile, if only to confirm what was there.
+        is_contended: bool,
+    },
     /// Another came first; it did not take place and never will.
     Late,
     /// Others came after it, or before it: no trace tells.
@@ -53,16 +57,17 @@ impl Handle {
             answer = self.put_head(from.token, next).await;
         }
         let mut doubt = match answer {
-            Ok(token) => return Ok(Swap::Landed(Some(token))),
+            Ok(token) => return Ok(Swap::Landed { token: Some(token), is_contended: false }),
             Err(error) if error.is_conflict() && is_on(Mutant::ConflictIsRefusal) => return Ok(Swap::Late),
             Err(error) if error.left_nothing() => return Err(SwapError::Refused(error)),
             Err(_) if is_on(Mutant::UnresolvedSwap) => return Ok(Swap::Late),
             Err(error) => error,
         };
         let deadline = Instant::now() + self.config.operation_timeout;
-        let mut tried = 0;
+        let (mut tried, mut is_contended) = (0, false);
         while !matches!(doubt, EngineError::Crashed) && Instant::now() < deadline {
             // where others come first, the log goes on; where nothing answers, it does not
+            is_contended |= doubt.is_conflict();
             if !doubt.is_conflict() {
                 if tried == TRIES {
                     break;
@@ -71,6 +76,9 @@ impl Handle {
                 tried += 1;
             }
             let token = match self.look(&from.document, next, doubt.is_conflict()).await {
+                Ok(Look::Known(Swap::Landed { token, .. })) => {
+                    return Ok(Swap::Landed { token, is_contended });
+                }
                 Ok(Look::Known(swap)) => return Ok(swap),
                 Ok(Look::Again(token)) => token,
                 Err(error) => {
@@ -80,7 +88,7 @@ impl Handle {
             };
             // it still may take place: the same swap again, of which at most one does
             match self.put_head(token, next).await {
-                Ok(token) => return Ok(Swap::Landed(Some(token))),
+                Ok(token) => return Ok(Swap::Landed { token: Some(token), is_contended }),
                 Err(error) => doubt = error,
             }
         }
@@ -96,17 +104,22 @@ impl Handle {
         let now = self.head_document().await?;
         match now.document.trace(from, next) {
             // what was read may be what a server alone believes: a write that changes nothing confirms it
-            Trace::Landed => Ok(Look::Known(Swap::Landed(Some(self.put_head(now.token, next).await?)))),
+            Trace::Landed => Ok(landed(Some(self.put_head(now.token, next).await?))),
             Trace::NotYet => Ok(Look::Again(now.token)),
             Trace::Passed => {
                 let Some(proof) = next.proof(from) else { return Ok(Look::Known(Swap::Unresolved)) };
                 let now = self.sure(now).await?;
                 let chain = self.chain_at(&now.document, proof.position).await?;
                 if chain == Some(proof.chain) {
-                    return Ok(Look::Known(Swap::Landed(None)));
+                    return Ok(landed(None));
                 }
                 Ok(Look::Known(if is_conflict { Swap::Late } else { Swap::Unresolved }))
             }
         }
     }
+}
+
+/// Whether others wrote meanwhile is for whoever looked to say.
+fn landed(token: Option<Token>) -> Look {
+    Look::Known(Swap::Landed { token, is_contended: false })
 }

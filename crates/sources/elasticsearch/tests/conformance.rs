@@ -314,3 +314,27 @@ async fn an_index_does_not_say_what_it_does_not_know() {
     append(&source, 1, "2026-01-01T00:00:00Z").await;
     assert_eq!((counted(Some("word"), None).await, counted(None, None).await), (None, Some(408)));
 }
+
+/// Who wrote last needs fewer requests for its next commit than everybody else: where it does not give way, the others hardly
+/// ever write.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_write_without_a_pause_share_the_log() {
+    const COMMITS: usize = 300;
+    let store = support::Store::alone().await;
+    let (first, second) = (store.primary().await, store.open().await);
+    let written = AtomicUsize::new(0);
+    let write = async |source: &ElasticsearchSource, name: &str| {
+        let mut own = 0;
+        while written.load(Ordering::Relaxed) < COMMITS {
+            let append = StreamAppend::new(stream(name), Expected::Any, vec![event("1")]);
+            let commit = Commit::new(store.identity.log, vec![append]);
+            support::append(source, &store.identity, vec![commit]).await.expect("an append");
+            written.fetch_add(1, Ordering::Relaxed);
+            own += 1;
+        }
+        own
+    };
+    let (one, other) = tokio::join!(write(&first, "one"), write(&second, "other"));
+    println!("{one} and {other} commits");
+    assert!(one.min(other) >= COMMITS / 3, "{one} and {other} commits");
+}
