@@ -1,6 +1,6 @@
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -28,6 +28,7 @@ use crate::{
     error::{EngineError, ServerError},
     history::History,
     refresh::Knowledge,
+    requests::Token,
 };
 
 /// A client of one cluster, and what this process knows of its log.
@@ -40,6 +41,10 @@ pub(crate) struct Handle {
     pub(crate) knowledge: tokio::sync::Mutex<Knowledge>,
     /// The head that an acknowledged write showed to be the log's, by its revision and operation.
     confirmed: Mutex<Option<(u64, Uuid)>>,
+    /// Of this process's last write of the head.
+    own: Mutex<Option<Token>>,
+    /// Held by everything in this process that is confirming a head.
+    pub(crate) confirming: Arc<()>,
     /// How many bytes one request may have.
     room: AtomicUsize,
     transport: OnceCell<Transport>,
@@ -93,6 +98,8 @@ impl Handle {
             searchable: Mutex::default(),
             knowledge: tokio::sync::Mutex::default(),
             confirmed: Mutex::default(),
+            own: Mutex::default(),
+            confirming: Arc::default(),
             room: AtomicUsize::new(USUAL_ROOM),
             transport: OnceCell::new(),
             crashed: AtomicBool::new(false),
@@ -163,8 +170,15 @@ impl Handle {
     }
 
     /// An acknowledged write had this head.
-    pub(crate) fn confirm(&self, document: &HeadDocument) {
+    pub(crate) fn confirm(&self, token: Token, document: &HeadDocument) {
         *self.confirmed() = Some((document.head.revision, document.operation));
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+    }
+
+    /// Whether this process wrote the head last, as far as it knows: a write whose answer is still to come may be its own.
+    pub(crate) fn is_own(&self, token: Token) -> bool {
+        Arc::strong_count(&self.confirming) > 1
+            || *self.own.lock().unwrap_or_else(PoisonError::into_inner) == Some(token)
     }
 
     /// Whether an acknowledged write of this process had this head.

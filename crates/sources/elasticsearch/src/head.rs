@@ -219,6 +219,7 @@ impl Handle {
 
     /// The same with what was read under that token: it changes nothing.
     async fn put_again(&self, token: Token, document: &HeadDocument) -> Result<Token, EngineError> {
+        let _confirming = self.confirming.clone();
         self.put(NOWHERE, token, document).await
     }
 
@@ -226,7 +227,7 @@ impl Handle {
         let indices = &self.config.indices;
         let (index, id) = (indices.head(), schema::head_id(indices));
         let token = self.put_if(points, &index, &id, Some(token), &stored(document)).await?;
-        self.confirm(document);
+        self.confirm(token, document);
         Ok(token)
     }
 

@@ -67,7 +67,6 @@ impl Handle {
         let (mut tried, mut is_contended) = (0, false);
         while !matches!(doubt, EngineError::Crashed) && Instant::now() < deadline {
             // where others come first, the log goes on; where nothing answers, it does not
-            is_contended |= doubt.is_conflict();
             if !doubt.is_conflict() {
                 if tried == TRIES {
                     break;
@@ -77,10 +76,14 @@ impl Handle {
             }
             let token = match self.look(&from.document, next, doubt.is_conflict()).await {
                 Ok(Look::Known(Swap::Landed { token, .. })) => {
-                    return Ok(Swap::Landed { token, is_contended });
+                    return Ok(Swap::Landed { token, is_contended: is_contended || token.is_none() });
                 }
                 Ok(Look::Known(swap)) => return Ok(swap),
-                Ok(Look::Again(token)) => token,
+                Ok(Look::Again(token)) => {
+                    // this process confirms what it reads by a write, too
+                    is_contended |= !self.is_own(token);
+                    token
+                }
                 Err(error) => {
                     doubt = error;
                     continue;
@@ -119,7 +122,7 @@ impl Handle {
     }
 }
 
-/// Whether others wrote meanwhile is for whoever looked to say.
+/// Whether others wrote meanwhile is for the one who swaps to say.
 fn landed(token: Option<Token>) -> Look {
     Look::Known(Swap::Landed { token, is_contended: false })
 }
