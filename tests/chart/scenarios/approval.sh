@@ -7,7 +7,7 @@ is "False ApprovalRequired" condition orders Ready || fail "Ready: $(condition o
 [[ "$(condition orders Available)" == "True "* ]] || fail "Available: $(condition orders Available)"
 [[ "$(shop get configmap polylog-orders-plan --output 'jsonpath={.data.plan\.sql}')" == *"DROP INDEX"* ]] || fail "the plan as SQL"
 # it looks at the database again, and leaves it so
-reconciles=$(of_operators polylog_operator_reconciles_total)
+soon 30 "every operator answers" count_reconciles
 soon 60 "the operator looks at the database" reconciled $((reconciles + 4))
 is 1 has_index || fail "carried out without an approval"
 shop annotate eventstore orders "polylog.dev/approve-plan=$(of_store orders .status.plan.hash)" >/dev/null

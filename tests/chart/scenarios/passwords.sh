@@ -12,7 +12,7 @@ sql "ALTER ROLE ledger_one NOLOGIN"
 since "the new password is in use"
 go_on "$mark" "while the password is rotated"
 # the operator looks at the database again
-reconciles=$(of_operators polylog_operator_reconciles_total)
+soon 30 "every operator answers" count_reconciles
 soon 30 "the operator looks at the database" reconciled $((reconciles + 3))
 is "True Accepted" condition payments CredentialsValid || fail "the operator: $(condition payments CredentialsValid)"
 since "the old one is of no use"

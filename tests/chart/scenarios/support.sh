@@ -51,13 +51,15 @@ of_store() { shop get eventstore "$1" --output "jsonpath={$2}"; }
 condition() { of_store "$1" ".status.conditions[?(@.type==\"$2\")]['status', 'reason']"; }
 
 operator_pods() { ops get pods --selector app.kubernetes.io/component=operator --output "jsonpath={.items[*]$1}"; }
-# of_operators <metric>: its sum over the operator's processes
+# of_operators <metric>: its sum over the operator's processes; fails while one of them does not answer, as one that is ending
 of_operators() {
   local address
   for address in $(operator_pods .status.podIP); do
-    inside curl --silent --max-time 5 "http://$address:7301/metrics"
+    inside curl --silent --max-time 5 "http://$address:7301/metrics" || exit 1
   done | awk -v metric="$1" 'index($1, metric) == 1 { sum += $2 } END { printf "%d\n", sum }'
 }
+# count_reconciles: notes how many reconciles were made
+count_reconciles() { reconciles=$(of_operators polylog_operator_reconciles_total); }
 # reconciled <number>: whether so many reconciles were made, by processes that run now
 reconciled() { [ "$(of_operators polylog_operator_reconciles_total)" -ge "$1" ] && [ "$(of_operators polylog_operator_leads)" = 1 ]; }
 
