@@ -1,6 +1,7 @@
 use std::{
+    collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -41,10 +42,8 @@ pub(crate) struct Handle {
     pub(crate) knowledge: tokio::sync::Mutex<Knowledge>,
     /// The head that an acknowledged write showed to be the log's, by its revision and operation.
     confirmed: Mutex<Option<(u64, Uuid)>>,
-    /// Of this process's last write of the head.
-    own: Mutex<Option<Token>>,
-    /// Held by everything in this process that is confirming a head.
-    pub(crate) confirming: Arc<()>,
+    /// This process's last writes of the head.
+    own: Mutex<VecDeque<Token>>,
     /// How many bytes one request may have.
     room: AtomicUsize,
     transport: OnceCell<Transport>,
@@ -53,6 +52,9 @@ pub(crate) struct Handle {
 
 /// How many bytes a server takes in one request where it does not say.
 const USUAL_ROOM: usize = 100 << 20;
+
+/// Writes of the head that are remembered as this process's own: more than its readers make while one swap ends.
+const MOST_OWN: usize = 64;
 
 /// What came back.
 pub(crate) struct Reply {
@@ -99,7 +101,6 @@ impl Handle {
             knowledge: tokio::sync::Mutex::default(),
             confirmed: Mutex::default(),
             own: Mutex::default(),
-            confirming: Arc::default(),
             room: AtomicUsize::new(USUAL_ROOM),
             transport: OnceCell::new(),
             crashed: AtomicBool::new(false),
@@ -172,13 +173,19 @@ impl Handle {
     /// An acknowledged write had this head.
     pub(crate) fn confirm(&self, token: Token, document: &HeadDocument) {
         *self.confirmed() = Some((document.head.revision, document.operation));
-        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        let mut own = self.own();
+        own.truncate(MOST_OWN - 1);
+        own.push_front(token);
     }
 
-    /// Whether this process wrote the head last, as far as it knows: a write whose answer is still to come may be its own.
+    /// Whether a write of the head was this process's: one of its last ones, whose answer has come.
     pub(crate) fn is_own(&self, token: Token) -> bool {
-        Arc::strong_count(&self.confirming) > 1
-            || *self.own.lock().unwrap_or_else(PoisonError::into_inner) == Some(token)
+        self.own().contains(&token)
+    }
+
+    fn own(&self) -> MutexGuard<'_, VecDeque<Token>> {
+        // it is changed without a panic
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether an acknowledged write of this process had this head.

@@ -219,7 +219,6 @@ impl Handle {
 
     /// The same with what was read under that token: it changes nothing.
     async fn put_again(&self, token: Token, document: &HeadDocument) -> Result<Token, EngineError> {
-        let _confirming = self.confirming.clone();
         self.put(NOWHERE, token, document).await
     }
 

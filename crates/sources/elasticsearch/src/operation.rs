@@ -20,7 +20,7 @@ use crate::{
     head::KnownHead,
     mutants::{Mutant, is_on},
     requests::Token,
-    swap::{Swap, SwapError},
+    swap::{Landed, Swap, SwapError},
     wait,
 };
 
@@ -28,8 +28,8 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: u32 = 25;
 
-/// Who wrote last knows the head and needs two requests for the next operation; everybody else needs seven, and would always
-/// come late. So who wrote beside others gives way for so many times as long as that took, and no longer than this.
+/// Who wrote last remembers the head and has less to ask for the next operation than everybody else, who would always come late.
+/// So who wrote beside others gives way for so many times as long as that took, and no longer than this.
 const GIVES_WAY: u32 = 2;
 const LONGEST_WAY: Duration = Duration::from_secs(1);
 
@@ -123,8 +123,7 @@ impl Writer {
             match self.attempt(of, request).await {
                 Ok(Tried::Done { effect, is_contended }) => {
                     if is_contended || attempts > 0 {
-                        let way = begin.elapsed() * GIVES_WAY;
-                        self.gives_way = Some(Instant::now() + way.min(LONGEST_WAY));
+                        self.gives_way = Some(Instant::now() + way(begin.elapsed()));
                     }
                     return Ok(*effect);
                 }
@@ -171,14 +170,16 @@ impl Writer {
             return Ok(Tried::Late);
         }
         let next = if request.writes_entries() { head.after_writing(&effect) } else { head.after(&effect) };
-        let (token, is_contended) = match self.handle.swap(&known.head, &next).await {
-            Ok(Swap::Landed { token, is_contended }) => (token, is_contended),
+        let Landed { token, met } = match self.handle.swap(&known.head, &next).await {
+            Ok(Swap::Landed(landed)) => landed,
             Ok(Swap::Late) => return Ok(Tried::Late),
             Ok(Swap::Unresolved) => return Ok(Tried::Unresolved),
             Err(SwapError::Refused(error)) => return Err(Stopped::Before(error)),
             Err(SwapError::Unknown(error)) => return Err(Stopped::Unknown(error)),
         };
         self.landed(head, next, token, &effect).await;
+        // judged now, when what this process's own readers wrote meanwhile has been answered
+        let is_contended = token.is_none() || met.iter().any(|met| !self.handle.is_own(*met));
         Ok(Tried::Done { effect: Box::new(effect), is_contended })
     }
 
@@ -235,5 +236,21 @@ impl Writer {
         let clock = self.handle.clock().await?;
         self.memory.set_clock(clock);
         Ok(clock)
+    }
+}
+
+/// How long others go first, after an attempt of so long.
+fn way(took: Duration) -> Duration {
+    (took * GIVES_WAY).min(LONGEST_WAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_go_first_for_twice_as_long_and_a_second_at_most() {
+        let ways = [0, 20, 500, 501, 60_000].map(|millis| way(Duration::from_millis(millis)).as_millis());
+        assert_eq!(ways, [0, 40, 1_000, 1_000, 1_000]);
     }
 }

@@ -16,18 +16,22 @@ const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What became of a swap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Swap {
-    /// It took place; the next one names this, if nobody came after.
-    Landed {
-        token: Option<Token>,
-        /// Somebody else wrote meanwhile, if only to confirm what was there.
-        is_contended: bool,
-    },
+    Landed(Landed),
     /// Another came first; it did not take place and never will.
     Late,
     /// Others came after it, or before it: no trace tells.
     Unresolved,
+}
+
+/// A swap that took place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Landed {
+    /// What the next one names; `None` = somebody came after.
+    pub(crate) token: Option<Token>,
+    /// Writes that it met on its way, which left the head as it was: confirmations of what was read, here or elsewhere.
+    pub(crate) met: Vec<Token>,
 }
 
 /// Why a swap has no outcome.
@@ -40,7 +44,10 @@ pub(crate) enum SwapError {
 
 /// What one look at the head says of a swap.
 enum Look {
-    Known(Swap),
+    /// It took place; see [`Landed::token`].
+    Landed(Option<Token>),
+    /// Another one did, or nobody can tell.
+    Other(Swap),
     /// It has not taken place yet; the same one again.
     Again(Token),
 }
@@ -57,14 +64,14 @@ impl Handle {
             answer = self.put_head(from.token, next).await;
         }
         let mut doubt = match answer {
-            Ok(token) => return Ok(Swap::Landed { token: Some(token), is_contended: false }),
+            Ok(token) => return Ok(Swap::Landed(Landed { token: Some(token), met: Vec::new() })),
             Err(error) if error.is_conflict() && is_on(Mutant::ConflictIsRefusal) => return Ok(Swap::Late),
             Err(error) if error.left_nothing() => return Err(SwapError::Refused(error)),
             Err(_) if is_on(Mutant::UnresolvedSwap) => return Ok(Swap::Late),
             Err(error) => error,
         };
         let deadline = Instant::now() + self.config.operation_timeout;
-        let (mut tried, mut is_contended) = (0, false);
+        let (mut tried, mut met) = (0, Vec::new());
         while !matches!(doubt, EngineError::Crashed) && Instant::now() < deadline {
             // where others come first, the log goes on; where nothing answers, it does not
             if !doubt.is_conflict() {
@@ -75,13 +82,10 @@ impl Handle {
                 tried += 1;
             }
             let token = match self.look(&from.document, next, doubt.is_conflict()).await {
-                Ok(Look::Known(Swap::Landed { token, .. })) => {
-                    return Ok(Swap::Landed { token, is_contended: is_contended || token.is_none() });
-                }
-                Ok(Look::Known(swap)) => return Ok(swap),
+                Ok(Look::Landed(token)) => return Ok(Swap::Landed(Landed { token, met })),
+                Ok(Look::Other(swap)) => return Ok(swap),
                 Ok(Look::Again(token)) => {
-                    // this process confirms what it reads by a write, too
-                    is_contended |= !self.is_own(token);
+                    met.push(token);
                     token
                 }
                 Err(error) => {
@@ -91,7 +95,7 @@ impl Handle {
             };
             // it still may take place: the same swap again, of which at most one does
             match self.put_head(token, next).await {
-                Ok(token) => return Ok(Swap::Landed { token: Some(token), is_contended }),
+                Ok(token) => return Ok(Swap::Landed(Landed { token: Some(token), met })),
                 Err(error) => doubt = error,
             }
         }
@@ -107,22 +111,17 @@ impl Handle {
         let now = self.head_document().await?;
         match now.document.trace(from, next) {
             // what was read may be what a server alone believes: a write that changes nothing confirms it
-            Trace::Landed => Ok(landed(Some(self.put_head(now.token, next).await?))),
+            Trace::Landed => Ok(Look::Landed(Some(self.put_head(now.token, next).await?))),
             Trace::NotYet => Ok(Look::Again(now.token)),
             Trace::Passed => {
-                let Some(proof) = next.proof(from) else { return Ok(Look::Known(Swap::Unresolved)) };
+                let Some(proof) = next.proof(from) else { return Ok(Look::Other(Swap::Unresolved)) };
                 let now = self.sure(now).await?;
                 let chain = self.chain_at(&now.document, proof.position).await?;
                 if chain == Some(proof.chain) {
-                    return Ok(landed(None));
+                    return Ok(Look::Landed(None));
                 }
-                Ok(Look::Known(if is_conflict { Swap::Late } else { Swap::Unresolved }))
+                Ok(Look::Other(if is_conflict { Swap::Late } else { Swap::Unresolved }))
             }
         }
     }
-}
-
-/// Whether others wrote meanwhile is for the one who swaps to say.
-fn landed(token: Option<Token>) -> Look {
-    Look::Known(Swap::Landed { token, is_contended: false })
 }

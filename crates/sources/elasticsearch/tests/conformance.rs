@@ -315,55 +315,59 @@ async fn an_index_does_not_say_what_it_does_not_know() {
     assert_eq!((counted(Some("word"), None).await, counted(None, None).await), (None, Some(408)));
 }
 
-/// Who wrote last needs fewer requests for its next commit than everybody else: where it does not give way, the others hardly
-/// ever write.
+/// Who wrote last has less to ask before its next commit than everybody else: where it does not give way, the others hardly ever
+/// write. That it reads beside, and confirms by a write what it read, changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_who_write_without_a_pause_share_the_log() {
-    const COMMITS: usize = 300;
-    let store = support::Store::alone().await;
-    let (first, second) = (store.primary().await, store.open().await);
-    let written = AtomicUsize::new(0);
-    let write = async |source: &ElasticsearchSource, name: &str| {
+    for readers in [0, 4] {
+        let (store, count) = (support::Store::alone().await, Written::default());
+        let (first, second) = (store.primary().await, store.open().await);
+        let reading = futures::future::join_all((0..readers).map(|_| count.read(&first)));
+        let (one, other, _) =
+            tokio::join!(count.write(&store, &first, "one"), count.write(&store, &second, "other"), reading);
+        println!("{one} and {other} commits beside {readers} readers");
+        assert!(one.min(other) >= COMMITS * 3 / 10, "{one} and {other} commits beside {readers} readers");
+    }
+}
+
+/// Or appends beside reads would take several times as long.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_and_writes_does_not_give_way_to_itself() {
+    let (store, count) = (support::Store::alone().await, Written::default());
+    let source = store.primary().await;
+    let (commits, reads) = tokio::join!(count.write(&store, &source, "one"), count.read(&source));
+    println!("{commits} commits beside {reads} reads");
+    assert!(reads < 6 * commits, "{commits} commits beside {reads} reads");
+}
+
+/// How many commits there are in all when everybody stops.
+const COMMITS: usize = 300;
+
+/// The commits of all who write.
+#[derive(Default)]
+struct Written(AtomicUsize);
+
+impl Written {
+    /// Writes until there are enough; gives how many were its own.
+    async fn write(&self, store: &support::Store, source: &ElasticsearchSource, name: &str) -> usize {
         let mut own = 0;
-        while written.load(Ordering::Relaxed) < COMMITS {
+        while self.0.load(Ordering::Relaxed) < COMMITS {
             let append = StreamAppend::new(stream(name), Expected::Any, vec![event("1")]);
             let commit = Commit::new(store.identity.log, vec![append]);
             support::append(source, &store.identity, vec![commit]).await.expect("an append");
-            written.fetch_add(1, Ordering::Relaxed);
+            self.0.fetch_add(1, Ordering::Relaxed);
             own += 1;
         }
         own
-    };
-    let (one, other) = tokio::join!(write(&first, "one"), write(&second, "other"));
-    println!("{one} and {other} commits");
-    assert!(one.min(other) >= COMMITS * 3 / 10, "{one} and {other} commits");
-}
+    }
 
-/// What a process reads of the head it confirms by a write, too: that is nobody to give way to, or appends beside reads would
-/// take several times as long.
-#[tokio::test(flavor = "multi_thread")]
-async fn who_reads_and_writes_does_not_give_way_to_itself() {
-    const COMMITS: usize = 150;
-    let store = support::Store::alone().await;
-    let source = store.primary().await;
-    let written = AtomicUsize::new(0);
-    let write = async {
-        for _ in 0..COMMITS {
-            let append = StreamAppend::new(stream("s"), Expected::Any, vec![event("1")]);
-            let commit = Commit::new(store.identity.log, vec![append]);
-            support::append(&source, &store.identity, vec![commit]).await.expect("an append");
-            written.fetch_add(1, Ordering::Relaxed);
-        }
-    };
-    let read = async {
+    /// Reads until there are enough; gives how often.
+    async fn read(&self, source: &ElasticsearchSource) -> usize {
         let mut reads = 0;
-        while written.load(Ordering::Relaxed) < COMMITS {
+        while self.0.load(Ordering::Relaxed) < COMMITS {
             source.head().await.expect("a head");
             reads += 1;
         }
         reads
-    };
-    let ((), reads) = tokio::join!(write, read);
-    println!("{COMMITS} commits beside {reads} reads");
-    assert!(reads < 6 * COMMITS, "{COMMITS} commits beside {reads} reads");
+    }
 }
